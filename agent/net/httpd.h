@@ -1,0 +1,49 @@
+/* The HTTP server: libmicrohttpd in external epoll mode on the loop, one glue file. One daemon per listen address. It bounds
+ * everything: connections (512 in all, 32 an address), header 10 s, exchange 30 s, body size; it refuses smuggled requests
+ * (both Transfer-Encoding and Content-Length, repeated Content-Length) with 400 and closes. */
+#ifndef DCVD_NET_HTTPD_H
+#define DCVD_NET_HTTPD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/net/address.h"
+
+struct err;
+struct loop;
+struct httpd;
+struct httpd_exchange;
+
+struct httpd_request {
+        const char *method;
+        const char *target; /* the raw request target, not decoded */
+        const char *peer;   /* numeric address; "unix" for a local socket */
+        const char *body;
+        size_t body_len;
+};
+/* Called once per complete request. Must end in httpd_reply, now or later (httpd_reply may be called from another callback of the
+ * loop; the connection is suspended meanwhile). The request is borrowed until then. */
+typedef void httpd_handler_fn(void *arg, struct httpd_exchange *x, const struct httpd_request *r);
+
+struct httpd_conf {
+        const char *listen;  /* "127.0.0.1:8402", "[::1]:80", "unix:/run/dcvd/x.sock"; NULL with fd */
+        int fd;              /* an already listening socket, taken over; -1: none */
+        size_t body_max_bytes;
+        bool want_suspend;   /* the handler may answer later */
+        const char *name;    /* for log lines: "tokens" */
+};
+bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *conf, httpd_handler_fn *handler, void *arg,
+        struct err *e);
+void httpd_close(struct httpd *h); /* open exchanges are dropped; a later httpd_reply for them is a no-op that frees */
+uint16_t httpd_port(const struct httpd *h);
+
+const char *httpd_header(struct httpd_exchange *x, const char *name, unsigned *ret_count); /* the first value */
+/* Queues the answer; x is gone afterwards. headers: name, value, name, value, ..., NULL; or NULL. body is copied. */
+void httpd_reply(struct httpd_exchange *x, unsigned status, const char *content_type, const void *body, size_t len,
+        const char *const *headers);
+
+/* Sockets passed in by systemd (LISTEN_FDS), told apart by name; -1 if none. Each is handed out once. */
+int listen_fd_by_name(const char *name);
+
+#endif

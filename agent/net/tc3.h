@@ -1,0 +1,24 @@
+/* TC3-HMAC-SHA256, the request signature of Tencent Cloud (API 3.0). Pure: bytes in, header value out. */
+#ifndef DCVD_NET_TC3_H
+#define DCVD_NET_TC3_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct secret;
+
+struct tc3_request {
+        const char *service; /* "ssl", "dnspod": fixed by the API, never taken from the host */
+        const char *host;    /* as sent in Host */
+        const char *content_type;
+        int64_t timestamp_s;
+        const void *body;
+        size_t body_len;
+        const struct secret *secret_id, *secret_key;
+};
+/* ret: allocated value of the Authorization header. Intermediate keys are wiped. */
+bool tc3_authorization(const struct tc3_request *r, char **ret, struct err *e);
+
+#endif

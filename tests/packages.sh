@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and testing need, if any is missing, and says so.
+set -euo pipefail
+packages=(build-essential cmake ninja-build pkg-config git ca-certificates
+        libuv1-dev libc-ares-dev libcurl4-openssl-dev libmicrohttpd-dev libssl-dev libyaml-dev libjansson-dev libsqlite3-dev
+        libldns-dev libpsl-dev libsystemd-dev libcmocka-dev publicsuffix
+        python3 openssl curl iproute2 util-linux strace knot knot-dnsutils nsd unbound nginx-light haproxy bind9-dnsutils systemd)
+missing=()
+for package in "${packages[@]}"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+echo "installing with apt: ${missing[*]}"
+sudo=
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+$sudo apt-get update -q
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -q -y --no-install-recommends "${missing[@]}"
