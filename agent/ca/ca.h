@@ -1,0 +1,142 @@
+/* Who issues: the contract of a CA. One file or folder per CA, registry.c has the one array. A CA never touches a job, the store or another
+ * CA; it may call loop and http, and remembers small things (clock offset, rate limits) through the functions it is opened with.
+ * Every call follows the loop's four rules; cancel() forgets a call whose request may have been sent. */
+#ifndef DCVD_CA_CA_H
+#define DCVD_CA_CA_H
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/pki/key.h"
+#include "config/config.h"
+#include "validators/proof.h"
+
+struct ca;
+struct ca_call;
+struct http;
+struct loop;
+
+#define CA_ID_MAX 256 /* bytes of an order or certificate id, with its NUL */
+
+struct ca_env {
+        struct loop *loop;
+        struct http *http;
+        const char *name; /* in the configuration; copied */
+        bool (*remember)(void *arg, const char *ca, const char *key, const char *value); /* value NULL forgets */
+        char *(*recall)(void *arg, const char *ca, const char *key);                     /* allocated, NULL if absent */
+        void *memory_arg;
+};
+
+/* May this certificate be had again now, and how? Asked before anything is spent. */
+struct ca_subject_request {
+        const char *certificate_id;  /* as configured, or as the journal last knew it */
+        const struct texts *names;
+        enum conf_validation validation;
+        enum key_type key_type;      /* wanted; KEY_NONE: the CA's rule decides */
+        bool compromised;            /* then the same CSR is out of the question */
+        bool same_csr;               /* policy allows the same key and CSR */
+        const char *csr_pem;         /* a CSR from the configuration (key held elsewhere), or NULL */
+        bool force;                  /* lifts rules marked (?) in the reference */
+};
+struct ca_subject {
+        char id[CA_ID_MAX];        /* the newest issued member of the chain: what a reissue will name */
+        char resume_id[CA_ID_MAX]; /* a reissue that is running and is ours to adopt (R5); "" if none */
+        int64_t resume_since_s;
+        char *product;             /* "TrustAsia DV, free" */
+        char *common_name;         /* for the CSR; NULL: none */
+        struct texts names;        /* SANs for the CSR, exactly as the original has them */
+        enum key_type key_type;    /* to make */
+        enum conf_validation validation; /* what will really be used */
+        bool same_csr;             /* the order will send the original's CSR: no new key is made */
+        bool validation_expected, person_expected;
+        bool last_one;             /* cannot be had twice (free DV) */
+        int64_t not_before_s, not_after_s;
+        int64_t reissuable_until_s; /* R2; 0: unknown */
+        char spki_hex[65];         /* of the certificate as the CA has it; "" if unknown */
+        char cert_sha256[65];
+        char *cert_pem;            /* public chain as the CA has it; NULL if not given */
+        struct texts notes;        /* lines for people: "R8: no validation needed: 41 h since issue", what revocation can do */
+        struct texts replaced;     /* chain, oldest first: ids, for status and the lost-journal check */
+};
+void ca_subject_done(struct ca_subject *s);
+bool ca_subject_copy(struct ca_subject *ret, const struct ca_subject *from);
+/* Refused by a rule: ERR_RULE, code "R3", text with facts and date; a rule that passes by itself (R4: a sibling is being reissued): ERR_WAITING "R4" with
+ * retry_after_s. subject may be given together with a refusal. */
+typedef void ca_subject_fn(void *arg, const struct ca_subject *subject, const struct err *err);
+
+struct ca_order_request {
+        const char *subject_id; /* ca_subject.id */
+        const char *csr_pem;    /* NULL only with same_csr */
+        bool same_csr;
+        enum conf_validation validation;
+        const char *reason;     /* short, one line */
+        int64_t submitted_at_s; /* wall time of the intent, committed before */
+        const char *spki_hex;   /* of the CSR, to recognise our order */
+};
+/* id: of the order at the CA. ERR_UNKNOWN: ask resolve(). */
+typedef void ca_id_fn(void *arg, const char *id, const struct err *err);
+
+enum ca_end { CA_END_NONE, CA_END_FAILED, CA_END_CLOSED, CA_END_CANCELLED, CA_END_REVOKED };
+/* The neutral view of an order; a pure function of the job room picks the next state from it. */
+struct ca_view {
+        struct proof *proof; /* open ones: to be published and shown */
+        size_t proof_count;
+        bool validation_wanted; /* the CA has not validated yet (proofs may still be missing) */
+        bool person_wanted;     /* party must act: your company, or the CA's reviewers */
+        bool person_is_ours;    /* the user's company must act, not the CA */
+        bool csr_wanted;        /* finalize is open (ACME) */
+        bool ready;             /* the certificate can be fetched */
+        enum ca_end end;
+        char end_reason[300];   /* escaped */
+        char state[120];        /* "status 11, PENDING-DCV" */
+        char party[80], act[160], place[160]; /* "your company" / "send the confirmation letter" / console URL */
+        int64_t since_s, deadline_s; /* 0: unknown */
+        int64_t poll_after_ms;       /* when to look again */
+};
+void ca_view_done(struct ca_view *v);
+typedef void ca_view_fn(void *arg, const struct ca_view *view, const struct err *err);
+typedef void ca_done_fn(void *arg, const struct err *err);
+typedef void ca_text_fn(void *arg, const char *text, size_t len, const struct err *err); /* borrowed */
+
+struct ca_listed { /* one certificate of the account, for import */
+        char id[CA_ID_MAX];
+        char *product, *domain, *status;
+        struct texts names;
+        int64_t not_after_s, reissuable_until_s;
+        char rule[16];       /* the rule in the way, "" if none */
+        char rule_text[300];
+        enum conf_validation validation;
+};
+typedef void ca_list_fn(void *arg, const struct ca_listed *list, size_t count, const struct err *err);
+
+struct ca_ops {
+        const char *type;
+        unsigned can; /* CONF_CA_* */
+        const char *const *key_types;
+        const struct conf_key *keys;
+        size_t conf_size;
+        bool (*check)(void *parsed, const char *path, const struct yaml_node *node, struct conf_problems *p);
+        const char *not_in_build; /* the functions below are NULL then */
+        bool (*open)(struct ca **ret, const struct ca_env *env, const void *conf, struct err *e);
+        void (*close)(struct ca *ca); /* cancels what runs */
+        struct ca_call *(*inspect)(struct ca *ca, const struct ca_subject_request *r, ca_subject_fn *done, void *arg, struct err *e);
+        struct ca_call *(*order)(struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e);
+        /* After ERR_UNKNOWN or a crash with an open intent: id = found and adopted; id NULL without err = certainly not processed (may take over 60 s);
+         * err = still not known. */
+        struct ca_call *(*resolve)(struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e);
+        struct ca_call *(*view)(struct ca *ca, const char *order_id, ca_view_fn *done, void *arg, struct err *e);
+        /* Tells the CA to validate now; success also where the CA looks by itself. May be repeated. */
+        struct ca_call *(*validate)(struct ca *ca, const char *order_id, ca_done_fn *done, void *arg, struct err *e);
+        /* What the CA itself says of each name's validation, lines for people. */
+        struct ca_call *(*diagnose)(struct ca *ca, const char *order_id, ca_text_fn *done, void *arg, struct err *e);
+        struct ca_call *(*finalize)(struct ca *ca, const char *order_id, const char *csr_pem, ca_done_fn *done, void *arg, struct err *e); /* NULL: none */
+        struct ca_call *(*fetch)(struct ca *ca, const char *order_id, ca_text_fn *done, void *arg, struct err *e); /* PEM, any order */
+        struct ca_call *(*cancel_order)(struct ca *ca, const char *order_id, ca_done_fn *done, void *arg, struct err *e);
+        struct ca_call *(*list)(struct ca *ca, const char *search, ca_list_fn *done, void *arg, struct err *e);
+        void (*cancel)(struct ca *ca, struct ca_call *call);
+        int64_t (*server_time_s)(struct ca *ca); /* by its last Date header, else 0 */
+};
+/* One array, one file: agent/ca/registry.c. Ended by NULL. */
+extern const struct ca_ops *const ca_registry[];
+const struct ca_ops *ca_ops_find(const char *type);
+
+#endif
