@@ -56,6 +56,7 @@ struct ca_subject {
         char *cert_pem;            /* public chain as the CA has it; NULL if not given */
         struct texts notes;        /* lines for people: "R8: no validation needed: 41 h since issue", what revocation can do */
         struct texts replaced;     /* chain, oldest first: ids, for status and the lost-journal check */
+        struct texts exclusive;    /* what only one job may hold from here until it is issued: registrable domains (R4) */
 };
 void ca_subject_done(struct ca_subject *s);
 bool ca_subject_copy(struct ca_subject *ret, const struct ca_subject *from);
