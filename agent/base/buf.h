@@ -1,6 +1,6 @@
 /* A growing byte buffer with a limit, and text helpers: escaping foreign text, hex, base64, small parsers.
- * Appending never overruns: past the limit or out of memory the buffer is marked failed and further calls do nothing, so
- * that a builder checks once, at the end. */
+ * Appending never overruns: past the limit or out of memory the buffer is marked failed and further calls do nothing,
+ * so that a builder checks once, at the end. */
 #ifndef DCVD_BASE_BUF_H
 #define DCVD_BASE_BUF_H
 
@@ -13,7 +13,7 @@ struct buf {
         char *data; /* always NUL-terminated once something was appended; owned */
         size_t len; /* bytes, without the NUL */
         size_t cap;
-        size_t max;  /* limit of len in bytes; 0 = 16 MiB */
+        size_t max; /* limit of len in bytes; 0 = 16 MiB */
         bool failed; /* limit or memory */
         bool secret; /* wipe when growing and when freed */
 };
@@ -25,14 +25,14 @@ bool buf_add(struct buf *b, const char *text);
 bool buf_addc(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool buf_addv(struct buf *b, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
-/* Appends text escaped for a terminal or a log line: control bytes, DEL, C1, bidi controls and invalid UTF-8 as \xNN. At
- * most max_bytes of input are used, then "..." follows. */
+/* Appends text escaped for a terminal or a log line: control bytes, DEL, C1, bidi controls and invalid UTF-8 as \xNN.
+ * At most max_bytes of input are used, then "..." follows. */
 bool buf_add_escaped(struct buf *b, const char *text, size_t len, size_t max_bytes);
 char *buf_steal(struct buf *b); /* the string (caller frees) or NULL if failed; "" if nothing was appended */
 
 /* Allocated printf; NULL on failure. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
-char *text_dup(const char *text);              /* NULL in, NULL out */
+char *text_dup(const char *text); /* NULL in, NULL out */
 char *text_dup_n(const char *text, size_t n);
 bool text_equal_nocase(const char *a, const char *b); /* ASCII; NULL equals NULL only */
 bool text_starts(const char *text, const char *prefix);
@@ -45,7 +45,7 @@ struct texts {
 };
 void texts_done(struct texts *t);
 bool texts_add(struct texts *t, const char *text); /* copies; false: memory */
-bool texts_add_own(struct texts *t, char *text);   /* takes text; on failure the caller still owns it */
+bool texts_add_own(struct texts *t, char *text); /* takes text; on failure the caller still owns it */
 bool texts_has(const struct texts *t, const char *text);
 bool texts_copy(struct texts *ret, const struct texts *from);
 void texts_sort(struct texts *t);

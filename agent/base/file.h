@@ -1,5 +1,5 @@
-/* Files: bounded reads, and writes that are either whole or not there (temp in the same directory, mode first, write all,
- * fsync, rename, fsync directory). No function follows a symlink in the last component unless it says so. */
+/* Files: bounded reads, and writes that are either whole or not there (temp in the same directory, mode first, write
+ * all, fsync, rename, fsync directory). No function follows a symlink in the last component unless it says so. */
 #ifndef DCVD_BASE_FILE_H
 #define DCVD_BASE_FILE_H
 
@@ -14,13 +14,14 @@ struct err;
  * bytes; larger is ERR_CONFIG. ret is NUL-terminated and owned by the caller. */
 bool file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *e);
 bool file_read_at(int dir_fd, const char *name, size_t max, char **ret, size_t *ret_len, struct err *e);
-/* Creates name (must not exist: ERR_CONFIG "file.exists") under dir_fd with exactly this mode, whole and fsynced; the caller
- * syncs the directory, or lets file_write_atomic do it. */
+/* Creates name (must not exist: ERR_CONFIG "file.exists") under dir_fd with exactly this mode, whole and fsynced; the
+ * caller syncs the directory, or lets file_write_atomic do it. */
 bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
 /* Replaces path by rename; owner and group kept as given unless (uid_t)-1 / (gid_t)-1. Syncs file and directory. */
-bool file_write_atomic(const char *path, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
-bool file_write_atomic_at(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len,
-        struct err *e);
+bool file_write_atomic(
+        const char *path, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
+bool file_write_atomic_at(
+        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
 /* Appends a line and fsyncs; creates with mode if absent. */
 bool file_append_line(const char *path, mode_t mode, const char *line, struct err *e);
 /* Makes link lead to target by one rename (symlinkat a temporary name, renameat, fsync directory). */
@@ -31,8 +32,8 @@ bool dir_open(const char *path, bool create, mode_t mode, int *ret_fd, struct er
 bool dir_open_at(int dir_fd, const char *name, bool create, mode_t mode, int *ret_fd, struct err *e);
 /* Removes name under dir_fd with all below it; symlinks are removed, never followed. Absent is success. */
 bool tree_remove_at(int dir_fd, const char *name, struct err *e);
-/* Takes an exclusive open-file-description lock, without waiting; *ret_fd keeps it. A lock that another process holds is
- * ERR_TEMPORARY with code "locked" and names its pid if known. */
+/* Takes an exclusive open-file-description lock, without waiting; *ret_fd keeps it. A lock that another process holds
+ * is ERR_TEMPORARY with code "locked" and names its pid if known. */
 bool file_lock(const char *path, int *ret_fd, struct err *e);
 /* True if name is one path component that we ever use ourselves: [A-Za-z0-9._-]{1,64}, no leading dot. */
 bool name_is_safe(const char *name);

@@ -9,8 +9,8 @@
 
 struct err;
 
-/* Parses one whole document: valid UTF-8, repeated names refused, at most max_depth levels, nothing after it. ERR_PROTOCOL
- * names the position, never the content. The result is the caller's (json_decref). */
+/* Parses one whole document: valid UTF-8, repeated names refused, at most max_depth levels, nothing after it.
+ * ERR_PROTOCOL names the position, never the content. The result is the caller's (json_decref). */
 bool json_read(const char *data, size_t len, unsigned max_depth, json_t **ret, struct err *e);
 /* Compact, sorted keys, the caller frees; NULL on failure. */
 char *json_text(const json_t *value);

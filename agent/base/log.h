@@ -1,5 +1,5 @@
-/* Logging: one line per event, to stderr or the systemd journal. Every message is escaped and capped at 2 KiB; secrets have
- * no way in (there is no format for struct secret). Thread-safe after log_init. */
+/* Logging: one line per event, to stderr or the systemd journal. Every message is escaped and capped at 2 KiB; secrets
+ * have no way in (there is no format for struct secret). Thread-safe after log_init. */
 #ifndef DCVD_BASE_LOG_H
 #define DCVD_BASE_LOG_H
 

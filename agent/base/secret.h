@@ -23,15 +23,16 @@ void wipe_free_text(char *text); /* wipes up to the NUL, frees */
 enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_CREDENTIAL, SECRET_ENV };
 struct secret_ref {
         enum secret_source source;
-        char *name;           /* path, credential name or variable name; owned */
-        struct secret *held;  /* SECRET_ENV: the value taken at start, the variable overwritten in place; owned */
+        char *name; /* path, credential name or variable name; owned */
+        struct secret *held; /* SECRET_ENV: the value taken at start, the variable overwritten in place; owned */
 };
 void secret_ref_done(struct secret_ref *r);
 bool secret_ref_copy(struct secret_ref *ret, const struct secret_ref *from);
-/* Reads the secret now, at most 64 KiB; one trailing newline is dropped, an empty one is refused. A file must be a regular
- * file that neither group-writable nor readable or writable by others; a credential is $CREDENTIALS_DIRECTORY/NAME, then
- * $CREDENTIALS_DIRECTORY/dcvd_NAME, and when that variable is unset (run without systemd) /etc/dcvd/credentials/NAME.
- * Errors: ERR_CONFIG naming the file to create or the chmod to type; the value never appears. */
+/* Reads the secret now, at most 64 KiB; one trailing newline is dropped, an empty one is refused. A file must be a
+ * regular file that neither group-writable nor readable or writable by others; a credential is
+ * $CREDENTIALS_DIRECTORY/NAME, then $CREDENTIALS_DIRECTORY/dcvd_NAME, and when that variable is unset (run without
+ * systemd) /etc/dcvd/credentials/NAME. Errors: ERR_CONFIG naming the file to create or the chmod to type; the value
+ * never appears. */
 bool secret_load(const struct secret_ref *r, struct secret *ret, struct err *e);
 /* For SECRET_ENV at start: takes the value out of the environment and overwrites it in place. */
 bool secret_ref_take_env(struct secret_ref *r, struct err *e);

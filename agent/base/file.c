@@ -1,0 +1,273 @@
+#include "agent/base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "agent/base/err.h"
+#include "agent/base/util.h"
+
+#define TREE_DEPTH 16
+
+static bool read_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return err_errno(e, errno, "file.read", "%s", name);
+        if (!S_ISREG(st.st_mode))
+                return err_set(e, ERR_CONFIG, "file.kind", "%s is not a regular file", name);
+        if ((uint64_t)st.st_size > max)
+                return err_set(e, ERR_CONFIG, "file.size", "%s is larger than %zu bytes", name, max);
+        size_t cap = (size_t)st.st_size + 1, len = 0;
+        CLEANUP(free_p) char *data = malloc(cap + 1);
+        if (!data)
+                return err_memory(e);
+        for (ssize_t n; (n = read(fd, data + len, cap - len)) != 0;) {
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return err_errno(e, errno, "file.read", "reading %s", name);
+                len += (size_t)n;
+                if (len == cap)
+                        return err_set(e, ERR_TEMPORARY, "file.grows", "%s grew while it was read", name);
+        }
+        data[len] = '\0';
+        *ret_len = len;
+        *ret = STEAL(data);
+        return true;
+}
+
+bool file_read_at(int dir_fd, const char *name, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+        CLEANUP(close_p) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0)
+                return err_errno(e, errno, errno == ENOENT ? "file.absent" : "file.read", "%s", name);
+        return read_fd(fd, name, max, ret, ret_len, e);
+}
+
+bool file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+        return file_read_at(AT_FDCWD, path, max, ret, ret_len, e);
+}
+
+static bool write_all(int fd, const char *name, const void *data, size_t len, struct err *e)
+{
+        const char *at = data;
+        while (len > 0) {
+                ssize_t n = write(fd, at, len);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return err_errno(e, n < 0 ? errno : EIO, "file.write", "writing %s", name);
+                at += n;
+                len -= (size_t)n;
+        }
+        return true;
+}
+
+static bool create(
+        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
+{
+        CLEANUP(close_p) int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return err_errno(e, errno, errno == EEXIST ? "file.exists" : "file.write", "creating %s", name);
+        bool good = true;
+        if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
+                good = err_errno(e, errno, "file.owner", "giving %s to user %d, group %d", name, (int)uid, (int)gid);
+        /* Mode before content: no moment at which others could read it. */
+        if (good && fchmod(fd, mode) < 0)
+                good = err_errno(e, errno, "file.mode", "mode of %s", name);
+        good = good && write_all(fd, name, data, len, e);
+        if (good && fsync(fd) < 0)
+                good = err_errno(e, errno, "file.sync", "syncing %s", name);
+        if (!good)
+                (void)unlinkat(
+                        dir_fd, name, 0); /* half a file is worse than none; the first error is the one to tell */
+        return good;
+}
+
+bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e)
+{
+        return create(dir_fd, name, mode, (uid_t)-1, (gid_t)-1, data, len, e);
+}
+
+static void temporary_name(char ret[64])
+{
+        snprintf(ret, 64, ".dcvd-%016llx.tmp", (unsigned long long)random_u64());
+}
+
+bool dir_sync(int dir_fd, struct err *e)
+{
+        if (fsync(dir_fd) < 0)
+                return err_errno(e, errno, "file.sync", "syncing a directory");
+        return true;
+}
+
+bool file_write_atomic_at(
+        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
+{
+        char temporary[64];
+        temporary_name(temporary);
+        if (!create(dir_fd, temporary, mode, uid, gid, data, len, e))
+                return err_wrap(e, "%s", name);
+        if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
+                err_errno(e, errno, "file.rename", "putting %s in place", name);
+                (void)unlinkat(dir_fd, temporary, 0); /* the rename's error is the one to tell */
+                return false;
+        }
+        return dir_sync(dir_fd, e);
+}
+
+/* Splits "a/b/c" into "a/b" and "c"; "c" into "." and "c". */
+static bool split(const char *path, char **ret_dir, const char **ret_name, struct err *e)
+{
+        const char *slash = strrchr(path, '/');
+        char *dir = !slash ? text_dup(".") : slash == path ? text_dup("/") : text_dup_n(path, (size_t)(slash - path));
+        if (!dir)
+                return err_memory(e);
+        *ret_dir = dir;
+        *ret_name = slash ? slash + 1 : path;
+        return true;
+}
+
+bool file_write_atomic(const char *path, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
+{
+        CLEANUP(free_p) char *dir = NULL;
+        CLEANUP(close_p) int fd = -1;
+        const char *name;
+        if (!split(path, &dir, &name, e) || !dir_open(dir, false, 0, &fd, e))
+                return false;
+        if (!file_write_atomic_at(fd, name, mode, uid, gid, data, len, e))
+                return err_wrap(e, "%s", dir);
+        return true;
+}
+
+bool file_append_line(const char *path, mode_t mode, const char *line, struct err *e)
+{
+        CLEANUP(free_p) char *text = text_format("%s\n", line);
+        CLEANUP(free_p) char *dir = NULL;
+        CLEANUP(close_p) int dir_fd = -1;
+        const char *name;
+        if (!text)
+                return err_memory(e);
+        if (!split(path, &dir, &name, e) || !dir_open(dir, false, 0, &dir_fd, e))
+                return false;
+        CLEANUP(close_p) int fd = openat(dir_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+                return err_errno(e, errno, "file.write", "%s", path);
+        if (!write_all(fd, path, text, strlen(text), e))
+                return false;
+        if (fsync(fd) < 0)
+                return err_errno(e, errno, "file.sync", "syncing %s", path);
+        return dir_sync(dir_fd, e);
+}
+
+bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct err *e)
+{
+        char temporary[64];
+        temporary_name(temporary);
+        if (symlinkat(target, dir_fd, temporary) < 0)
+                return err_errno(e, errno, "file.link", "making link %s", link);
+        if (renameat(dir_fd, temporary, dir_fd, link) < 0) {
+                err_errno(e, errno, "file.link", "switching link %s", link);
+                (void)unlinkat(dir_fd, temporary, 0); /* the rename's error is the one to tell */
+                return false;
+        }
+        return dir_sync(dir_fd, e);
+}
+
+bool dir_open_at(int dir_fd, const char *name, bool create_it, mode_t mode, int *ret_fd, struct err *e)
+{
+        bool made = false;
+        if (create_it) {
+                if (mkdirat(dir_fd, name, mode) == 0)
+                        made = true;
+                else if (errno != EEXIST)
+                        return err_errno(e, errno, "dir.make", "making directory %s", name);
+        }
+        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return err_errno(e, errno, "dir.open", "directory %s", name);
+        if (made && fchmod(fd, mode) < 0) { /* the umask took bits away */
+                err_errno(e, errno, "dir.make", "mode of directory %s", name);
+                close_p(&fd);
+                return false;
+        }
+        *ret_fd = fd;
+        return true;
+}
+
+bool dir_open(const char *path, bool create_it, mode_t mode, int *ret_fd, struct err *e)
+{
+        return dir_open_at(AT_FDCWD, path, create_it, mode, ret_fd, e);
+}
+
+static bool remove_below(int dir_fd, const char *name, unsigned depth, struct err *e)
+{
+        if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+                return true;
+        if (errno != EISDIR && errno != EPERM)
+                return err_errno(e, errno, "file.remove", "removing %s", name);
+        if (depth == 0)
+                return err_set(e, ERR_CONFIG, "file.depth", "removing %s: too deep", name);
+        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!d) {
+                err_errno(e, errno, "file.remove", "removing %s", name);
+                close_p(&fd);
+                return false;
+        }
+        bool good = true;
+        for (struct dirent *entry; good && (entry = readdir(d));)
+                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                        good = remove_below(fd, entry->d_name, depth - 1, e);
+        (void)closedir(d);
+        if (good && unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                good = err_errno(e, errno, "file.remove", "removing directory %s", name);
+        return good;
+}
+
+bool tree_remove_at(int dir_fd, const char *name, struct err *e)
+{
+        return remove_below(dir_fd, name, TREE_DEPTH, e);
+}
+
+bool file_lock(const char *path, int *ret_fd, struct err *e)
+{
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return err_errno(e, errno, "lock.open", "%s", path);
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+                char pid[24] = "";
+                ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+                pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+                bool held = errno == EAGAIN || errno == EACCES;
+                close_p(&fd);
+                if (!held)
+                        return err_errno(e, errno, "lock", "locking %s", path);
+                return err_set(e, ERR_TEMPORARY, "locked", "%s is held by another process%s%s", path,
+                        pid[0] ? ", pid " : "", pid);
+        }
+        char text[24];
+        int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
+                text[0] = '\0'; /* only a help for the next one who asks */
+        *ret_fd = fd;
+        return true;
+}
+
+bool name_is_safe(const char *name)
+{
+        size_t n = name ? strlen(name) : 0;
+        if (n == 0 || n > 64 || name[0] == '.')
+                return false;
+        return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
