@@ -14,7 +14,7 @@ struct err;
 
 struct address {
         sa_family_t family; /* AF_INET, AF_INET6 */
-        uint16_t port;      /* host order; 0 = not said */
+        uint16_t port; /* host order; 0 = not said */
         union {
                 struct in_addr v4;
                 struct in6_addr v6;
@@ -23,8 +23,9 @@ struct address {
 
 /* "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53". No names. */
 bool address_parse(const char *text, uint16_t default_port, struct address *ret);
-void address_text(const struct address *a, bool with_port, char ret[ADDRESS_TEXT]); /* v6 in brackets only with a port */
-bool address_equal(const struct address *a, const struct address *b);               /* port included */
+void address_text(
+        const struct address *a, bool with_port, char ret[ADDRESS_TEXT]); /* v6 in brackets only with a port */
+bool address_equal(const struct address *a, const struct address *b); /* port included */
 socklen_t address_sockaddr(const struct address *a, struct sockaddr_storage *ret);
 bool address_from_sockaddr(const struct sockaddr *sa, struct address *ret);
 bool address_is_loopback(const struct address *a);

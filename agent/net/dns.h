@@ -1,6 +1,7 @@
-/* Asking name servers, on c-ares and the loop: one glue file. Two channels per server address (UDP with EDNS and no silent TCP
- * fallback, TCP), shared by everybody, so that the caller knows which transport answered. A window per address keeps at most
- * 256 questions outstanding, the rest wait in order; the first time-out comes from the measured round trip. */
+/* Asking name servers, on c-ares and the loop: one glue file. Two channels per server address (UDP with EDNS and no
+ * silent TCP fallback, TCP), shared by everybody, so that the caller knows which transport answered. A window per
+ * address keeps at most 256 questions outstanding, the rest wait in order; the first time-out comes from the measured
+ * round trip. */
 #ifndef DCVD_NET_DNS_H
 #define DCVD_NET_DNS_H
 
@@ -11,21 +12,22 @@ struct loop;
 struct dns;
 
 struct dns_conf {
-        const char *const *resolvers; /* "192.0.2.53", "[2001:db8::53]:53"; NULL-terminated; NULL: /etc/resolv.conf, followed */
-        uint16_t port;                /* of authoritative servers; 0 = 53 */
+        const char *const
+                *resolvers; /* "192.0.2.53", "[2001:db8::53]:53"; NULL-terminated; NULL: /etc/resolv.conf, followed */
+        uint16_t port; /* of authoritative servers; 0 = 53 */
 };
 bool dns_open(struct dns **ret, struct loop *loop, const struct dns_conf *conf, struct err *e);
-void dns_close(struct dns *d);                                                      /* cancels what runs: no callback */
-bool dns_configure(struct dns *d, const struct dns_conf *conf, struct err *e);      /* SIGHUP */
+void dns_close(struct dns *d); /* cancels what runs: no callback */
+bool dns_configure(struct dns *d, const struct dns_conf *conf, struct err *e); /* SIGHUP */
 uint16_t dns_port(const struct dns *d);
 
 enum dns_transport { DNS_UDP, DNS_TCP };
 enum dns_outcome {
-        DNS_ANSWERED,   /* message is there, whatever its rcode */
-        DNS_TIMEOUT,    /* silent after all tries */
+        DNS_ANSWERED, /* message is there, whatever its rcode */
+        DNS_TIMEOUT, /* silent after all tries */
         DNS_UNREACHABLE, /* connection refused, no route */
-        DNS_MALFORMED,  /* answered, but not with a message that can be read */
-        DNS_FAILED,     /* our side: memory, files; err has it */
+        DNS_MALFORMED, /* answered, but not with a message that can be read */
+        DNS_FAILED, /* our side: memory, files; err has it */
 };
 enum { DNS_RECURSE = 1, DNS_WANT_AD = 2, DNS_CHECKING_DISABLED = 4, DNS_WANT_DNSSEC = 8 }; /* flags */
 
@@ -45,17 +47,18 @@ struct dns_query *dns_ask(struct dns *d, const struct address *server, enum dns_
 void dns_cancel(struct dns_query *q); /* NULL allowed */
 
 /* UDP first, TCP when truncated or silent: what most callers want. The answer's transport says which one it was. */
-struct dns_query *dns_ask_any(struct dns *d, const struct address *server, const char *name, uint16_t type, unsigned flags,
-        dns_done_fn *done, void *arg, struct err *e);
+struct dns_query *dns_ask_any(struct dns *d, const struct address *server, const char *name, uint16_t type,
+        unsigned flags, dns_done_fn *done, void *arg, struct err *e);
 
-/* The same question at the configured recursive resolvers, in order until one answers. Mind I7: never for a challenge name. */
-struct dns_query *dns_ask_resolver(struct dns *d, const char *name, uint16_t type, unsigned flags, dns_done_fn *done, void *arg,
-        struct err *e);
+/* The same question at the configured recursive resolvers, in order until one answers. Mind I7: never for a challenge
+ * name. */
+struct dns_query *dns_ask_resolver(
+        struct dns *d, const char *name, uint16_t type, unsigned flags, dns_done_fn *done, void *arg, struct err *e);
 size_t dns_resolver_count(const struct dns *d);
 const struct address *dns_resolver(const struct dns *d, size_t i);
 
-/* All A and AAAA of a host (numeric texts, localhost and /etc/hosts included), port 0, v6 first; duplicates dropped, at most 32.
- * count 0 comes with err. */
+/* All A and AAAA of a host (numeric texts, localhost and /etc/hosts included), port 0, v6 first; duplicates dropped, at
+ * most 32. count 0 comes with err. */
 struct dns_lookup;
 typedef void dns_lookup_fn(void *arg, const struct address *list, size_t count, const struct err *err);
 struct dns_lookup *dns_lookup(struct dns *d, const char *host, dns_lookup_fn *done, void *arg, struct err *e);

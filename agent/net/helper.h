@@ -1,7 +1,7 @@
-/* Requests to dcvd-helper: the little that needs other rights. One request per start of the helper: a JSON header line, a blob of
- * bytes, an answer of one JSON line. The helper is reached through a systemd socket (Accept=yes), or through a broker that the
- * mains fork before anything else and that does nothing but start dcvd-helper. The framing of both sides is here, so that it is
- * written once; what the verbs mean is the deploy room's. */
+/* Requests to dcvd-helper: the little that needs other rights. One request per start of the helper: a JSON header line,
+ * a blob of bytes, an answer of one JSON line. The helper is reached through a systemd socket (Accept=yes), or through
+ * a broker that the mains fork before anything else and that does nothing but start dcvd-helper. The framing of both
+ * sides is here, so that it is written once; what the verbs mean is the deploy room's. */
 #ifndef DCVD_NET_HELPER_H
 #define DCVD_NET_HELPER_H
 
@@ -19,26 +19,28 @@ struct helper_call;
 #define HELPER_BLOB_MAX (320 * 1024)
 #define HELPER_ANSWER_MAX (256 * 1024)
 
-/* Forks the broker (call before threads, sockets and secrets). The broker execs helper_path as `dcvd-helper --config FILE`, with the
- * request socket as stdin and stdout, and dies with its parent. ret_fd is our end. */
+/* Forks the broker (call before threads, sockets and secrets). The broker execs helper_path as `dcvd-helper --config
+ * FILE`, with the request socket as stdin and stdout, and dies with its parent. ret_fd is our end. */
 bool helper_broker_fork(const char *helper_path, const char *config_path, int *ret_fd, struct err *e);
 
 /* Either socket_path (systemd's socket; tried first when it exists) or broker_fd (taken over; -1: none). */
 bool helper_open(struct helper **ret, struct loop *loop, const char *socket_path, int broker_fd, struct err *e);
 void helper_close(struct helper *h);
 
-/* header is encoded at once (borrowed); it gets "verb" and "blob" (bytes that follow) added. done gets the answer object (borrowed), or
- * NULL and err. An answer {"error":{kind,code,text,fix}, ...} is delivered with both: answer and err. timeout_ms 0 = 150 s. */
+/* header is encoded at once (borrowed); it gets "verb" and "blob" (bytes that follow) added. done gets the answer
+ * object (borrowed), or NULL and err. An answer {"error":{kind,code,text,fix}, ...} is delivered with both: answer and
+ * err. timeout_ms 0 = 150 s. */
 typedef void helper_done_fn(void *arg, const json_t *answer, const struct err *err);
-struct helper_call *helper_start(struct helper *h, const char *verb, const json_t *header, const void *blob, size_t blob_len,
-        int64_t timeout_ms, helper_done_fn *done, void *arg, struct err *e);
+struct helper_call *helper_start(struct helper *h, const char *verb, const json_t *header, const void *blob,
+        size_t blob_len, int64_t timeout_ms, helper_done_fn *done, void *arg, struct err *e);
 void helper_cancel(struct helper_call *c); /* NULL allowed; the helper finishes what it began */
 
-/* The helper's side, blocking (it serves one request and exits): reads the header line and the blob from fd within 30 s. */
+/* The helper's side, blocking (it serves one request and exits): reads the header line and the blob from fd within 30
+ * s. */
 struct helper_request {
         json_t *header; /* owned */
-        char *verb;     /* owned */
-        uint8_t *blob;  /* owned, wiped by done */
+        char *verb; /* owned */
+        uint8_t *blob; /* owned, wiped by done */
         size_t blob_len;
 };
 bool helper_request_read(int fd, struct helper_request *ret, struct err *e);

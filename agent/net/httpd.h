@@ -1,6 +1,6 @@
-/* The HTTP server: libmicrohttpd in external epoll mode on the loop, one glue file. One daemon per listen address. It bounds
- * everything: connections (512 in all, 32 an address), header 10 s, exchange 30 s, body size; it refuses smuggled requests
- * (both Transfer-Encoding and Content-Length, repeated Content-Length) with 400 and closes. */
+/* The HTTP server: libmicrohttpd in external epoll mode on the loop, one glue file. One daemon per listen address. It
+ * bounds everything: connections (512 in all, 32 an address), header 10 s, exchange 30 s, body size; it refuses
+ * smuggled requests (both Transfer-Encoding and Content-Length, repeated Content-Length) with 400 and closes. */
 #ifndef DCVD_NET_HTTPD_H
 #define DCVD_NET_HTTPD_H
 
@@ -18,23 +18,23 @@ struct httpd_exchange;
 struct httpd_request {
         const char *method;
         const char *target; /* the raw request target, not decoded */
-        const char *peer;   /* numeric address; "unix" for a local socket */
+        const char *peer; /* numeric address; "unix" for a local socket */
         const char *body;
         size_t body_len;
 };
-/* Called once per complete request. Must end in httpd_reply, now or later (httpd_reply may be called from another callback of the
- * loop; the connection is suspended meanwhile). The request is borrowed until then. */
+/* Called once per complete request. Must end in httpd_reply, now or later (httpd_reply may be called from another
+ * callback of the loop; the connection is suspended meanwhile). The request is borrowed until then. */
 typedef void httpd_handler_fn(void *arg, struct httpd_exchange *x, const struct httpd_request *r);
 
 struct httpd_conf {
-        const char *listen;  /* "127.0.0.1:8402", "[::1]:80", "unix:/run/dcvd/x.sock"; NULL with fd */
-        int fd;              /* an already listening socket, taken over; -1: none */
+        const char *listen; /* "127.0.0.1:8402", "[::1]:80", "unix:/run/dcvd/x.sock"; NULL with fd */
+        int fd; /* an already listening socket, taken over; -1: none */
         size_t body_max_bytes;
-        bool want_suspend;   /* the handler may answer later */
-        const char *name;    /* for log lines: "tokens" */
+        bool want_suspend; /* the handler may answer later */
+        const char *name; /* for log lines: "tokens" */
 };
-bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *conf, httpd_handler_fn *handler, void *arg,
-        struct err *e);
+bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *conf, httpd_handler_fn *handler,
+        void *arg, struct err *e);
 void httpd_close(struct httpd *h); /* open exchanges are dropped; a later httpd_reply for them is a no-op that frees */
 uint16_t httpd_port(const struct httpd *h);
 

@@ -1,6 +1,6 @@
-/* The one loop: timers, deferred calls, short-lived threads for what computes long (keys). All on libuv. The four rules of
- * pending work hold everywhere in this room: start never calls back before it returns; the callback runs exactly once; after
- * cancel it never runs; the object belongs to the module until then. */
+/* The one loop: timers, deferred calls, short-lived threads for what computes long (keys). All on libuv. The four rules
+ * of pending work hold everywhere in this room: start never calls back before it returns; the callback runs exactly
+ * once; after cancel it never runs; the object belongs to the module until then. */
 #ifndef DCVD_NET_LOOP_H
 #define DCVD_NET_LOOP_H
 
@@ -12,8 +12,8 @@ struct err;
 struct loop;
 
 bool loop_open(struct loop **ret, struct err *e); /* also ignores SIGPIPE */
-void loop_close(struct loop *loop);               /* runs the loop until every handle is closed, then frees */
-void loop_run(struct loop *loop);                 /* until loop_stop */
+void loop_close(struct loop *loop); /* runs the loop until every handle is closed, then frees */
+void loop_run(struct loop *loop); /* until loop_stop */
 bool loop_run_until(struct loop *loop, const bool *flag, int64_t timeout_ms); /* for one-shot programs and tests */
 void loop_stop(struct loop *loop);
 uv_loop_t *loop_uv(struct loop *loop);
@@ -26,15 +26,15 @@ void timer_start(struct timer *t, int64_t delay_ms);
 void timer_stop(struct timer *t);
 void timer_free(struct timer *t); /* NULL allowed */
 
-/* Runs fn(arg) once from the loop, after the caller returned. Cancel by loop_undefer with the same handle; the handle is
- * gone once fn ran. NULL only if memory is out. */
+/* Runs fn(arg) once from the loop, after the caller returned. Cancel by loop_undefer with the same handle; the handle
+ * is gone once fn ran. NULL only if memory is out. */
 struct deferred;
 struct deferred *loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_undefer(struct loop *loop, struct deferred *d); /* NULL allowed */
 
-/* Runs work(arg) in a thread of its own, at most one thread per core, in order of arrival; then done(arg) on the loop. A
- * started work cannot be stopped; work_abandon makes done run with abandoned = true as soon as it ends (so that the owner
- * frees arg there). */
+/* Runs work(arg) in a thread of its own, at most one thread per core, in order of arrival; then done(arg) on the loop.
+ * A started work cannot be stopped; work_abandon makes done run with abandoned = true as soon as it ends (so that the
+ * owner frees arg there). */
 struct work;
 typedef void work_fn(void *arg);
 typedef void work_done_fn(void *arg, bool abandoned);

@@ -11,7 +11,7 @@ struct secret;
 
 struct tc3_request {
         const char *service; /* "ssl", "dnspod": fixed by the API, never taken from the host */
-        const char *host;    /* as sent in Host */
+        const char *host; /* as sent in Host */
         const char *content_type;
         int64_t timestamp_s;
         const void *body;

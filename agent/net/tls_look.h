@@ -1,5 +1,6 @@
-/* Looks at the certificate an endpoint really serves: TCP, STARTTLS where asked, one handshake that offers only the signature
- * algorithms of one key type, and the leaf as it came. It verifies nothing: it reports. OpenSSL over memory BIOs on the loop. */
+/* Looks at the certificate an endpoint really serves: TCP, STARTTLS where asked, one handshake that offers only the
+ * signature algorithms of one key type, and the leaf as it came. It verifies nothing: it reports. OpenSSL over memory
+ * BIOs on the loop. */
 #ifndef DCVD_NET_TLS_LOOK_H
 #define DCVD_NET_TLS_LOOK_H
 
@@ -13,21 +14,22 @@ const char *tls_protocol_name(enum tls_protocol p);
 
 struct tls_look_request {
         struct address address;
-        const char *sni;          /* NULL: none */
+        const char *sni; /* NULL: none */
         enum tls_protocol protocol;
         const char *signature_algorithms; /* OpenSSL list ("ECDSA+SHA256:..."); NULL: all */
-        int64_t timeout_ms;       /* 0 = 10 s */
+        int64_t timeout_ms; /* 0 = 10 s */
 };
 struct tls_look_result {
         const uint8_t *leaf; /* DER */
         size_t leaf_len;
-        uint8_t sha256[32];  /* of the leaf */
+        uint8_t sha256[32]; /* of the leaf */
         char tls_version[16];
         int64_t total_us;
 };
 typedef void tls_look_fn(void *arg, const struct tls_look_result *result, const struct err *err); /* result NULL: err */
 struct tls_look;
-struct tls_look *tls_look_start(struct loop *loop, const struct tls_look_request *r, tls_look_fn *done, void *arg, struct err *e);
+struct tls_look *tls_look_start(
+        struct loop *loop, const struct tls_look_request *r, tls_look_fn *done, void *arg, struct err *e);
 void tls_look_cancel(struct tls_look *l); /* NULL allowed */
 
 #endif

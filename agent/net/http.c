@@ -1,0 +1,165 @@
+/* libcurl's multi_socket interface on the loop: socket callback -> uv_poll, timer callback -> one timer. Nothing is
+ * freed inside a callback of libcurl; finished transfers are drained after every socket action (curl-library examples:
+ * multi-uv; CURLMOPT_SOCKETFUNCTION(3)). */
+#include "agent/net/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/util.h"
+#include "agent/net/http_internal.h"
+
+struct socket_watch {
+        uv_poll_t uv;
+        struct http *http;
+        curl_socket_t fd;
+};
+
+static void drain(struct http *h)
+{
+        CURLMsg *message;
+        int left;
+        if (h->draining)
+                return; /* a callback started or cancelled a call: the outer round goes on */
+        h->draining = true;
+        while ((message = curl_multi_info_read(h->multi, &left))) {
+                struct http_call *c = NULL;
+                CURLcode result = message->data.result;
+                if (message->msg != CURLMSG_DONE)
+                        continue;
+                (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&c);
+                http_call_transfer_done(c, result);
+        }
+        h->draining = false;
+}
+
+static void act(struct http *h, curl_socket_t fd, int events)
+{
+        int running;
+        (void)curl_multi_socket_action(
+                h->multi, fd, events, &running); /* its errors are bugs of ours; transfers tell their own */
+        drain(h);
+}
+
+static void socket_ready(uv_poll_t *uv, int status, int events)
+{
+        struct socket_watch *w = CONTAINER_OF(uv, struct socket_watch, uv);
+        int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+        flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
+        flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
+        act(w->http, w->fd, flags);
+}
+
+static void watch_closed(uv_handle_t *handle)
+{
+        free(CONTAINER_OF((uv_poll_t *)handle, struct socket_watch, uv));
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+        struct http *h = arg;
+        struct socket_watch *w = socket_arg;
+        (void)easy;
+        if (what == CURL_POLL_REMOVE) {
+                if (w)
+                        uv_close((uv_handle_t *)&w->uv, watch_closed);
+                (void)curl_multi_assign(h->multi, fd, NULL);
+                return 0;
+        }
+        if (!w) {
+                w = calloc(1, sizeof *w);
+                if (!w || uv_poll_init_socket(loop_uv(h->loop), &w->uv, fd) != 0) {
+                        free(w);
+                        return -1;
+                }
+                w->http = h;
+                w->fd = fd;
+                (void)curl_multi_assign(h->multi, fd, w);
+        }
+        int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+        return uv_poll_start(&w->uv, events, socket_ready) == 0 ? 0 : -1;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+        struct http *h = arg;
+        (void)multi;
+        if (timeout_ms < 0)
+                timer_stop(h->timer);
+        else
+                timer_start(h->timer, timeout_ms); /* 0 is "soon", never from inside this callback */
+        return 0;
+}
+
+static void time_is_up(void *arg)
+{
+        act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+bool http_add(struct http *h, CURL *easy, struct err *e)
+{
+        CURLMcode code = curl_multi_add_handle(h->multi, easy);
+        return code == CURLM_OK || err_set(e, ERR_TEMPORARY, "http", "libcurl: %s", curl_multi_strerror(code));
+}
+
+bool http_configure(struct http *h, const struct http_conf *conf, struct err *e)
+{
+        struct texts except = { 0 };
+        char *agent = text_dup(conf->user_agent ? conf->user_agent : "dcvd"), *proxy = text_dup(conf->proxy_url);
+        bool good = agent && (proxy || !conf->proxy_url);
+        for (size_t i = 0; good && conf->proxy_except && conf->proxy_except[i]; i++)
+                good = texts_add(&except, conf->proxy_except[i]);
+        if (!good) {
+                free(agent);
+                free(proxy);
+                texts_done(&except);
+                return err_memory(e);
+        }
+        free(h->user_agent);
+        free(h->proxy_url);
+        texts_done(&h->proxy_except);
+        h->user_agent = agent;
+        h->proxy_url = proxy;
+        h->proxy_except = except;
+        return true;
+}
+
+bool http_open(struct http **ret, struct loop *loop, struct dns *dns, const struct http_conf *conf, struct err *e)
+{
+        static bool initialised;
+        if (!initialised && curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+                return err_set(e, ERR_TEMPORARY, "http", "libcurl cannot be initialised");
+        initialised = true;
+        struct http *h = calloc(1, sizeof *h);
+        if (!h)
+                return err_memory(e);
+        h->loop = loop;
+        h->dns = dns;
+        h->multi = curl_multi_init();
+        if (!h->multi || !timer_new(&h->timer, loop, time_is_up, h, e) || !http_configure(h, conf, e)) {
+                http_close(h);
+                return err_memory(e);
+        }
+        (void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+        (void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+        (void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+        (void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+        (void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 32L);
+        *ret = h;
+        return true;
+}
+
+void http_close(struct http *h)
+{
+        if (!h)
+                return;
+        while (h->first)
+                http_cancel(h->first);
+        if (h->multi)
+                (void)curl_multi_cleanup(h->multi); /* removes its sockets through on_socket */
+        timer_free(h->timer);
+        free(h->user_agent);
+        free(h->proxy_url);
+        texts_done(&h->proxy_except);
+        free(h);
+}

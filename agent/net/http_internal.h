@@ -1,0 +1,62 @@
+/* The inside of the HTTP client: http.c runs the multi handle on the loop, http_call.c is one exchange. */
+#ifndef DCVD_NET_HTTP_INTERNAL_H
+#define DCVD_NET_HTTP_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/net/dns.h"
+#include "agent/net/http.h"
+#include "agent/net/loop.h"
+
+#define HTTP_ADDRESSES_MAX 8
+
+struct http {
+        struct loop *loop;
+        struct dns *dns;
+        CURLM *multi;
+        struct timer *timer;
+        struct http_call *first;
+        char *user_agent, *proxy_url;
+        struct texts proxy_except;
+        bool draining;
+};
+
+struct http_call {
+        struct http *http;
+        struct http_call *next, **at;
+        http_done_fn *done;
+        void *arg;
+        /* the request, copied */
+        char *method, *url, *ca_bundle, *host;
+        uint16_t port;
+        struct curl_slist *headers;
+        struct buf body;
+        size_t body_read;
+        size_t answer_max;
+        int64_t connect_timeout_ms, deadline_ms; /* deadline: boot time */
+        bool once_only, allow_http, proxied, look;
+        /* where to */
+        struct dns_lookup *lookup;
+        struct deferred *begin;
+        struct address list[HTTP_ADDRESSES_MAX];
+        size_t count, tried;
+        char proxy[ADDRESS_TEXT + 16];
+        /* the transfer that runs */
+        CURL *easy;
+        struct curl_slist *connect_to;
+        char curl_error[CURL_ERROR_SIZE];
+        /* the answer */
+        struct buf answer;
+        struct texts names, values;
+        size_t header_bytes;
+        bool too_large;
+        struct err early; /* what begin() has to tell */
+};
+
+void http_call_transfer_done(struct http_call *c, CURLcode result); /* by http.c, outside libcurl's callbacks */
+void http_call_free(struct http_call *c);
+bool http_add(struct http *h, CURL *easy, struct err *e);
+
+#endif

@@ -1,0 +1,26 @@
+/* The inside of struct loop, for loop.c and work.c. */
+#ifndef DCVD_NET_LOOP_INTERNAL_H
+#define DCVD_NET_LOOP_INTERNAL_H
+
+#include "agent/net/loop.h"
+
+struct signal_watch {
+        uv_signal_t uv;
+        struct signal_watch *next;
+        void (*fn)(void *arg, int signum);
+        void *arg;
+};
+struct works;
+struct loop {
+        uv_loop_t uv;
+        bool stop;
+        uv_idle_t idle;
+        bool idle_made;
+        struct deferred *deferred, **deferred_end;
+        struct signal_watch *signals;
+        struct works *works; /* made at the first use */
+};
+
+void work_finish(struct loop *l); /* waits for the threads that run; drops those that wait */
+
+#endif
