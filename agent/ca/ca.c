@@ -24,9 +24,10 @@ bool ca_subject_copy(struct ca_subject *ret, const struct ca_subject *from)
         s.product = text_dup(from->product);
         s.common_name = text_dup(from->common_name);
         s.cert_pem = text_dup(from->cert_pem);
-        bool ok = (s.product || !from->product) && (s.common_name || !from->common_name) && (s.cert_pem || !from->cert_pem) &&
-                  texts_copy(&s.names, &from->names) && texts_copy(&s.notes, &from->notes) &&
-                  texts_copy(&s.replaced, &from->replaced) && texts_copy(&s.exclusive, &from->exclusive);
+        bool ok = (s.product || !from->product) && (s.common_name || !from->common_name) &&
+                (s.cert_pem || !from->cert_pem) && texts_copy(&s.names, &from->names) &&
+                texts_copy(&s.notes, &from->notes) && texts_copy(&s.replaced, &from->replaced) &&
+                texts_copy(&s.exclusive, &from->exclusive);
         if (!ok) {
                 ca_subject_done(&s);
                 return false;

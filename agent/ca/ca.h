@@ -41,6 +41,7 @@ struct ca_subject {
         char id[CA_ID_MAX];        /* the newest issued member of the chain: what a reissue will name */
         char resume_id[CA_ID_MAX]; /* a reissue that is running and is ours to adopt (R5); "" if none */
         int64_t resume_since_s;
+        char resume_spki_hex[65];  /* of the key in that order's CSR, to be held against the keys on the host; "" if not shown */
         char *product;             /* "TrustAsia DV, free" */
         char *common_name;         /* for the CSR; NULL: none */
         struct texts names;        /* SANs for the CSR, exactly as the original has them */

@@ -42,8 +42,8 @@ bool tc3_string_to_sign(const struct tc3_request *r, struct buf *ret)
         if (!tc3_date(r->timestamp_s, date) || !tc3_canonical(r, &canonical))
                 return false;
         sha256_hex(canonical.data, canonical.len, hash);
-        return buf_addf(ret, ALGORITHM "\n%lld\n%s/%s/" TERMINATOR "\n%s", (long long)r->timestamp_s, date, r->service,
-                hash);
+        return buf_addf(
+                ret, ALGORITHM "\n%lld\n%s/%s/" TERMINATOR "\n%s", (long long)r->timestamp_s, date, r->service, hash);
 }
 
 static bool hmac(const void *key, size_t key_len, const char *text, uint8_t ret[32])
@@ -57,8 +57,8 @@ bool tc3_derive(const struct secret *secret_key, const char *date, const char *s
 {
         struct buf first = { .secret = true };
         bool ok = buf_add(&first, "TC3") && buf_append(&first, secret_key->data, secret_key->len) &&
-                  hmac(first.data, first.len, date, ret[0]) && hmac(ret[0], 32, service, ret[1]) &&
-                  hmac(ret[1], 32, TERMINATOR, ret[2]);
+                hmac(first.data, first.len, date, ret[0]) && hmac(ret[0], 32, service, ret[1]) &&
+                hmac(ret[1], 32, TERMINATOR, ret[2]);
 
         buf_done(&first);
         return ok;
@@ -84,18 +84,20 @@ bool tc3_authorization(const struct tc3_request *r, char **ret, struct err *e)
 
         if (!id_is_safe(r->secret_id))
                 return err_set(e, ERR_CONFIG, "tc3.secret-id",
-                        "the secret id is not one: it is empty, too long, or has blanks, control bytes, commas or slashes");
+                        "the secret id is not one: it is empty, too long, or has blanks, control bytes, commas or "
+                        "slashes");
         if (!r->secret_key->data || r->secret_key->len == 0 || r->secret_key->len > 4096)
                 return err_set(e, ERR_CONFIG, "tc3.secret-key", "the secret key is empty or longer than 4096 bytes");
         if (!tc3_date(r->timestamp_s, date))
                 return err_set(e, ERR_CONFIG, "tc3.clock", "this host's clock is outside the years 1970 to 9999");
         bool ok = tc3_string_to_sign(r, &to_sign) && tc3_derive(r->secret_key, date, r->service, key) &&
-                  hmac(key[2], 32, to_sign.data, mac);
+                hmac(key[2], 32, to_sign.data, mac);
         wipe(key, sizeof key);
         if (!ok)
                 return err_memory(e);
         hex_encode(hex, mac, sizeof mac);
-        buf_addf(&value, ALGORITHM " Credential=%s/%s/%s/" TERMINATOR ", SignedHeaders=" SIGNED_HEADERS ", Signature=%s",
+        buf_addf(&value,
+                ALGORITHM " Credential=%s/%s/%s/" TERMINATOR ", SignedHeaders=" SIGNED_HEADERS ", Signature=%s",
                 (const char *)r->secret_id->data, date, r->service, hex);
         char *text = buf_steal(&value);
         if (!text)

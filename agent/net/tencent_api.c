@@ -1,5 +1,5 @@
-/* Calls of Tencent Cloud's API 3.0 over the HTTP client. One call: wait for a place under the action's limit, sign with the corrected
- * clock, send, judge the answer, and send again only where the table of the header allows it. */
+/* Calls of Tencent Cloud's API 3.0 over the HTTP client. One call: wait for a place under the action's limit, sign with
+ * the corrected clock, send, judge the answer, and send again only where the table of the header allows it. */
 #include "agent/net/tencent_api.h"
 
 #include <ctype.h>
@@ -41,8 +41,8 @@ struct lane {
 struct tencent_call {
         struct tencent_api *api;
         struct lane *lane;
-        struct tencent_call *prev, *next;     /* all calls of the api */
-        struct tencent_call *waits_after;     /* in the lane */
+        struct tencent_call *prev, *next; /* all calls of the api */
+        struct tencent_call *waits_after; /* in the lane */
         bool waits;
         bool write, corrected;
         char action[ACTION_MAX];
@@ -78,12 +78,13 @@ static const struct metric_family requests_total = { .name = "dcvd_ca_requests_t
 
 static void call_finish(struct tencent_call *c, const json_t *response, const char *request_id, const struct err *err);
 
-/* --- opening and closing ------------------------------------------------------------------------------------------------ */
+/* --- opening and closing
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool host_is_loopback(const char *host)
 {
         return text_starts(host, "127.") || text_starts(host, "[::1]") || strcmp(host, "localhost") == 0 ||
-               text_starts(host, "localhost:");
+                text_starts(host, "localhost:");
 }
 
 /* The Host header as libcurl will send it: without the scheme's own port. */
@@ -115,17 +116,17 @@ static bool endpoint_read(struct tencent_api *a, const char *endpoint, struct er
         const char *rest = strstr(endpoint, "://");
         const char *slash = rest ? strchr(rest + 3, '/') : NULL;
 
-        if (!rest || (!a->plain && !text_starts(endpoint, "https://")) || (slash && slash[1]) || rest[3] == '/' || !rest[3] ||
-                !endpoint_is_plain_text(endpoint))
-                return err_set(e, ERR_CONFIG, "tc.endpoint", "%s: the endpoint %s is not https://HOST without a path", a->name,
-                        endpoint);
+        if (!rest || (!a->plain && !text_starts(endpoint, "https://")) || (slash && slash[1]) || rest[3] == '/' ||
+                !rest[3] || !endpoint_is_plain_text(endpoint))
+                return err_set(e, ERR_CONFIG, "tc.endpoint", "%s: the endpoint %s is not https://HOST without a path",
+                        a->name, endpoint);
         a->host = host_of(rest + 3, a->plain ? ":80" : ":443");
         a->url = a->host ? text_format("%s://%s/", a->plain ? "http" : "https", a->host) : NULL;
         if (!a->url)
                 return err_memory(e);
         if (a->plain && !host_is_loopback(a->host))
-                return err_set(e, ERR_CONFIG, "tc.endpoint", "%s: http is for loopback only, the endpoint %s is not", a->name,
-                        endpoint);
+                return err_set(e, ERR_CONFIG, "tc.endpoint", "%s: http is for loopback only, the endpoint %s is not",
+                        a->name, endpoint);
         return true;
 }
 
@@ -137,12 +138,12 @@ static bool conf_copy(struct tencent_api *a, const struct tencent_api_conf *conf
         a->ca_bundle = text_dup(conf->ca_bundle);
         a->has_token = conf->token && conf->token->source != SECRET_NONE;
         return a->service && a->version && a->name && (a->ca_bundle || !conf->ca_bundle) &&
-               secret_ref_copy(&a->secret_id, conf->secret_id) && secret_ref_copy(&a->secret_key, conf->secret_key) &&
-               (!a->has_token || secret_ref_copy(&a->token, conf->token));
+                secret_ref_copy(&a->secret_id, conf->secret_id) && secret_ref_copy(&a->secret_key, conf->secret_key) &&
+                (!a->has_token || secret_ref_copy(&a->token, conf->token));
 }
 
-bool tencent_api_open(struct tencent_api **ret, struct loop *loop, struct http *http, const struct tencent_api_conf *conf,
-        struct err *e)
+bool tencent_api_open(struct tencent_api **ret, struct loop *loop, struct http *http,
+        const struct tencent_api_conf *conf, struct err *e)
 {
         struct tencent_api *a = calloc(1, sizeof *a);
 
@@ -185,7 +186,8 @@ void tencent_api_close(struct tencent_api *a)
         free(a);
 }
 
-/* --- clock -------------------------------------------------------------------------------------------------------------- */
+/* --- clock
+ * -------------------------------------------------------------------------------------------------------------- */
 
 int64_t tencent_api_clock_offset_s(const struct tencent_api *a)
 {
@@ -231,14 +233,16 @@ static bool clock_correct(struct tencent_call *c)
         int64_t offset_s = tencent_api_server_time_s(a) - clock_now_s();
         if (offset_s == a->clock_offset_s)
                 return false;
-        log_warning(a->name, "%s: this host's clock and the server's differ by %lld s; requests are signed with the server's",
+        log_warning(a->name,
+                "%s: this host's clock and the server's differ by %lld s; requests are signed with the server's",
                 a->host, (long long)offset_s);
         a->clock_offset_s = offset_s;
         c->corrected = true;
         return true;
 }
 
-/* --- the lanes ---------------------------------------------------------------------------------------------------------- */
+/* --- the lanes
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void lane_next(void *arg);
 
@@ -314,7 +318,8 @@ static void lane_take(struct tencent_call *c)
         lane_arm(l);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------------ */
+/* --- sending
+ * ------------------------------------------------------------------------------------------------------------ */
 
 struct headers {
         char *text[HEADERS_MAX + 1];
@@ -367,7 +372,8 @@ static bool authorization_make(struct tencent_call *c, int64_t at_s, char **ret,
                 .body_len = strlen(c->body),
                 .secret_id = &id,
                 .secret_key = &key };
-        bool ok = secret_load(&a->secret_id, &id, e) && secret_load(&a->secret_key, &key, e) && tc3_authorization(&r, ret, e);
+        bool ok = secret_load(&a->secret_id, &id, e) && secret_load(&a->secret_key, &key, e) &&
+                tc3_authorization(&r, ret, e);
 
         secret_done(&id);
         secret_done(&key);
@@ -447,7 +453,8 @@ static int64_t delay_ms(unsigned times)
         return base * 3 / 4 + (int64_t)random_below((uint64_t)base / 2 + 1);
 }
 
-/* --- judging ------------------------------------------------------------------------------------------------------------ */
+/* --- judging
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static bool call_retry(struct tencent_call *c, const struct err *e)
 {
@@ -491,8 +498,8 @@ static void transport_failed(struct tencent_call *c, const struct err *err)
         call_judge(c, NULL, "", &e);
 }
 
-static bool status_check(const struct tencent_call *c, const struct http_answer *answer, bool readable, const char *request_id,
-        struct err *e)
+static bool status_check(const struct tencent_call *c, const struct http_answer *answer, bool readable,
+        const char *request_id, struct err *e)
 {
         bool named = !readable && text_starts(e->code, "tc.") && strcmp(e->code, "tc.answer") != 0;
         const char *retry = http_answer_header(answer, "retry-after");
@@ -503,8 +510,9 @@ static bool status_check(const struct tencent_call *c, const struct http_answer 
         if (answer->status == 429 && !named && !c->write)
                 err_set(e, ERR_RATE_LIMITED, "tc.http-429", "the gateway throttles (HTTP 429)");
         else if (!named && (answer->status >= 500 || !readable))
-                err_set(e, c->write ? ERR_UNKNOWN : ERR_TEMPORARY, "tc.answer", "HTTP status %d, %s%s%s", answer->status,
-                        readable ? "not to be relied on" : e->text, *request_id ? ", RequestId " : "", request_id);
+                err_set(e, c->write ? ERR_UNKNOWN : ERR_TEMPORARY, "tc.answer", "HTTP status %d, %s%s%s",
+                        answer->status, readable ? "not to be relied on" : e->text, *request_id ? ", RequestId " : "",
+                        request_id);
         else
                 return readable;
         e->retry_after_s = after_s;
@@ -563,8 +571,8 @@ static void call_finish(struct tencent_call *c, const json_t *response, const ch
         struct err e;
 
         metric_add(&requests_total, (const char *const[]){ c->api->name, c->action, result, NULL }, 1);
-        log_debug(c->api->name, "POST %s %s: %s, RequestId %s, %lld ms", c->api->host, c->action, err ? err->code : "ok",
-                *request_id ? request_id : "-", (long long)(clock_boot_ms() - c->begun_ms));
+        log_debug(c->api->name, "POST %s %s: %s, RequestId %s, %lld ms", c->api->host, c->action,
+                err ? err->code : "ok", *request_id ? request_id : "-", (long long)(clock_boot_ms() - c->begun_ms));
         if (err) {
                 e = *err;
                 err_wrap(&e, "%s: %s", c->api->name, c->action);
@@ -575,10 +583,11 @@ static void call_finish(struct tencent_call *c, const json_t *response, const ch
                 secrets_wipe((json_t *)(uintptr_t)response);
 }
 
-/* --- starting ----------------------------------------------------------------------------------------------------------- */
+/* --- starting
+ * ----------------------------------------------------------------------------------------------------------- */
 
-static struct tencent_call *call_new(struct tencent_api *a, const char *action, const json_t *parameters, bool write,
-        struct err *e)
+static struct tencent_call *call_new(
+        struct tencent_api *a, const char *action, const json_t *parameters, bool write, struct err *e)
 {
         struct tencent_call *c = calloc(1, sizeof *c);
 

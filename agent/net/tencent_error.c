@@ -1,5 +1,5 @@
-/* What the codes and the envelope of Tencent Cloud's API 3.0 mean. Business errors come with HTTP 200; the text of a message may be in
- * any language and is shown, never read. */
+/* What the codes and the envelope of Tencent Cloud's API 3.0 mean. Business errors come with HTTP 200; the text of a
+ * message may be in any language and is shown, never read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +14,10 @@
 
 enum verdict { TEMPORARY, THROTTLED, FAULT, REFUSED };
 
-#define FIX_CREDENTIALS "check secret_id and secret_key (and token) in the configuration, and that they belong to this site's account"
-#define FIX_PERMISSION "grant this key the CAM actions that the documentation lists; the console shows them under Access Management"
+#define FIX_CREDENTIALS                                                                                                \
+        "check secret_id and secret_key (and token) in the configuration, and that they belong to this site's account"
+#define FIX_PERMISSION                                                                                                 \
+        "grant this key the CAM actions that the documentation lists; the console shows them under Access Management"
 #define FIX_ADDRESS "let this host's address call the API (key or account address list in the console)"
 #define FIX_CLOCK "set this host's clock (chronyc makestep); requests are valid within 5 minutes of the server's time"
 
@@ -167,8 +169,8 @@ bool tencent_envelope_read(const char *body, size_t len, bool write, json_t **re
 
         request_id[0] = '\0';
         if (!json_read(body, len, JSON_DEPTH_MAX, &root, &why))
-                return err_set(e, write ? ERR_UNKNOWN : ERR_TEMPORARY, "tc.answer", "the answer is cut short or is not JSON: %s",
-                        why.text);
+                return err_set(e, write ? ERR_UNKNOWN : ERR_TEMPORARY, "tc.answer",
+                        "the answer is cut short or is not JSON: %s", why.text);
         json_t *response = json_object_get(root, "Response");
         if (!json_is_object(response))
                 return legacy_read(root, write, request_id, e);

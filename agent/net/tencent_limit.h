@@ -1,4 +1,5 @@
-/* How often an action may be called: at most ten starts in any window whose length follows from the published limit. Pure. */
+/* How often an action may be called: at most ten starts in any window whose length follows from the published limit.
+ * Pure. */
 #ifndef DCVD_NET_TENCENT_LIMIT_H
 #define DCVD_NET_TENCENT_LIMIT_H
 

@@ -1,5 +1,5 @@
-/* The loop's timers and the HTTP client, played by the test: time is virtual, answers come from one function. Include once, in the
- * program of a test; it then takes the place of loop.c and http.c. */
+/* The loop's timers and the HTTP client, played by the test: time is virtual, answers come from one function. Include
+ * once, in the program of a test; it then takes the place of loop.c and http.c. */
 #ifndef DCVD_TEST_FAKE_NET_H
 #define DCVD_TEST_FAKE_NET_H
 
@@ -28,9 +28,9 @@ struct http_call {
 };
 struct fake_answer {
         int status;
-        char *body;           /* allocated; NULL: a transport failure of this kind */
+        char *body; /* allocated; NULL: a transport failure of this kind */
         enum err_kind failed;
-        const char *date;     /* header, or NULL for none */
+        const char *date; /* header, or NULL for none */
         const char *retry_after;
         int64_t delay_ms;
 };

@@ -92,8 +92,8 @@ bool tc_cert_is_issued(const struct tc_cert *c)
 
 bool tc_cert_links(const struct tc_cert *a, const struct tc_cert *b)
 {
-        return strcmp(a->replaced_for, b->id) == 0 || strcmp(a->replaced_by, b->id) == 0 || strcmp(b->replaced_for, a->id) == 0 ||
-               strcmp(b->replaced_by, a->id) == 0;
+        return strcmp(a->replaced_for, b->id) == 0 || strcmp(a->replaced_by, b->id) == 0 ||
+                strcmp(b->replaced_for, a->id) == 0 || strcmp(b->replaced_by, a->id) == 0;
 }
 
 const struct tc_cert *tc_chain_head(const struct tc_chain *c)

@@ -1,4 +1,5 @@
-/* The chain of reissues: ReplacedFor and ReplacedBy followed to the newest member, whichever field on whichever end names the other. Pure. */
+/* The chain of reissues: ReplacedFor and ReplacedBy followed to the newest member, whichever field on whichever end
+ * names the other. Pure. */
 #ifndef DCVD_CA_TENCENT_CHAIN_H
 #define DCVD_CA_TENCENT_CHAIN_H
 
@@ -12,7 +13,8 @@ struct tc_chain {
         struct texts gone; /* named by a link, not to be had: deleted */
 };
 void tc_chain_done(struct tc_chain *c);
-bool tc_chain_add_own(struct tc_chain *c, struct tc_cert *cert); /* takes it (left empty); one already known is dropped; false: memory, full */
+bool tc_chain_add_own(struct tc_chain *c,
+        struct tc_cert *cert); /* takes it (left empty); one already known is dropped; false: memory, full */
 /* An id that a link names and that was neither read nor found missing; NULL: all are known. */
 const char *tc_chain_next(const struct tc_chain *c);
 void tc_chain_sort(struct tc_chain *c); /* oldest first: by application time, then by what the links say */

@@ -6,7 +6,8 @@
 
 struct texts;
 
-/* Borrowed from name (its tail), "*." ignored; the name itself if it is no more than a public suffix. name in lower case. */
+/* Borrowed from name (its tail), "*." ignored; the name itself if it is no more than a public suffix. name in lower
+ * case. */
 const char *tc_registrable(const char *name);
 /* Those of all names, sorted, each once. */
 bool tc_registrable_all(const struct texts *names, struct texts *ret);

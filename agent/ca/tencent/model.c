@@ -14,9 +14,10 @@
 
 const char *tc_status_text(int status)
 {
-        static const char *const text[] = { "under review", "issued", "review failed", "expired", "waiting for validation",
-                "information wanted", "being cancelled", "cancelled", "confirmation letter wanted", "being revoked", "revoked",
-                "being reissued", "revocation letter wanted", "information wanted", "refunded", "being migrated" };
+        static const char *const text[] = { "under review", "issued", "review failed", "expired",
+                "waiting for validation", "information wanted", "being cancelled", "cancelled",
+                "confirmation letter wanted", "being revoked", "revoked", "being reissued", "revocation letter wanted",
+                "information wanted", "refunded", "being migrated" };
 
         return status >= 0 && (size_t)status < ARRAY_LEN(text) ? text[status] : "unknown";
 }
@@ -60,7 +61,8 @@ bool tc_cert_has_wildcard(const struct tc_cert *c)
         return c->is_wildcard == TC_YES;
 }
 
-/* --- single fields ------------------------------------------------------------------------------------------------------ */
+/* --- single fields
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* A text that has no business holding zero bytes or a novel. NULL: not given or not usable. */
 static const char *text_of(const json_t *object, const char *key, size_t max)
@@ -85,7 +87,8 @@ static int number_of(const json_t *object, const char *key, int otherwise)
         int64_t n;
 
         if (json_is_integer(v))
-                return json_integer_value(v) >= 0 && json_integer_value(v) < 1000000 ? (int)json_integer_value(v) : otherwise;
+                return json_integer_value(v) >= 0 && json_integer_value(v) < 1000000 ? (int)json_integer_value(v)
+                                                                                     : otherwise;
         if (json_is_string(v) && parse_i64(json_string_value(v), 0, 999999, &n))
                 return (int)n;
         return otherwise;
@@ -104,7 +107,10 @@ static enum tc_class class_of(const char *text)
 {
         if (!text)
                 return TC_CLASS_UNKNOWN;
-        return strcmp(text, "DV") == 0 ? TC_DV : strcmp(text, "OV") == 0 ? TC_OV : strcmp(text, "EV") == 0 ? TC_EV : TC_CLASS_UNKNOWN;
+        return strcmp(text, "DV") == 0    ? TC_DV
+                : strcmp(text, "OV") == 0 ? TC_OV
+                : strcmp(text, "EV") == 0 ? TC_EV
+                                          : TC_CLASS_UNKNOWN;
 }
 
 static bool dup_to(char **ret, const char *text)
@@ -113,7 +119,8 @@ static bool dup_to(char **ret, const char *text)
         return *ret || !text;
 }
 
-/* --- names -------------------------------------------------------------------------------------------------------------- */
+/* --- names
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static char *name_lower(const char *text)
 {
@@ -153,13 +160,17 @@ static bool names_add_list(struct tc_cert *c, const json_t *list)
         return true;
 }
 
-/* --- what to publish ---------------------------------------------------------------------------------------------------- */
+/* --- what to publish
+ * ---------------------------------------------------------------------------------------------------- */
 
 static bool dv_read(const json_t *o, const char *sub_key, struct tc_dv *ret)
 {
-        return dup_to(&ret->key, text_of(o, "DvAuthKey", 1024)) && dup_to(&ret->value, text_of(o, "DvAuthValue", TEXT_MAX)) &&
-               dup_to(&ret->domain, text_of(o, "DvAuthDomain", 1024)) && dup_to(&ret->path, text_of(o, "DvAuthPath", 1024)) &&
-               dup_to(&ret->sub_domain, text_of(o, sub_key, 1024)) && dup_to(&ret->type, text_of(o, "DvAuthVerifyType", 64));
+        return dup_to(&ret->key, text_of(o, "DvAuthKey", 1024)) &&
+                dup_to(&ret->value, text_of(o, "DvAuthValue", TEXT_MAX)) &&
+                dup_to(&ret->domain, text_of(o, "DvAuthDomain", 1024)) &&
+                dup_to(&ret->path, text_of(o, "DvAuthPath", 1024)) &&
+                dup_to(&ret->sub_domain, text_of(o, sub_key, 1024)) &&
+                dup_to(&ret->type, text_of(o, "DvAuthVerifyType", 64));
 }
 
 static void dv_done(struct tc_dv *d)
@@ -193,7 +204,8 @@ static bool proofs_read(const json_t *detail, struct tc_cert *c)
         return true;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void flags_read(const json_t *o, const json_t *extra, struct tc_cert *c)
 {
@@ -240,9 +252,10 @@ static bool owned_read(const json_t *o, struct tc_cert *c)
         if (domain && !(c->domain = name_lower(domain)))
                 return false;
         return names_add(c, domain) && names_add_list(c, json_object_get(o, "SubjectAltName")) &&
-               names_add_list(c, json_object_get(o, "CertSANs")) && proofs_read(json_object_get(o, "DvAuthDetail"), c) &&
-               dup_to(&c->pem, text_of(o, "CertificatePublicKey", PEM_MAX)) &&
-               dup_to(&c->csr, text_of(json_object_get(o, "SubmittedData"), "CsrContent", 65536));
+                names_add_list(c, json_object_get(o, "CertSANs")) &&
+                proofs_read(json_object_get(o, "DvAuthDetail"), c) &&
+                dup_to(&c->pem, text_of(o, "CertificatePublicKey", PEM_MAX)) &&
+                dup_to(&c->csr, text_of(json_object_get(o, "SubmittedData"), "CsrContent", 65536));
 }
 
 bool tc_cert_read(const json_t *object, const char *fallback_id, struct tc_cert *ret)

@@ -1,5 +1,5 @@
-/* A certificate of the account as the API describes it, read from JSON that is hostile until proven otherwise: every text is bounded, every
- * field may be missing, null or of another type. */
+/* A certificate of the account as the API describes it, read from JSON that is hostile until proven otherwise: every
+ * text is bounded, every field may be missing, null or of another type. */
 #ifndef DCVD_CA_TENCENT_MODEL_H
 #define DCVD_CA_TENCENT_MODEL_H
 
@@ -36,8 +36,8 @@ enum tc_status {
         TC_MIGRATING = 15,
 };
 const char *tc_status_text(int status); /* "revoked"; "unknown" */
-bool tc_status_has_ended(int status);   /* nothing more will come of an order in it */
-bool tc_status_is_pending(int status);  /* an order in it may still be issued; unknown numbers are pending */
+bool tc_status_has_ended(int status); /* nothing more will come of an order in it */
+bool tc_status_is_pending(int status); /* an order in it may still be issued; unknown numbers are pending */
 
 /* One entry of DvAuths, or the fields above it. Texts are owned, NULL if not given. */
 struct tc_dv {
@@ -48,9 +48,9 @@ struct tc_cert {
         char id[TC_ID_MAX];
         int status;
         char status_msg[300];
-        bool uploaded;     /* From = upload */
-        int package;       /* -1: null, an uploaded certificate */
-        char *domain;      /* lower case, NULL if not given */
+        bool uploaded; /* From = upload */
+        int package; /* -1: null, an uploaded certificate */
+        char *domain; /* lower case, NULL if not given */
         struct texts names; /* lower case, with domain first, no doubles */
         int64_t begin_s, end_s, inserted_s, validate_by_s, validated_s; /* 0: none */
         char replaced_by[TC_ID_MAX], replaced_for[TC_ID_MAX];
@@ -64,8 +64,8 @@ struct tc_cert {
         size_t dv_count;
         char *pem, *csr; /* NULL if not given */
 };
-/* object is an element of Certificates or the Response of a Describe call. False: no usable id, or memory. fallback_id: what was asked for, for
- * replies that do not repeat it; may be NULL. */
+/* object is an element of Certificates or the Response of a Describe call. False: no usable id, or memory. fallback_id:
+ * what was asked for, for replies that do not repeat it; may be NULL. */
 bool tc_cert_read(const json_t *object, const char *fallback_id, struct tc_cert *ret);
 void tc_cert_done(struct tc_cert *c);
 bool tc_id_is_valid(const char *id); /* [A-Za-z0-9_-]{1,64} */

@@ -1,5 +1,5 @@
-/* What this process knows of the orders it follows, in memory only: when it told the CA to validate, what the CA last said. Losing it costs a
- * question. */
+/* What this process knows of the orders it follows, in memory only: when it told the CA to validate, what the CA last
+ * said. Losing it costs a question. */
 #ifndef DCVD_CA_TENCENT_NOTES_H
 #define DCVD_CA_TENCENT_NOTES_H
 
@@ -17,7 +17,7 @@ struct tc_notes {
 };
 void tc_notes_done(struct tc_notes *n);
 struct tc_note *tc_notes_find(struct tc_notes *n, const char *id); /* NULL if unknown; valid until the next call here */
-struct tc_note *tc_notes_get(struct tc_notes *n, const char *id);  /* made if absent; NULL: memory */
+struct tc_note *tc_notes_get(struct tc_notes *n, const char *id); /* made if absent; NULL: memory */
 void tc_notes_forget(struct tc_notes *n, const char *id);
 
 #endif

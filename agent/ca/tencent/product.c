@@ -116,14 +116,16 @@ struct tc_product tc_product_of(const struct tc_cert *c)
         if (c->is_wildcard == TC_YES)
                 p.wildcard = true;
         /* Where the paid flag is missing only the two packages that are always given away count as free. */
-        p.free = p.class == TC_DV && (c->is_vip == TC_NO || (c->is_vip == TC_UNKNOWN && (c->package == 2 || c->package == 83)));
+        p.free = p.class == TC_DV &&
+                (c->is_vip == TC_NO || (c->is_vip == TC_UNKNOWN && (c->package == 2 || c->package == 83)));
         return p;
 }
 
 void tc_product_text(const struct tc_cert *c, char *ret, size_t size)
 {
         static const char *const class[] = { "", " DV", " OV", " EV" };
-        static const char *const brand[] = { "", "TrustAsia", "SecureSite", "GeoTrust", "GlobalSign", "Wotrus", "DNSPod", "CFCA" };
+        static const char *const brand[] = { "", "TrustAsia", "SecureSite", "GeoTrust", "GlobalSign", "Wotrus",
+                "DNSPod", "CFCA" };
         struct tc_product p = tc_product_of(c);
         char unknown[40];
 
@@ -131,8 +133,9 @@ void tc_product_text(const struct tc_cert *c, char *ret, size_t size)
                 snprintf(unknown, sizeof unknown, "uploaded certificate");
         else
                 snprintf(unknown, sizeof unknown, "unknown product %d", c->package);
-        snprintf(ret, size, "%s%s%s%s%s%s", p.brand ? brand[p.brand] : unknown, class[p.class], p.wildcard ? " wildcard" : "",
-                p.multi ? " multi-domain" : "", p.sm2 ? ", SM2" : "", p.free ? ", free" : "");
+        snprintf(ret, size, "%s%s%s%s%s%s", p.brand ? brand[p.brand] : unknown, class[p.class],
+                p.wildcard ? " wildcard" : "", p.multi ? " multi-domain" : "", p.sm2 ? ", SM2" : "",
+                p.free ? ", free" : "");
 }
 
 bool tc_product_has_own_review(struct tc_product p)

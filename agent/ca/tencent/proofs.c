@@ -40,7 +40,8 @@ bool tc_cert_asks(const struct tc_cert *c)
         return c->dv_count > 0 || entry_asks(&c->top);
 }
 
-/* --- what it proves ----------------------------------------------------------------------------------------------------- */
+/* --- what it proves
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* "ni****ang.online": shown to people only, never to be built on. One leading "*." is a wildcard name. */
 static const char *unmasked(const char *domain)
@@ -95,7 +96,8 @@ static void lower_host(const char *text, char *ret, size_t size)
                 ret[len - 1] = '\0';
 }
 
-/* The owner of the record: the key if it is a whole name, else the key (or the relative label) below the registrable domain. */
+/* The owner of the record: the key if it is a whole name, else the key (or the relative label) below the registrable
+ * domain. */
 static bool owner_of(const struct tc_cert *c, const struct tc_dv *d, char *ret, size_t size)
 {
         char key[NAME_TEXT], name[NAME_TEXT];
@@ -112,7 +114,8 @@ static bool owner_of(const struct tc_cert *c, const struct tc_dv *d, char *ret, 
         return snprintf(ret, size, "%s.%s", key, tc_registrable(name)) < (int)size;
 }
 
-/* --- its kind ----------------------------------------------------------------------------------------------------------- */
+/* --- its kind
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static bool looks_like_host(const char *value)
 {
@@ -142,8 +145,8 @@ static bool type_of(const struct tc_cert *c, const struct tc_dv *d, enum proof_t
                 else if (text_starts(d->type, "FILE"))
                         *ret = PROOF_FILE;
                 else
-                        return err_set(e, ERR_PROTOCOL, "token.grammar", "order %s asks for a proof of the unknown type %s", c->id,
-                                d->type);
+                        return err_set(e, ERR_PROTOCOL, "token.grammar",
+                                "order %s asks for a proof of the unknown type %s", c->id, d->type);
                 return true;
         }
         if (text_starts(c->verify_type, "FILE") || (is_given(d->path) && !*c->verify_type))
@@ -153,7 +156,8 @@ static bool type_of(const struct tc_cert *c, const struct tc_dv *d, enum proof_t
         return true;
 }
 
-/* --- building ----------------------------------------------------------------------------------------------------------- */
+/* --- building
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static bool list_add_own(struct list *l, struct proof *p, struct err *e)
 {
@@ -163,7 +167,8 @@ static bool list_add_own(struct list *l, struct proof *p, struct err *e)
                         return true;
                 }
         if (l->count >= 2 * TC_PROOFS_MAX)
-                return err_set(e, ERR_PROTOCOL, "token.grammar", "more than %d proofs are asked for", 2 * TC_PROOFS_MAX);
+                return err_set(
+                        e, ERR_PROTOCOL, "token.grammar", "more than %d proofs are asked for", 2 * TC_PROOFS_MAX);
         if (l->count == l->cap) {
                 size_t cap = l->cap ? l->cap * 2 : 4;
                 struct proof *more = realloc(l->item, cap * sizeof *more);
@@ -176,8 +181,8 @@ static bool list_add_own(struct list *l, struct proof *p, struct err *e)
         return true;
 }
 
-static bool put(struct list *l, enum proof_type type, const char *name, const char *place, const char *path, const char *value,
-        struct err *e)
+static bool put(struct list *l, enum proof_type type, const char *name, const char *place, const char *path,
+        const char *value, struct err *e)
 {
         struct proof p = { .type = type,
                 .name = text_dup(name),
@@ -192,12 +197,14 @@ static bool put(struct list *l, enum proof_type type, const char *name, const ch
         return false;
 }
 
-static bool put_record(struct list *l, const struct tc_cert *c, const struct tc_dv *d, enum proof_type type, struct err *e)
+static bool put_record(
+        struct list *l, const struct tc_cert *c, const struct tc_dv *d, enum proof_type type, struct err *e)
 {
         char owner[NAME_TEXT], target[NAME_TEXT], name[NAME_TEXT];
 
         if (!owner_of(c, d, owner, sizeof owner) || !name_of(c, d, owner))
-                return err_set(e, ERR_PROTOCOL, "token.grammar", "order %s asks for a record without saying where", c->id);
+                return err_set(
+                        e, ERR_PROTOCOL, "token.grammar", "order %s asks for a record without saying where", c->id);
         lower_host(name_of(c, d, owner), name, sizeof name);
         if (type == PROOF_TXT)
                 return put(l, type, name, owner, NULL, d->value, e);
@@ -224,25 +231,26 @@ static char *file_path(const struct tc_dv *d)
 static bool put_file(struct list *l, const struct tc_cert *c, const struct tc_dv *d, struct err *e)
 {
         CLEANUP(free_p) char *path = file_path(d);
-        char host[NAME_TEXT], other[NAME_TEXT] = "";
+        char host[NAME_TEXT], other[NAME_TEXT + 8] = "";
         const char *name = name_of(c, d, NULL);
 
         if (!path)
                 return err_memory(e);
         if (!name || (is_given(d->domain) && text_starts(d->domain, "*.")) || strlen(name) > 255)
-                return err_set(e, ERR_PROTOCOL, "token.grammar", "order %s asks for a file without a host that could serve it", c->id);
+                return err_set(e, ERR_PROTOCOL, "token.grammar",
+                        "order %s asks for a file without a host that could serve it", c->id);
         lower_host(name, host, sizeof host);
         if (text_starts(host, "www.") && strchr(host + 4, '.'))
                 snprintf(other, sizeof other, "%s", host + 4);
         else if (strcmp(tc_registrable(host), host) == 0)
                 snprintf(other, sizeof other, "www.%s", host);
         return put(l, PROOF_FILE, host, host, path, d->value, e) &&
-               (!*other || put(l, PROOF_FILE, other, other, path, d->value, e));
+                (!*other || put(l, PROOF_FILE, other, other, path, d->value, e));
 }
 
 static bool entry_put(struct list *l, const struct tc_cert *c, const struct tc_dv *d, struct err *e)
 {
-        enum proof_type type;
+        enum proof_type type = PROOF_TXT;
 
         if (!is_given(d->value))
                 return err_set(e, ERR_PROTOCOL, "token.grammar", "order %s asks for a proof without a value", c->id);

@@ -1,5 +1,5 @@
-/* DvAuths, as the CA gives them, to proofs that can be published. What is given is taken, nothing is assumed; what breaks the grammar of tokens is
- * refused whole. Pure. */
+/* DvAuths, as the CA gives them, to proofs that can be published. What is given is taken, nothing is assumed; what
+ * breaks the grammar of tokens is refused whole. Pure. */
 #ifndef DCVD_CA_TENCENT_PROOFS_H
 #define DCVD_CA_TENCENT_PROOFS_H
 

@@ -37,15 +37,16 @@ static void since_text(int64_t at_s, char ret[40])
                 snprintf(ret, 40, "an unknown time");
 }
 
-/* --- R1, R2, R3: may it be had at all ----------------------------------------------------------------------------------- */
+/* --- R1, R2, R3: may it be had at all
+ * ----------------------------------------------------------------------------------- */
 
 static bool rule_1(const struct tc_facts *f, struct tc_ruling *r)
 {
         const struct tc_cert *h = f->head;
 
         if (h->uploaded || h->package < 0) {
-                err_set(&r->refused, ERR_RULE, "R1", "R1: %s was uploaded to the account, not issued by it: it cannot be reissued",
-                        h->id);
+                err_set(&r->refused, ERR_RULE, "R1",
+                        "R1: %s was uploaded to the account, not issued by it: it cannot be reissued", h->id);
                 return err_fix(&r->refused, "name the certificate_id of one that was applied for or bought there");
         }
         /* One that runs and replaces another is R5's affair; a first order that runs is not. */
@@ -60,7 +61,8 @@ static bool rule_2(const struct tc_facts *f, struct tc_ruling *r)
         char left[40];
 
         if (!f->head->end_s)
-                return err_set(&r->refused, ERR_RULE, "R2", "R2: the end of %s is not known, a reissue needs more than 30 d", f->head->id);
+                return err_set(&r->refused, ERR_RULE, "R2",
+                        "R2: the end of %s is not known, a reissue needs more than 30 d", f->head->id);
         int64_t left_s = f->head->end_s - f->now_s;
         r->reissuable_until_s = f->head->end_s - TC_LEFT_MIN_S;
         if (left_s > TC_LEFT_MIN_S)
@@ -75,7 +77,9 @@ static const struct tc_cert *used_by(const struct tc_facts *f)
 {
         for (size_t i = 0; i < f->chain->count; i++) {
                 const struct tc_cert *m = &f->chain->member[i];
-                if (i > 0 && (tc_cert_is_issued(m) || m->status == TC_EXPIRED || m->status == TC_REVOKED || m->status == TC_REVOKING))
+                if (i > 0 &&
+                        (tc_cert_is_issued(m) || m->status == TC_EXPIRED || m->status == TC_REVOKED ||
+                                m->status == TC_REVOKING))
                         return m;
         }
         return NULL;
@@ -95,18 +99,23 @@ static bool rule_3(const struct tc_facts *f, struct tc_ruling *r)
                 format_date(used->inserted_s ? used->inserted_s : used->begin_s, date, sizeof date);
                 err_set(&r->refused, ERR_RULE, "R3", "R3: used on %s (now %s)", date, used->id);
         } else if (*f->head->replaced_for && texts_has(&f->chain->gone, f->head->replaced_for)) {
-                err_set(&r->refused, ERR_RULE, "R3", "R3: used at an unknown date (as %s, deleted since)", f->head->replaced_for);
+                err_set(&r->refused, ERR_RULE, "R3", "R3: used at an unknown date (as %s, deleted since)",
+                        f->head->replaced_for);
         } else {
                 for (size_t i = 0; i < f->chain->count; i++)
                         if (&f->chain->member[i] != f->head && tc_status_has_ended(f->chain->member[i].status))
-                                note(r, "R3: the reissue %s ended without a certificate (%s); whether it counts as the only one is the CA's to say",
+                                note(r,
+                                        "R3: the reissue %s ended without a certificate (%s); whether it counts as the "
+                                        "only one is the CA's to say",
                                         f->chain->member[i].id, tc_status_text(f->chain->member[i].status));
                 return r->refused.kind == ERR_NONE;
         }
-        return err_fix(&r->refused, "a free certificate is reissued once; let another CA of the list issue it, or apply for a new one");
+        return err_fix(&r->refused,
+                "a free certificate is reissued once; let another CA of the list issue it, or apply for a new one");
 }
 
-/* --- R5: one runs already ----------------------------------------------------------------------------------------------- */
+/* --- R5: one runs already
+ * ----------------------------------------------------------------------------------------------- */
 
 static const struct tc_cert *running_of(const struct tc_facts *f)
 {
@@ -129,19 +138,22 @@ static bool rule_5(const struct tc_facts *f, struct tc_ruling *r)
         if (!running && f->head->status != TC_REISSUING)
                 return true;
         if (!running) {
-                err_set(&r->refused, ERR_WAITING, "R5", "R5: a reissue of %s is running and does not show its id yet", f->head->id);
+                err_set(&r->refused, ERR_WAITING, "R5", "R5: a reissue of %s is running and does not show its id yet",
+                        f->head->id);
                 r->refused.retry_after_s = CANCEL_RETRY_S;
                 return false;
         }
         since_text(running->inserted_s, since);
         if (running->status == TC_CANCELLING) {
-                err_set(&r->refused, ERR_WAITING, "R5", "R5: reissue %s is being cancelled since %s", running->id, since);
+                err_set(&r->refused, ERR_WAITING, "R5", "R5: reissue %s is being cancelled since %s", running->id,
+                        since);
                 r->refused.retry_after_s = CANCEL_RETRY_S;
                 return false;
         }
         if (f->request->compromised && *f->running_spki_hex && strcmp(f->running_spki_hex, f->head_spki_hex) == 0) {
-                err_set(&r->refused, ERR_RULE, "R5", "R5: reissue %s is running since %s with the key that is reported compromised",
-                        running->id, since);
+                err_set(&r->refused, ERR_RULE, "R5",
+                        "R5: reissue %s is running since %s with the key that is reported compromised", running->id,
+                        since);
                 return err_fix(&r->refused, "cancel that order in the console, then reissue again");
         }
         snprintf(r->resume_id, sizeof r->resume_id, "%s", running->id);
@@ -150,7 +162,8 @@ static bool rule_5(const struct tc_facts *f, struct tc_ruling *r)
         return r->refused.kind == ERR_NONE;
 }
 
-/* --- R12 to R15: key, CSR, reason --------------------------------------------------------------------------------------- */
+/* --- R12 to R15: key, CSR, reason
+ * --------------------------------------------------------------------------------------- */
 
 static bool rule_13(const struct tc_facts *f, struct tc_ruling *r)
 {
@@ -164,15 +177,15 @@ static bool rule_13(const struct tc_facts *f, struct tc_ruling *r)
         }
         for (size_t i = 0; i < f->head->names.count; i++)
                 if (!texts_has(&csr->names, f->head->names.item[i]))
-                        return err_set(&r->refused, ERR_RULE, "R13", "R13: the CSR lacks %s, which %s has", f->head->names.item[i],
-                                f->head->id);
+                        return err_set(&r->refused, ERR_RULE, "R13", "R13: the CSR lacks %s, which %s has",
+                                f->head->names.item[i], f->head->id);
         for (size_t i = 0; i < csr->names.count; i++)
                 if (f->head->names.count && !texts_has(&f->head->names, csr->names.item[i]))
                         return err_set(&r->refused, ERR_RULE, "R13", "R13: the CSR asks for %s, which %s does not have",
                                 csr->names.item[i], f->head->id);
         if (f->head->domain && csr->common_name && !text_equal_nocase(csr->common_name, f->head->domain))
-                return err_set(&r->refused, ERR_RULE, "R13", "R13: the CSR's common name is %s, that of %s is %s", csr->common_name,
-                        f->head->id, f->head->domain);
+                return err_set(&r->refused, ERR_RULE, "R13", "R13: the CSR's common name is %s, that of %s is %s",
+                        csr->common_name, f->head->id, f->head->domain);
         return true;
 }
 
@@ -181,9 +194,10 @@ static enum key_type key_of_algorithm(const char *text)
         static const struct {
                 const char *text;
                 enum key_type type;
-        } known[] = { { "RSA 2048", KEY_RSA_2048 }, { "RSA 4096", KEY_RSA_4096 }, { "ECC 256", KEY_EC_P256 }, { "ECC P-256", KEY_EC_P256 },
-                { "ECC prime256v1", KEY_EC_P256 }, { "ECC 384", KEY_EC_P384 }, { "ECC P-384", KEY_EC_P384 },
-                { "ECC secp384r1", KEY_EC_P384 }, { "ECDSA 256", KEY_EC_P256 }, { "ECDSA 384", KEY_EC_P384 }, { "SM2", KEY_SM2 } };
+        } known[] = { { "RSA 2048", KEY_RSA_2048 }, { "RSA 4096", KEY_RSA_4096 }, { "ECC 256", KEY_EC_P256 },
+                { "ECC P-256", KEY_EC_P256 }, { "ECC prime256v1", KEY_EC_P256 }, { "ECC 384", KEY_EC_P384 },
+                { "ECC P-384", KEY_EC_P384 }, { "ECC secp384r1", KEY_EC_P384 }, { "ECDSA 256", KEY_EC_P256 },
+                { "ECDSA 384", KEY_EC_P384 }, { "SM2", KEY_SM2 } };
 
         for (size_t i = 0; i < ARRAY_LEN(known); i++)
                 if (text_starts(text, known[i].text))
@@ -199,7 +213,9 @@ static enum key_type key_wanted(const struct tc_facts *f, struct tc_product p)
                 return f->request->key_type;
         if (p.free)
                 return KEY_RSA_2048;
-        enum key_type now = key_of_algorithm(f->head->algorithm);
+        enum key_type now = f->head_key_type;
+        if (now == KEY_NONE || now == KEY_OTHER)
+                now = key_of_algorithm(f->head->algorithm);
         return now != KEY_NONE ? now : p.sm2 ? KEY_SM2 : KEY_RSA_2048;
 }
 
@@ -210,27 +226,32 @@ static bool rule_14(const struct tc_facts *f, struct tc_ruling *r)
 
         r->key_type = type;
         if (p.free && type != KEY_RSA_2048)
-                return err_set(&r->refused, ERR_RULE, "R14", "R14: a free certificate is reissued for an rsa-2048 key only, %s is asked for",
+                return err_set(&r->refused, ERR_RULE, "R14",
+                        "R14: a free certificate is reissued for an rsa-2048 key only, %s is asked for",
                         key_type_name(type));
-        if (type != KEY_RSA_2048 && type != KEY_RSA_4096 && type != KEY_EC_P256 && type != KEY_EC_P384 && type != KEY_SM2)
-                return err_set(&r->refused, ERR_RULE, "R14", "R14: %s is not offered; rsa-2048, rsa-4096, ec-p256, ec-p384 are",
-                        key_type_name(type));
+        if (type != KEY_RSA_2048 && type != KEY_RSA_4096 && type != KEY_EC_P256 && type != KEY_EC_P384 &&
+                type != KEY_SM2)
+                return err_set(&r->refused, ERR_RULE, "R14",
+                        "R14: %s is not offered; rsa-2048, rsa-4096, ec-p256, ec-p384 are", key_type_name(type));
         if (p.sm2 != (type == KEY_SM2) && !f->request->force) {
-                err_set(&r->refused, ERR_RULE, "R14", "R14: %s is %s SM2 product and %s is asked for", f->head->id, p.sm2 ? "an" : "no",
-                        key_type_name(type));
+                err_set(&r->refused, ERR_RULE, "R14", "R14: %s is %s SM2 product and %s is asked for", f->head->id,
+                        p.sm2 ? "an" : "no", key_type_name(type));
                 return err_fix(&r->refused, "the reference is not certain of this rule: --force tries it all the same");
         }
         return true;
 }
 
-/* --- R16: how the domain is proved -------------------------------------------------------------------------------------- */
+/* --- R16: how the domain is proved
+ * -------------------------------------------------------------------------------------- */
 
 /* What the first application was validated by; UNSET where it is not known. */
 static enum conf_validation first_method(const struct tc_facts *f, const char **ret_word)
 {
         const struct tc_cert *first = f->chain->count ? &f->chain->member[0] : f->head;
 
-        *ret_word = text_starts(first->verify_type, "FILE") ? "FILE" : text_starts(first->verify_type, "DNS_AUTO") ? "DNS_AUTO" : "DNS";
+        *ret_word = text_starts(first->verify_type, "FILE")   ? "FILE"
+                : text_starts(first->verify_type, "DNS_AUTO") ? "DNS_AUTO"
+                                                              : "DNS";
         if (text_starts(first->verify_type, "FILE"))
                 return VALIDATION_FILE;
         if (text_starts(first->verify_type, "DNS_AUTO"))
@@ -246,11 +267,13 @@ static bool free_method_holds(const struct tc_facts *f, struct tc_ruling *r)
         if (first == VALIDATION_UNSET || first == want)
                 return true;
         if (first == VALIDATION_DNS_AUTO && want == VALIDATION_DNS) {
-                note(r, "R16: first validated by DNS_AUTO: Tencent also writes the record itself where the zone is on DNSPod");
+                note(r,
+                        "R16: first validated by DNS_AUTO: Tencent also writes the record itself where the zone is on "
+                        "DNSPod");
                 return r->refused.kind == ERR_NONE;
         }
-        err_set(&r->refused, ERR_RULE, "R16", "R16: this free certificate was first validated by %s; %s cannot be used", word,
-                conf_validation_name(want));
+        err_set(&r->refused, ERR_RULE, "R16", "R16: this free certificate was first validated by %s; %s cannot be used",
+                word, conf_validation_name(want));
         return err_fix(&r->refused, "set validation: %s for this certificate", conf_validation_name(first));
 }
 
@@ -262,18 +285,22 @@ static bool rule_16(const struct tc_facts *f, struct tc_ruling *r)
                 return err_fix(&r->refused, "set validation: dns, file or dns-auto");
         }
         if (r->validation == VALIDATION_FILE && tc_cert_has_wildcard(f->head)) {
-                err_set(&r->refused, ERR_RULE, "R16", "R16: %s has a wildcard name, which a file cannot prove; file cannot be used", f->head->id);
+                err_set(&r->refused, ERR_RULE, "R16",
+                        "R16: %s has a wildcard name, which a file cannot prove; file cannot be used", f->head->id);
                 return err_fix(&r->refused, "set validation: dns");
         }
         if (r->validation == VALIDATION_DNS_AUTO && f->head->is_dnspod == TC_NO) {
                 err_set(&r->refused, ERR_RULE, "R16",
-                        "R16: dns-auto needs every zone of %s on DNSPod in the same account, delegated and healthy; it is not", f->head->id);
+                        "R16: dns-auto needs every zone of %s on DNSPod in the same account, delegated and healthy; it "
+                        "is not",
+                        f->head->id);
                 return err_fix(&r->refused, "set validation: dns");
         }
         return tc_product_of(f->head).free ? free_method_holds(f, r) : true;
 }
 
-/* --- R4: siblings ------------------------------------------------------------------------------------------------------- */
+/* --- R4: siblings
+ * ------------------------------------------------------------------------------------------------------- */
 
 bool tc_is_reissuing(const struct tc_cert *c)
 {
@@ -308,7 +335,8 @@ static const struct tc_cert *sibling_of(const struct tc_facts *f)
 
         for (size_t i = 0; i < f->list_count; i++) {
                 const struct tc_cert *c = &f->list[i];
-                if (tc_is_reissuing(c) && !is_family(f, c) && shares_domain(c, f->head) && (!found || !tc_cert_is_issued(c)))
+                if (tc_is_reissuing(c) && !is_family(f, c) && shares_domain(c, f->head) &&
+                        (!found || !tc_cert_is_issued(c)))
                         found = c;
         }
         return found;
@@ -331,7 +359,8 @@ static bool rule_4(const struct tc_facts *f, struct tc_ruling *r)
         return false;
 }
 
-/* --- R6 to R11, R17, R18: what to expect -------------------------------------------------------------------------------- */
+/* --- R6 to R11, R17, R18: what to expect
+ * -------------------------------------------------------------------------------- */
 
 static bool rule_6(const struct tc_facts *f, struct tc_ruling *r)
 {
@@ -350,8 +379,8 @@ static bool rule_6(const struct tc_facts *f, struct tc_ruling *r)
 /* The same CSR is out of the question with a compromised key, whatever the policy says. */
 static bool rule_7(const struct tc_facts *f, struct tc_ruling *r)
 {
-        bool waives = tc_product_waives(tc_product_of(f->head)), again = f->csr && *f->head_spki_hex &&
-                      strcmp(f->csr->spki_hex, f->head_spki_hex) == 0;
+        bool waives = tc_product_waives(tc_product_of(f->head)),
+             again = f->csr && *f->head_spki_hex && strcmp(f->csr->spki_hex, f->head_spki_hex) == 0;
 
         r->validation_expected = true;
         r->same_csr = f->request->same_csr && !f->request->compromised && waives && !f->csr;
@@ -366,7 +395,8 @@ static bool rule_8(const struct tc_facts *f, struct tc_ruling *r)
 {
         int64_t age_s = f->now_s - f->issued_s;
 
-        if (!r->validation_expected || !f->issued_s || age_s < 0 || age_s >= TC_WAIVER_S || !tc_product_waives(tc_product_of(f->head)))
+        if (!r->validation_expected || !f->issued_s || age_s < 0 || age_s >= TC_WAIVER_S ||
+                !tc_product_waives(tc_product_of(f->head)))
                 return true;
         r->validation_expected = false;
         note(r, "R8: no validation needed: %lld h since issue", (long long)(age_s / 3600));
@@ -400,8 +430,8 @@ static bool rule_11(const struct tc_facts *f, struct tc_ruling *r)
         return r->refused.kind == ERR_NONE;
 }
 
-/* A password would keep the certificate out of cloud services and belongs to keys that the CA makes: none is ever sent (R12); a
- * reason always is (R15). */
+/* A password would keep the certificate out of cloud services and belongs to keys that the CA makes: none is ever sent
+ * (R12); a reason always is (R15). */
 static bool rule_12(const struct tc_facts *f, struct tc_ruling *r)
 {
         (void)f;
@@ -414,7 +444,9 @@ static bool rule_17(const struct tc_facts *f, struct tc_ruling *r)
         struct tc_product p = tc_product_of(f->head);
 
         if (r->validation_expected && p.class == TC_DV && !p.free)
-                note(r, "R17: the CA may waive the validation of a domain that it validated for the same company within 13 months");
+                note(r,
+                        "R17: the CA may waive the validation of a domain that it validated for the same company "
+                        "within 13 months");
         return r->refused.kind == ERR_NONE;
 }
 
@@ -427,9 +459,24 @@ static bool rule_18(const struct tc_facts *f, struct tc_ruling *r)
 }
 
 const struct tc_rule tc_rules[] = {
-        { "R1", rule_1 }, { "R5", rule_5 }, { "R3", rule_3 }, { "R2", rule_2 }, { "R13", rule_13 }, { "R14", rule_14 },
-        { "R12", rule_12 }, { "R15", rule_12 }, { "R16", rule_16 }, { "R4", rule_4 }, { "R6", rule_6 }, { "R7", rule_7 },
-        { "R8", rule_8 }, { "R9", rule_9 }, { "R10", rule_10 }, { "R11", rule_11 }, { "R17", rule_17 }, { "R18", rule_18 },
+        { "R1", rule_1 },
+        { "R5", rule_5 },
+        { "R3", rule_3 },
+        { "R2", rule_2 },
+        { "R13", rule_13 },
+        { "R14", rule_14 },
+        { "R12", rule_12 },
+        { "R15", rule_12 },
+        { "R16", rule_16 },
+        { "R4", rule_4 },
+        { "R6", rule_6 },
+        { "R7", rule_7 },
+        { "R8", rule_8 },
+        { "R9", rule_9 },
+        { "R10", rule_10 },
+        { "R11", rule_11 },
+        { "R17", rule_17 },
+        { "R18", rule_18 },
         { NULL, NULL },
 };
 

@@ -70,6 +70,7 @@ void tc_time_write(int64_t unix_s, char ret[20])
         time_t t = (time_t)(unix_s + ZONE_S);
         struct tm tm;
 
-        if (unix_s < 0 || unix_s > 253402300799 - ZONE_S || !gmtime_r(&t, &tm) || strftime(ret, 20, "%Y-%m-%d %H:%M:%S", &tm) != 19)
+        if (unix_s < 0 || unix_s > 253402300799 - ZONE_S || !gmtime_r(&t, &tm) ||
+                strftime(ret, 20, "%Y-%m-%d %H:%M:%S", &tm) != 19)
                 snprintf(ret, 20, "1970-01-01 08:00:00");
 }

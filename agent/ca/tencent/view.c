@@ -16,7 +16,8 @@
 
 enum stage { STAGE_DCV, STAGE_ISSUE, STAGE_REVIEW };
 
-/* --- the state ---------------------------------------------------------------------------------------------------------- */
+/* --- the state
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static bool says(const struct tc_cert *c, const char *word)
 {
@@ -63,7 +64,8 @@ bool tc_view_needs_check(const struct tc_view_input *in)
         return message_counts(c) && tc_cert_asks(c) && !is_validated(in) && !says(c, "PENDING-DCV");
 }
 
-/* --- times -------------------------------------------------------------------------------------------------------------- */
+/* --- times
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high)
 {
@@ -95,7 +97,8 @@ static int64_t deadline_of(const struct tc_cert *c)
         return c->inserted_s ? c->inserted_s + TC_DCV_S : 0;
 }
 
-/* --- ends --------------------------------------------------------------------------------------------------------------- */
+/* --- ends
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void end_at(struct ca_view *v, enum ca_end end, const struct tc_cert *c)
 {
@@ -104,8 +107,8 @@ static void end_at(struct ca_view *v, enum ca_end end, const struct tc_cert *c)
         v->end = end;
         if (*c->status_msg)
                 buf_add_escaped(&shown, c->status_msg, strlen(c->status_msg), 200);
-        snprintf(v->end_reason, sizeof v->end_reason, "order %s: status %d, %s%s%.200s", c->id, c->status, tc_status_text(c->status),
-                shown.data ? ": " : "", shown.data ? shown.data : "");
+        snprintf(v->end_reason, sizeof v->end_reason, "order %s: status %d, %s%s%.200s", c->id, c->status,
+                tc_status_text(c->status), shown.data ? ": " : "", shown.data ? shown.data : "");
 }
 
 static bool end_of(const struct tc_cert *c, struct ca_view *v)
@@ -143,7 +146,8 @@ static bool is_ready(const struct tc_view_input *in)
         return c->begin_s != in->old_begin_s;
 }
 
-/* --- people ------------------------------------------------------------------------------------------------------------- */
+/* --- people
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void person(const struct tc_view_input *in, struct ca_view *v, bool ours, const char *party, const char *what)
 {
@@ -175,7 +179,8 @@ static bool user_wanted(const struct tc_view_input *in, struct ca_view *v)
                 return true;
         case TC_MIGRATING:
                 person(in, v, false, "Tencent Cloud", NULL);
-                snprintf(v->act, sizeof v->act, "the certificate is being migrated (status 15), order %s", in->order->id);
+                snprintf(v->act, sizeof v->act, "the certificate is being migrated (status 15), order %s",
+                        in->order->id);
                 return true;
         default:
                 return false;
@@ -205,7 +210,8 @@ static void state_text(const struct tc_cert *c, struct ca_view *v)
 
         if (*c->status_msg && message_counts(c))
                 buf_add_escaped(&shown, c->status_msg, strlen(c->status_msg), 60);
-        snprintf(v->state, sizeof v->state, "status %d, %.90s", c->status, shown.data ? shown.data : tc_status_text(c->status));
+        snprintf(v->state, sizeof v->state, "status %d, %.90s", c->status,
+                shown.data ? shown.data : tc_status_text(c->status));
 }
 
 bool tc_view_make(const struct tc_view_input *in, struct ca_view *ret, struct err *e)

@@ -7,13 +7,13 @@
 
 struct tc_view_input {
         const struct tc_cert *order;
-        int64_t now_s;            /* by the CA's clock */
-        bool same_id;             /* the reissue came back under the original's id: issued means another certificate than */
+        int64_t now_s; /* by the CA's clock */
+        bool same_id; /* the reissue came back under the original's id: issued means another certificate than */
         const char *old_fingerprint; /* this one (SHA-1, "" unknown), */
-        int64_t old_begin_s;         /* begun then */
-        enum tc_known validated;  /* by CheckCertificateDomainVerification */
-        int64_t told_age_s;       /* since the CA was last told to validate; < 0: not by this process */
-        const char *console;      /* "https://console.cloud.tencent.com" */
+        int64_t old_begin_s; /* begun then */
+        enum tc_known validated; /* by CheckCertificateDomainVerification */
+        int64_t told_age_s; /* since the CA was last told to validate; < 0: not by this process */
+        const char *console; /* "https://console.cloud.tencent.com" */
 };
 /* A pending order whose state alone does not say whether its domains are validated: ask the CA. */
 bool tc_view_needs_check(const struct tc_view_input *in);

@@ -11,11 +11,12 @@
 
 #define ID "AKIDEXAMPLE0000000000000000000000001"
 #define KEY "ExampleSecretKey00000000000000001"
-#define BODY_A "{\"CertificateId\":\"a1B2c3D4\",\"ValidType\":\"DNS\",\"CsrType\":\"online\",\"Reason\":\"key compromised\"}"
-#define BODY_B                                                                                                         \
-        "{\"CertificateId\":\"a1B2c3D4\",\"ValidType\":\"DNS_AUTO\",\"Reason\":\"私钥泄露 — é 🔑\"}"
+#define BODY_A                                                                                                         \
+        "{\"CertificateId\":\"a1B2c3D4\",\"ValidType\":\"DNS\",\"CsrType\":\"online\",\"Reason\":\"key compromised\"}"
+#define BODY_B "{\"CertificateId\":\"a1B2c3D4\",\"ValidType\":\"DNS_AUTO\",\"Reason\":\"私钥泄露 — é 🔑\"}"
 #define BODY_D                                                                                                         \
-        "{\"Domain\":\"example.com\",\"RecordLine\":\"默认\",\"SubDomain\":\"_dnsauth\",\"Value\":\"202311150613200001\"}"
+        "{\"Domain\":\"example.com\",\"RecordLine\":\"默认\",\"SubDomain\":\"_dnsauth\",\"Value\":"                  \
+        "\"202311150613200001\"}"
 
 static const struct vector {
         const char *host, *service, *content_type;
@@ -108,12 +109,14 @@ static void vector_a_has_the_published_text_and_keys(void **state)
                 "f1b1fcca83d4854ae358a74e107e85f542e273fcbaac617d38fd9e0fcc8827cf" };
 
         assert_true(tc3_canonical(&r, &canonical));
-        assert_string_equal(canonical.data, "POST\n/\n\ncontent-type:application/json\nhost:ssl.tencentcloudapi.com\n\n"
-                                            "content-type;host\n"
-                                            "2399a858e61a9064fe71279a56735420c089138a7d40cb9c72b25800517419f6");
+        assert_string_equal(canonical.data,
+                "POST\n/\n\ncontent-type:application/json\nhost:ssl.tencentcloudapi.com\n\n"
+                "content-type;host\n"
+                "2399a858e61a9064fe71279a56735420c089138a7d40cb9c72b25800517419f6");
         assert_true(tc3_string_to_sign(&r, &to_sign));
-        assert_string_equal(to_sign.data, "TC3-HMAC-SHA256\n1700000000\n2023-11-14/ssl/tc3_request\n"
-                                          "2bc962d6989f0b68e4da91b253e4b71cbeefe8357468c1681125d99bb2a3a25b");
+        assert_string_equal(to_sign.data,
+                "TC3-HMAC-SHA256\n1700000000\n2023-11-14/ssl/tc3_request\n"
+                "2bc962d6989f0b68e4da91b253e4b71cbeefe8357468c1681125d99bb2a3a25b");
         assert_true(tc3_derive(&key, "2023-11-14", "ssl", k));
         for (int i = 0; i < 3; i++) {
                 char hex[65];

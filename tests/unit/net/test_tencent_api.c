@@ -49,7 +49,8 @@ static void done(void *arg, const json_t *response, const char *request_id, cons
         answered = true;
         assert_true((response == NULL) == (err != NULL));
         got = err ? *err : (struct err){ 0 };
-        snprintf(got_id, sizeof got_id, "%s", response && json_str(response, "CertificateId") ? json_str(response, "CertificateId") : "");
+        snprintf(got_id, sizeof got_id, "%s",
+                response && json_str(response, "CertificateId") ? json_str(response, "CertificateId") : "");
         snprintf(got_request, sizeof got_request, "%s", request_id);
 }
 
@@ -152,7 +153,8 @@ static void a_write_that_never_left_may_be_tried_again_by_the_caller(void **stat
 static void reads_are_tried_four_times_and_no_more(void **state)
 {
         (void)state;
-        RUN(false, { .failed = ERR_UNKNOWN }, { .status = 503, .body = "x" }, { .body = FAILED("InternalError") }, { .body = OK });
+        RUN(false, { .failed = ERR_UNKNOWN }, { .status = 503, .body = "x" }, { .body = FAILED("InternalError") },
+                { .body = OK });
         assert_int_equal(got.kind, ERR_NONE);
         assert_int_equal(fake_sent, 4);
         RUN(false, { .body = FAILED("InternalError") });
@@ -173,7 +175,8 @@ static void a_business_error_with_status_503_is_believed_and_not_repeated(void *
 static void throttling_is_retried_five_times_for_writes_too(void **state)
 {
         (void)state;
-        RUN(true, { .body = FAILED("RequestLimitExceeded") }, { .body = FAILED("LimitExceeded.RateLimitExceeded") }, { .body = OK });
+        RUN(true, { .body = FAILED("RequestLimitExceeded") }, { .body = FAILED("LimitExceeded.RateLimitExceeded") },
+                { .body = OK });
         assert_int_equal(got.kind, ERR_NONE);
         assert_int_equal(fake_sent, 3);
         RUN(false, { .body = FAILED("RequestLimitExceeded") });
@@ -190,7 +193,8 @@ static void retry_after_of_a_gateway_is_obeyed_up_to_the_cap(void **state)
         int64_t spent = fake_run(&answered);
         assert_int_equal(got.kind, ERR_NONE);
         assert_true(spent >= 20000 && spent < 21000);
-        static const struct step wild[] = { { .status = 429, .body = "slow", .retry_after = "1000000000000" }, { .body = OK } };
+        static const struct step wild[] = { { .status = 429, .body = "slow", .retry_after = "1000000000000" },
+                { .body = OK } };
         start(wild, 2, false);
         assert_true(fake_run(&answered) <= 30000);
 }
@@ -199,7 +203,8 @@ static void retry_after_of_a_gateway_is_obeyed_up_to_the_cap(void **state)
 static void a_skewed_clock_is_corrected_once_and_remembered(void **state)
 {
         (void)state;
-        RUN(true, { .body = FAILED("AuthFailure.SignatureExpire"), .date = "Tue, 14 Nov 2023 22:23:20 GMT" }, { .body = OK });
+        RUN(true, { .body = FAILED("AuthFailure.SignatureExpire"), .date = "Tue, 14 Nov 2023 22:23:20 GMT" },
+                { .body = OK });
         assert_int_equal(got.kind, ERR_NONE);
         assert_string_equal(stamps[0], "1700000000");
         assert_string_equal(stamps[1], "1700000600");
@@ -340,8 +345,10 @@ static void keep(void *arg, const json_t *response, const char *request_id, cons
 static void keys_inside_a_response_are_wiped_after_use(void **state)
 {
         (void)state;
-        static const struct step steps[] = { { .body = "{\"Response\":{\"CertificatePrivateKey\":\"PEM\",\"Domain\":\"d\","
-                                                       "\"SubmittedData\":{\"KeyPassword\":\"pw\"}}}" } };
+        static const struct step steps[] = {
+                { .body = "{\"Response\":{\"CertificatePrivateKey\":\"PEM\",\"Domain\":\"d\","
+                          "\"SubmittedData\":{\"KeyPassword\":\"pw\"}}}" }
+        };
         struct err e;
 
         start(steps, 1, false);

@@ -111,7 +111,8 @@ static void answers_that_are_no_answer_are_unknown_for_a_write(void **state)
 static void an_error_names_code_message_and_request(void **state)
 {
         (void)state;
-        const char *body = "{\"Response\":{\"Error\":{\"Code\":\"AuthFailure.SecretIdNotFound\",\"Message\":\"no\\u001b[31m such id\"},"
+        const char *body = "{\"Response\":{\"Error\":{\"Code\":\"AuthFailure.SecretIdNotFound\",\"Message\":"
+                           "\"no\\u001b[31m such id\"},"
                            "\"RequestId\":\"5f2b-77\"}}";
         json_t *got = NULL;
         char id[80];
@@ -137,7 +138,8 @@ static void a_long_message_does_not_push_the_request_id_out(void **state)
         char message[4001];
         memset(message, 'x', 4000);
         message[4000] = '\0';
-        snprintf(body, sizeof body, "{\"Response\":{\"Error\":{\"Code\":\"FailedOperation\",\"Message\":\"%s\"},\"RequestId\":\"r-1\"}}",
+        snprintf(body, sizeof body,
+                "{\"Response\":{\"Error\":{\"Code\":\"FailedOperation\",\"Message\":\"%s\"},\"RequestId\":\"r-1\"}}",
                 message);
         assert_false(tencent_envelope_read(body, strlen(body), false, &got, id, &e));
         assert_non_null(strstr(e.text, "RequestId r-1"));
@@ -147,7 +149,8 @@ static void the_legacy_form_and_odd_codes_are_understood(void **state)
 {
         (void)state;
         const char *legacy = "{\"code\":4100,\"codeDesc\":\"AuthFailure\",\"message\":\"m\"}";
-        const char *odd = "{\"Response\":{\"Error\":{\"Code\":\"Failed Operation\\n\",\"Message\":7},\"RequestId\":\"a b\"}}";
+        const char *odd =
+                "{\"Response\":{\"Error\":{\"Code\":\"Failed Operation\\n\",\"Message\":7},\"RequestId\":\"a b\"}}";
         json_t *got = NULL;
         char id[80];
         struct err e;
@@ -163,7 +166,8 @@ static void the_legacy_form_and_odd_codes_are_understood(void **state)
 static void a_success_gives_the_response_even_with_a_null_error(void **state)
 {
         (void)state;
-        const char *body = "{\"Response\":{\"Error\":null,\"CertificateId\":\"e5F6\",\"RequestId\":\"r\",\"New\":{\"x\":[1]}}}";
+        const char *body =
+                "{\"Response\":{\"Error\":null,\"CertificateId\":\"e5F6\",\"RequestId\":\"r\",\"New\":{\"x\":[1]}}}";
         json_t *got = NULL;
         char id[80];
         struct err e;
