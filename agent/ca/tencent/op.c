@@ -148,7 +148,7 @@ bool tc_same_remember(struct ca *ca, const struct tc_cert *old)
 
         same_key(old->id, key);
         snprintf(value, sizeof value, "%lld %s", (long long)old->begin_s, *old->fingerprint ? old->fingerprint : "-");
-        return ca->env.remember && ca->env.remember(ca->env.memory_arg, ca->name, key, value);
+        return !ca->env.remember || ca->env.remember(ca->env.memory_arg, ca->name, key, value);
 }
 
 bool tc_same_recall(struct ca *ca, const char *id, int64_t *ret_begin_s, char ret_fingerprint[80])

@@ -70,6 +70,8 @@ static void replace_answered(struct ca_call *op, const json_t *response, const s
         char copy[TC_ID_MAX];
         struct err e;
 
+        if (err && err->kind != ERR_UNKNOWN)
+                tc_same_forget(op->ca, o->id);
         if (err)
                 return order_finish(o, NULL, err);
         if (!tc_id_is_valid(id)) {
@@ -78,19 +80,22 @@ static void replace_answered(struct ca_call *op, const json_t *response, const s
         }
         snprintf(copy, sizeof copy, "%s", id);
         (void)tc_notes_get(&op->ca->notes, copy); /* only serves to tell ours from others' */
-        if (strcmp(copy, o->id) == 0 && !tc_same_remember(op->ca, &o->subject)) {
-                err_set(&e, ERR_UNKNOWN, "tc.memory",
-                        "the reissue of %s keeps its id, and what it was before could not be kept", o->id);
-                return order_finish(o, NULL, &e);
-        }
+        if (strcmp(copy, o->id) != 0)
+                tc_same_forget(op->ca, o->id);
         log_info(op->ca->name, "ReplaceCertificate: %s is reissued as %s", o->id, copy);
         order_finish(o, copy, NULL);
 }
 
+/* What the subject was is kept before the write: should the reissue keep its id, only that tells new from old, over a
+ * lost answer or a crash. */
 static void replace_send(struct order *o)
 {
         struct err e;
 
+        if (!tc_same_remember(o->op.ca, &o->subject)) {
+                err_set(&e, ERR_TEMPORARY, "tc.memory", "what %s is now could not be kept; nothing was sent", o->id);
+                return order_finish(o, NULL, &e);
+        }
         if (!tc_op_ask(&o->op, 0, "ReplaceCertificate", replace_parameters(o), true, replace_answered, &e))
                 order_finish(o, NULL, &e);
 }
@@ -163,7 +168,8 @@ static void subject_answered(struct ca_call *op, const json_t *response, const s
 /* One line, printable, short; the field is for people at the CA. */
 static char *reason_text(const char *reason)
 {
-        char *text = text_dup_n(reason && *reason ? reason : "key replacement", REASON_MAX);
+        const char *given = reason && *reason ? reason : "key replacement";
+        char *text = text_dup_n(given, strnlen(given, REASON_MAX));
 
         for (char *p = text; p && *p; p++)
                 if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)

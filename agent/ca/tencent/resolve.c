@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
@@ -32,6 +33,7 @@ struct resolve {
         struct tc_cert subject;
         struct tc_account account;
         struct texts judged; /* candidates found not to be ours */
+        struct texts missing; /* named in this round, but not to be read (yet) */
         unsigned rounds, failures;
         int64_t first_ok_ms;
         bool last_round;
@@ -44,6 +46,7 @@ static void resolve_clean(struct ca_call *op)
         tc_cert_done(&r->subject);
         tc_account_done(&r->account);
         texts_done(&r->judged);
+        texts_done(&r->missing);
 }
 
 static void resolve_finish(struct resolve *r, const char *id, const struct err *err)
@@ -57,6 +60,8 @@ static void resolve_finish(struct resolve *r, const char *id, const struct err *
                 e = *err;
                 tc_err_place(r->op.ca, &e, r->id);
         }
+        if (!err && strcmp(copy, r->id) != 0)
+                tc_same_forget(r->op.ca, r->id);
         if (id)
                 (void)tc_notes_get(&r->op.ca->notes, copy); /* only serves to tell ours from others' */
         tc_op_detach(&r->op);
@@ -93,9 +98,16 @@ static void round_empty(struct resolve *r)
 {
         static const int64_t wait_ms[] = { 5000, 15000, 20000, 25000 };
         int64_t now_ms = clock_boot_ms();
+        struct err e;
 
         if (r->rounds++ == 0)
                 r->first_ok_ms = now_ms;
+        if (r->last_round && r->missing.count > 0) {
+                err_set(&e, ERR_UNKNOWN, "tc.unreadable",
+                        "%s names %s as its reissue, which cannot be read: whether that is ours is not known", r->id,
+                        r->missing.item[0]);
+                return resolve_finish(r, NULL, &e);
+        }
         if (r->last_round) {
                 log_info(r->op.ca->name, "no reissue of %s was found in %u looks over %lld s: it was not processed",
                         r->id, r->rounds, (long long)((now_ms - r->first_ok_ms) / 1000));
@@ -149,40 +161,51 @@ static bool is_ours(const struct resolve *r, const struct tc_cert *c)
         return !*r->spki || carries_our_key(r, c) != TC_NO;
 }
 
+static bool is_judged(const struct resolve *r, const char *id)
+{
+        return texts_has(&r->judged, id) || texts_has(&r->missing, id);
+}
+
 static const char *candidate_next(const struct resolve *r)
 {
-        if (*r->subject.replaced_for && !texts_has(&r->judged, r->subject.replaced_for))
+        if (*r->subject.replaced_for && !is_judged(r, r->subject.replaced_for))
                 return r->subject.replaced_for;
         for (size_t i = 0; i < r->account.count; i++) {
                 const struct tc_cert *c = &r->account.item[i];
                 if (strcmp(c->id, r->id) != 0 &&
                         (strcmp(c->replaced_by, r->id) == 0 || strcmp(c->replaced_for, r->id) == 0) &&
-                        (!c->inserted_s || c->inserted_s >= cut_s(r)) && !texts_has(&r->judged, c->id))
+                        (!c->inserted_s || c->inserted_s >= cut_s(r)) && !is_judged(r, c->id))
                         return c->id;
         }
         return NULL;
 }
 
-/* The reissue may keep the original's id: another certificate under it, or status 11 with no other entry to the very
- * end. */
+/* The reissue may keep the original's id: another certificate under it than order() saw, or status 11 with no other
+ * entry to the very end. */
 static bool came_back_in_place(const struct resolve *r)
 {
         const struct tc_cert *s = &r->subject;
+        char print[80];
+        int64_t begin_s;
 
         if (s->status == TC_REISSUING)
                 return r->last_round;
-        if (s->status != TC_ISSUED)
+        if (s->status != TC_ISSUED || (*r->spki && carries_our_key(r, s) == TC_NO))
                 return false;
-        if (r->same_csr || !*r->spki)
+        if (!tc_same_recall(r->op.ca, r->id, &begin_s, print))
                 return s->begin_s >= cut_s(r);
-        return s->pem && carries_our_key(r, s) == TC_YES;
+        return *print && *s->fingerprint ? strcasecmp(print, s->fingerprint) != 0 : s->begin_s != begin_s;
 }
 
 static void in_place_adopt(struct resolve *r)
 {
         struct tc_cert before = r->subject; /* borrowed */
+        char print[80];
+        int64_t begin_s;
         struct err e;
 
+        if (tc_same_recall(r->op.ca, r->id, &begin_s, print))
+                return adopt(r, r->id);
         if (before.status == TC_ISSUED) { /* already another: anything that is there counts as new */
                 before.begin_s = 0;
                 before.fingerprint[0] = '\0';
@@ -214,7 +237,7 @@ static void candidate_answered(struct ca_call *op, const json_t *response, const
                 if (ours)
                         return adopt(r, r->asking);
         }
-        if (!texts_add(&r->judged, r->asking)) {
+        if (!texts_add(err ? &r->missing : &r->judged, r->asking)) {
                 err_memory(&e);
                 return round_failed(r, &e);
         }
@@ -286,6 +309,7 @@ static void round_begin(struct ca_call *op)
         struct err e;
 
         tc_account_done(&r->account);
+        texts_done(&r->missing);
         if (!tc_op_ask_id(op, 0, "DescribeCertificateDetail", r->id, false, original_answered, &e))
                 round_failed(r, &e);
 }

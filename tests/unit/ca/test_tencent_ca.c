@@ -10,6 +10,7 @@
 #include "pem.h"
 
 #define DAY 86400
+#define SPKI_OTHER "3333333333333333333333333333333333333333333333333333333333333333"
 
 /* --- the other side: an account in memory
  * ------------------------------------------------------------------------------- */
@@ -545,10 +546,48 @@ static void a_reissue_of_somebody_else_is_not_adopted(void **state)
 
         account.fault = REPLACE_LOST;
         order();
-        r.spki_hex = SPKI_B; /* ours had another key than the CSR that the CA shows */
+        r.spki_hex = SPKI_OTHER; /* ours had another key than the CSR that the CA shows */
         resolve(&r);
         assert_int_equal(got.kind, ERR_NONE);
         assert_string_equal(got_id, "");
+}
+
+/* The same key in a new CSR: what is served already is no proof that anything was done. */
+static void a_reissue_with_the_same_key_is_not_taken_for_done(void **state)
+{
+        (void)state;
+        struct ca_order_request r = order_request;
+
+        account.fault = REPLACE_DROPPED;
+        r.csr_pem = CSR_B;
+        r.spki_hex = SPKI_B;
+        struct err e;
+        finished = false;
+        wait_for(ops->order(ca, &r, on_id, NULL, &e), &e);
+        resolve(&r);
+        assert_string_equal(got_id, "");
+        /* in place, start unchanged: the fingerprint tells */
+        finished = false;
+        wait_for(ops->order(ca, &r, on_id, NULL, &e), &e);
+        snprintf(account.item[0].print, sizeof account.item[0].print, "F-new");
+        resolve(&r);
+        assert_string_equal(got_id, "a1B2c3D4");
+        view("a1B2c3D4");
+        assert_true(seen.ready);
+}
+
+static void a_link_to_what_cannot_be_read_stays_unknown(void **state)
+{
+        (void)state;
+        account.fault = REPLACE_LOST;
+        account.lag_ms = (int64_t)DAY * 1000;
+        order();
+        resolve(NULL);
+        assert_int_equal(got.kind, ERR_UNKNOWN);
+        assert_non_null(strstr(got.text, "e5F6g7H8"));
+        fake_advance((int64_t)DAY * 1000);
+        resolve(NULL);
+        assert_string_equal(got_id, "e5F6g7H8");
 }
 
 static void an_older_reissue_is_not_adopted(void **state)
@@ -950,6 +989,8 @@ int main(void)
                 TEST(a_lost_answer_is_resolved_without_a_second_write),
                 TEST(what_was_not_processed_is_known_after_a_minute_and_not_before),
                 TEST(a_reissue_of_somebody_else_is_not_adopted),
+                TEST(a_reissue_with_the_same_key_is_not_taken_for_done),
+                TEST(a_link_to_what_cannot_be_read_stays_unknown),
                 TEST(an_older_reissue_is_not_adopted),
                 TEST(a_skewed_clock_hides_no_order),
                 TEST(nothing_is_sent_when_the_subject_is_not_the_newest_any_more),
