@@ -18,8 +18,7 @@ struct follow {
         char id[TC_ID_MAX];
         struct tc_cert order;
         bool same_id;
-        int64_t old_begin_s;
-        char old_fingerprint[80];
+        struct tc_before before;
         union {
                 ca_view_fn *view;
                 ca_done_fn *done;
@@ -98,8 +97,8 @@ static struct tc_view_input view_input(struct follow *f)
         return (struct tc_view_input){ .order = &f->order,
                 .now_s = tc_now_s(f->op.ca),
                 .same_id = f->same_id,
-                .old_fingerprint = f->old_fingerprint,
-                .old_begin_s = f->old_begin_s,
+                .old_fingerprint = f->before.fingerprint,
+                .old_begin_s = f->before.begin_s,
                 .validated = n ? n->validated : TC_UNKNOWN,
                 .told_age_s = n && n->told_ms ? (clock_boot_ms() - n->told_ms) / 1000 : -1,
                 .console = f->op.ca->console };
@@ -155,7 +154,7 @@ struct ca_call *tc_view(struct ca *ca, const char *order_id, ca_view_fn *done, v
         if (!f)
                 return NULL;
         f->fn.view = done;
-        f->same_id = tc_same_recall(ca, order_id, &f->old_begin_s, f->old_fingerprint);
+        f->same_id = tc_same_recall(ca, order_id, &f->before);
         /* The fingerprint is shown in the long form only, which is the heavier one. */
         const char *action = f->same_id ? "DescribeCertificateDetail" : "DescribeCertificate";
         return follow_start(f, tc_op_ask_id(&f->op, 0, action, f->id, false, view_answered, e));

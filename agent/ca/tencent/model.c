@@ -61,6 +61,17 @@ bool tc_cert_has_wildcard(const struct tc_cert *c)
         return c->is_wildcard == TC_YES;
 }
 
+bool tc_cert_is_lookalike(const struct tc_cert *c, const struct tc_cert *original)
+{
+        if (strcmp(c->id, original->id) == 0 || *c->replaced_by || *c->replaced_for || c->names.count == 0 ||
+                c->names.count != original->names.count || c->package != original->package)
+                return false;
+        for (size_t i = 0; i < c->names.count; i++)
+                if (!texts_has(&original->names, c->names.item[i]))
+                        return false;
+        return true;
+}
+
 /* --- single fields
  * ------------------------------------------------------------------------------------------------------ */
 

@@ -69,6 +69,8 @@ struct tc_cert {
 bool tc_cert_read(const json_t *object, const char *fallback_id, struct tc_cert *ret);
 void tc_cert_done(struct tc_cert *c);
 bool tc_id_is_valid(const char *id); /* [A-Za-z0-9_-]{1,64} */
+/* An order without any link, for exactly these names: what a reissue looks like where the service shows no links. */
+bool tc_cert_is_lookalike(const struct tc_cert *c, const struct tc_cert *original);
 bool tc_cert_has_wildcard(const struct tc_cert *c);
 
 #endif

@@ -144,26 +144,35 @@ static void same_key(const char *id, char ret[TC_ID_MAX + 8])
 
 bool tc_same_remember(struct ca *ca, const struct tc_cert *old)
 {
-        char key[TC_ID_MAX + 8], value[128];
+        char key[TC_ID_MAX + 8], value[256];
 
         same_key(old->id, key);
-        snprintf(value, sizeof value, "%lld %s", (long long)old->begin_s, *old->fingerprint ? old->fingerprint : "-");
+        snprintf(value, sizeof value, "%lld %s %s", (long long)old->begin_s, *old->fingerprint ? old->fingerprint : "-",
+                *old->replaced_for ? old->replaced_for : "-");
         return !ca->env.remember || ca->env.remember(ca->env.memory_arg, ca->name, key, value);
 }
 
-bool tc_same_recall(struct ca *ca, const char *id, int64_t *ret_begin_s, char ret_fingerprint[80])
+static void word_take(char **rest, char *ret, size_t size)
 {
-        char key[TC_ID_MAX + 8];
+        const char *word = strsep(rest, " ");
+
+        snprintf(ret, size, "%s", word && strcmp(word, "-") != 0 ? word : "");
+}
+
+bool tc_same_recall(struct ca *ca, const char *id, struct tc_before *ret)
+{
+        char key[TC_ID_MAX + 8], begin[32];
 
         same_key(id, key);
         CLEANUP(free_p) char *value = ca->env.recall ? ca->env.recall(ca->env.memory_arg, ca->name, key) : NULL;
-        char *blank = value ? strchr(value, ' ') : NULL;
-        if (!blank)
+        if (!value || !*value)
                 return false;
-        *blank = '\0';
-        *ret_begin_s = 0;
-        (void)parse_i64(value, 0, INT64_MAX, ret_begin_s); /* unreadable: 0, any certificate counts as another */
-        snprintf(ret_fingerprint, 80, "%s", strcmp(blank + 1, "-") == 0 ? "" : blank + 1);
+        char *rest = value;
+        *ret = (struct tc_before){ 0 };
+        word_take(&rest, begin, sizeof begin);
+        (void)parse_i64(begin, 0, INT64_MAX, &ret->begin_s); /* unreadable: 0, any certificate counts as another */
+        word_take(&rest, ret->fingerprint, sizeof ret->fingerprint);
+        word_take(&rest, ret->linked, sizeof ret->linked);
         return true;
 }
 

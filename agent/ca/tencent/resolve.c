@@ -34,6 +34,7 @@ struct resolve {
         struct tc_account account;
         struct texts judged; /* candidates found not to be ours */
         struct texts missing; /* named in this round, but not to be read (yet) */
+        struct texts doubtful; /* looked at in this round, neither ours nor not */
         unsigned rounds, failures;
         int64_t first_ok_ms;
         bool last_round;
@@ -47,6 +48,7 @@ static void resolve_clean(struct ca_call *op)
         tc_account_done(&r->account);
         texts_done(&r->judged);
         texts_done(&r->missing);
+        texts_done(&r->doubtful);
 }
 
 static void resolve_finish(struct resolve *r, const char *id, const struct err *err)
@@ -154,27 +156,44 @@ static enum tc_known carries_our_key(const struct resolve *r, const struct tc_ce
         return same ? TC_YES : TC_NO;
 }
 
-static bool is_ours(const struct resolve *r, const struct tc_cert *c)
+/* UNKNOWN: nothing links it to the original and its key is not shown; in the last look it is taken for ours all the
+ * same, because to send a second order costs more than to follow one that fails for its key. */
+static enum tc_known is_ours(const struct resolve *r, const struct tc_cert *c)
 {
         if (c->inserted_s && c->inserted_s < cut_s(r))
-                return false;
-        return !*r->spki || carries_our_key(r, c) != TC_NO;
+                return TC_NO;
+        enum tc_known key = *r->spki ? carries_our_key(r, c) : TC_UNKNOWN;
+        if (key != TC_UNKNOWN)
+                return key;
+        return tc_cert_links(c, &r->subject) || !tc_cert_is_lookalike(c, &r->subject) || r->last_round ? TC_YES
+                                                                                                       : TC_UNKNOWN;
 }
 
 static bool is_judged(const struct resolve *r, const char *id)
 {
-        return texts_has(&r->judged, id) || texts_has(&r->missing, id);
+        return texts_has(&r->judged, id) || texts_has(&r->missing, id) || texts_has(&r->doubtful, id);
+}
+
+static bool is_candidate(const struct resolve *r, const struct tc_cert *c)
+{
+        if (strcmp(c->id, r->id) == 0 || (c->inserted_s && c->inserted_s < cut_s(r)))
+                return false;
+        if (strcmp(c->replaced_by, r->id) == 0 || strcmp(c->replaced_for, r->id) == 0)
+                return true;
+        return c->inserted_s && !tc_status_has_ended(c->status) && tc_cert_is_lookalike(c, &r->subject);
 }
 
 static const char *candidate_next(const struct resolve *r)
 {
-        if (*r->subject.replaced_for && !is_judged(r, r->subject.replaced_for))
-                return r->subject.replaced_for;
+        struct tc_before before;
+        const char *linked = r->subject.replaced_for;
+
+        if (*linked && !is_judged(r, linked) &&
+                !(tc_same_recall(r->op.ca, r->id, &before) && strcmp(before.linked, linked) == 0))
+                return linked;
         for (size_t i = 0; i < r->account.count; i++) {
                 const struct tc_cert *c = &r->account.item[i];
-                if (strcmp(c->id, r->id) != 0 &&
-                        (strcmp(c->replaced_by, r->id) == 0 || strcmp(c->replaced_for, r->id) == 0) &&
-                        (!c->inserted_s || c->inserted_s >= cut_s(r)) && !is_judged(r, c->id))
+                if (is_candidate(r, c) && !is_judged(r, c->id))
                         return c->id;
         }
         return NULL;
@@ -185,32 +204,31 @@ static const char *candidate_next(const struct resolve *r)
 static bool came_back_in_place(const struct resolve *r)
 {
         const struct tc_cert *s = &r->subject;
-        char print[80];
-        int64_t begin_s;
+        struct tc_before before;
 
-        if (s->status == TC_REISSUING)
-                return r->last_round;
+        if (s->status == TC_REISSUING) /* without a certificate of its own it is the new order itself */
+                return r->last_round || (!s->pem && !s->begin_s && carries_our_key(r, s) == TC_YES);
         if (s->status != TC_ISSUED || (*r->spki && carries_our_key(r, s) == TC_NO))
                 return false;
-        if (!tc_same_recall(r->op.ca, r->id, &begin_s, print))
+        if (!tc_same_recall(r->op.ca, r->id, &before))
                 return s->begin_s >= cut_s(r);
-        return *print && *s->fingerprint ? strcasecmp(print, s->fingerprint) != 0 : s->begin_s != begin_s;
+        return *before.fingerprint && *s->fingerprint ? strcasecmp(before.fingerprint, s->fingerprint) != 0
+                                                      : s->begin_s != before.begin_s;
 }
 
 static void in_place_adopt(struct resolve *r)
 {
-        struct tc_cert before = r->subject; /* borrowed */
-        char print[80];
-        int64_t begin_s;
+        struct tc_cert now = r->subject; /* borrowed */
+        struct tc_before before;
         struct err e;
 
-        if (tc_same_recall(r->op.ca, r->id, &begin_s, print))
+        if (tc_same_recall(r->op.ca, r->id, &before))
                 return adopt(r, r->id);
-        if (before.status == TC_ISSUED) { /* already another: anything that is there counts as new */
-                before.begin_s = 0;
-                before.fingerprint[0] = '\0';
+        if (now.status == TC_ISSUED) { /* already another: anything that is there counts as new */
+                now.begin_s = 0;
+                now.fingerprint[0] = '\0';
         }
-        if (tc_same_remember(r->op.ca, &before))
+        if (tc_same_remember(r->op.ca, &now))
                 return adopt(r, r->id);
         err_set(&e, ERR_UNKNOWN, "tc.memory",
                 "the reissue of %s keeps its id, and what it was before could not be kept", r->id);
@@ -222,6 +240,7 @@ static void candidates_go_on(struct resolve *r);
 static void candidate_answered(struct ca_call *op, const json_t *response, const struct err *err)
 {
         struct resolve *r = (struct resolve *)op;
+        enum tc_known ours = TC_NO;
         struct tc_cert c;
         struct err e;
 
@@ -232,12 +251,12 @@ static void candidate_answered(struct ca_call *op, const json_t *response, const
                         err_memory(&e);
                         return round_failed(r, &e);
                 }
-                bool ours = is_ours(r, &c);
+                ours = is_ours(r, &c);
                 tc_cert_done(&c);
-                if (ours)
+                if (ours == TC_YES)
                         return adopt(r, r->asking);
         }
-        if (!texts_add(err ? &r->missing : &r->judged, r->asking)) {
+        if (!texts_add(err ? &r->missing : ours == TC_NO ? &r->judged : &r->doubtful, r->asking)) {
                 err_memory(&e);
                 return round_failed(r, &e);
         }
@@ -310,6 +329,7 @@ static void round_begin(struct ca_call *op)
 
         tc_account_done(&r->account);
         texts_done(&r->missing);
+        texts_done(&r->doubtful);
         if (!tc_op_ask_id(op, 0, "DescribeCertificateDetail", r->id, false, original_answered, &e))
                 round_failed(r, &e);
 }

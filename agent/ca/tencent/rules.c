@@ -123,10 +123,14 @@ static const struct tc_cert *running_of(const struct tc_facts *f)
 
         if (!tc_cert_is_issued(f->head))
                 return f->head;
-        for (size_t i = 0; !running && i < f->list_count; i++)
-                if (tc_cert_links(&f->list[i], f->head) && strcmp(f->list[i].id, f->head->id) != 0 &&
-                        tc_status_is_pending(f->list[i].status) && !tc_chain_find(f->chain, f->list[i].id))
-                        running = &f->list[i];
+        for (size_t i = 0; !running && i < f->list_count; i++) {
+                const struct tc_cert *c = &f->list[i];
+                bool ours = tc_cert_links(c, f->head) ||
+                        (f->head->status == TC_REISSUING && tc_cert_is_lookalike(c, f->head));
+                if (ours && strcmp(c->id, f->head->id) != 0 && tc_status_is_pending(c->status) &&
+                        !tc_chain_find(f->chain, c->id))
+                        running = c;
+        }
         return running;
 }
 

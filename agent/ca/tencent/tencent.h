@@ -59,9 +59,14 @@ void tc_err_place(
         const struct ca *ca, struct err *e, const char *order_id); /* adds order and console page to the fix */
 bool tc_id_check(const char *id, struct err *e);
 
+struct tc_before {
+        int64_t begin_s;
+        char fingerprint[80]; /* "" unknown */
+        char linked[TC_ID_MAX]; /* what ReplacedFor named before the write */
+};
 /* A reissue that came back under the original's id: what the original was before (kept over restarts). */
 bool tc_same_remember(struct ca *ca, const struct tc_cert *old);
-bool tc_same_recall(struct ca *ca, const char *id, int64_t *ret_begin_s, char ret_fingerprint[80]);
+bool tc_same_recall(struct ca *ca, const char *id, struct tc_before *ret);
 void tc_same_forget(struct ca *ca, const char *id);
 
 struct ca_call *tc_inspect(

@@ -31,7 +31,7 @@ static struct {
         struct entry item[8];
         size_t count;
         enum replace_fault fault;
-        bool same_id, eleven_on_old, eleven_on_new, no_link_on_old;
+        bool same_id, eleven_on_old, eleven_on_new, no_link_on_old, no_link_on_new, hide_csr;
         int64_t lag_ms, skew_s;
         unsigned replaces, audits, cancels, completes, checks, logs;
         bool audit_result;
@@ -88,7 +88,7 @@ static json_t *entry_json(const struct entry *n)
         put_time(o, "CertBeginTime", n->begin_s);
         put_time(o, "CertEndTime", n->end_s);
         put_time(o, "InsertTime", n->inserted_s);
-        json_put_text(extra, "ReplacedBy", *n->by ? n->by : NULL);
+        json_put_text(extra, "ReplacedBy", *n->by && !account.no_link_on_new ? n->by : NULL);
         json_put_text(extra, "ReplacedFor", *n->to && linked ? n->to : NULL);
         json_object_set_new(o, "CertificateExtra", extra);
         if (n->asks)
@@ -142,7 +142,7 @@ static const char *replace_do(const json_t *body)
         n->end_s = 0;
         n->inserted_s = now_s;
         n->asks = true;
-        n->csr = json_str(body, "CsrContent") ? CSR_A : NULL;
+        n->csr = json_str(body, "CsrContent") && !account.hide_csr ? CSR_A : NULL;
         n->visible_ms = fake_boot_ms + account.lag_ms;
         return n->id;
 }
@@ -503,7 +503,7 @@ static void a_lost_answer_is_resolved_without_a_second_write(void **state)
         static const enum replace_fault faults[] = { REPLACE_LOST, REPLACE_INTERNAL, REPLACE_CUT };
         static const int64_t lags[] = { 0, 3000, 45000 };
 
-        for (unsigned variant = 0; variant < 16; variant++)
+        for (unsigned variant = 0; variant < 64; variant++)
                 for (size_t f = 0; f < ARRAY_LEN(faults); f++)
                         for (size_t l = 0; l < ARRAY_LEN(lags); l++) {
                                 end(NULL);
@@ -514,6 +514,8 @@ static void a_lost_answer_is_resolved_without_a_second_write(void **state)
                                 account.eleven_on_old = variant & 2;
                                 account.eleven_on_new = variant & 4;
                                 account.no_link_on_old = variant & 8;
+                                account.no_link_on_new = variant & 16;
+                                account.hide_csr = variant & 32;
                                 order();
                                 assert_int_equal(got.kind, ERR_UNKNOWN);
                                 assert_non_null(
@@ -588,6 +590,19 @@ static void a_link_to_what_cannot_be_read_stays_unknown(void **state)
         fake_advance((int64_t)DAY * 1000);
         resolve(NULL);
         assert_string_equal(got_id, "e5F6g7H8");
+}
+
+/* A reissue of long ago that was deleted: its link was there before the write. */
+static void a_link_that_was_there_before_says_nothing(void **state)
+{
+        (void)state;
+        snprintf(account.item[0].to, sizeof account.item[0].to, "deleted1");
+        account.fault = REPLACE_DROPPED;
+        order();
+        assert_int_equal(account.replaces, 1);
+        resolve(NULL);
+        assert_int_equal(got.kind, ERR_NONE);
+        assert_string_equal(got_id, "");
 }
 
 static void an_older_reissue_is_not_adopted(void **state)
@@ -991,6 +1006,7 @@ int main(void)
                 TEST(a_reissue_of_somebody_else_is_not_adopted),
                 TEST(a_reissue_with_the_same_key_is_not_taken_for_done),
                 TEST(a_link_to_what_cannot_be_read_stays_unknown),
+                TEST(a_link_that_was_there_before_says_nothing),
                 TEST(an_older_reissue_is_not_adopted),
                 TEST(a_skewed_clock_hides_no_order),
                 TEST(nothing_is_sent_when_the_subject_is_not_the_newest_any_more),
