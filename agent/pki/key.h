@@ -24,7 +24,8 @@ bool key_write_pem(const struct key *k, const struct secret *passphrase, struct 
 enum key_type key_type_of(const struct key *k);
 /* SHA-256 of the DER SubjectPublicKeyInfo with an uncompressed point, as 64 hex digits. */
 bool key_spki_hex(const struct key *k, char ret[65], struct err *e);
-/* OpenSSL list of the TLS signature algorithms a server with such a key answers with, for tls_look. NULL for KEY_OTHER. */
+/* OpenSSL list of the TLS signature algorithms a server with such a key answers with, for tls_look. NULL for KEY_OTHER and
+ * KEY_SM2 (no TLS of ours speaks it): offer the defaults. */
 const char *key_tls_signature_algorithms(enum key_type t);
 
 /* Makes the secure heap (4 MiB) once per process; a warning, not an error, when it cannot be locked. */

@@ -2,9 +2,16 @@
 #ifndef DCVD_PKI_KEY_INTERNAL_H
 #define DCVD_PKI_KEY_INTERNAL_H
 
+#include <openssl/bio.h>
 #include <openssl/evp.h>
 
 #include "agent/pki/key.h"
+
+/* GM/T 0009: the identity that goes into an SM2 signature when nothing else was agreed. */
+#define SM2_ID "1234567812345678"
+#define KEY_PEM_MAX (64 * 1024)
+/* RFC 8018, at a cost that slows a guesser down today. */
+#define PBKDF2_ROUNDS 600000
 
 struct key {
         EVP_PKEY *pkey;
@@ -14,5 +21,16 @@ bool openssl_err(struct err *e, int kind, const char *code, const char *what);
 /* SPKI hash of any public key, point form made uncompressed. */
 bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e);
 enum key_type pkey_type(const EVP_PKEY *pkey);
+/* What signs with this key: SHA-256, SHA-384 for P-384, SM3 for SM2, NULL where the algorithm brings its own. */
+const EVP_MD *pkey_digest(EVP_PKEY *pkey);
+/* For OpenSSL calls that might ask the terminal: arg is the struct passphrase below. */
+struct passphrase {
+        const struct secret *secret; /* NULL: none */
+        bool asked, too_long;
+};
+int passphrase_answer(char *buf, int size, int writing, void *arg);
+/* The bytes a memory BIO holds, as a secret. */
+bool secret_from_bio(BIO *bio, struct secret *ret, struct err *e);
+void bio_free_p(BIO **bio);
 
 #endif

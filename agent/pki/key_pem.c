@@ -1,0 +1,139 @@
+/* Private keys as PEM. */
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "agent/base/secret.h"
+#include "agent/base/util.h"
+#include "agent/pki/key_internal.h"
+
+#define BITS_MAX 8192
+#define SALT_LEN 16
+
+void bio_free_p(BIO **bio)
+{
+        (void)BIO_free(*bio); /* NULL allowed */
+}
+
+static void mac_free_p(EVP_MD_CTX **ctx)
+{
+        EVP_MD_CTX_free(*ctx);
+}
+
+int passphrase_answer(char *buf, int size, int writing, void *arg)
+{
+        struct passphrase *p = arg;
+        (void)writing;
+        p->asked = true;
+        if (!p->secret || !p->secret->data)
+                return -1;
+        if (size < 0 || p->secret->len > (size_t)size) {
+                p->too_long = true;
+                return -1;
+        }
+        memcpy(buf, p->secret->data, p->secret->len);
+        return (int)p->secret->len;
+}
+
+bool secret_from_bio(BIO *bio, struct secret *ret, struct err *e)
+{
+        char *data = NULL;
+        long len = BIO_get_mem_data(bio, &data);
+        return len > 0 ? secret_set(ret, data, (size_t)len, e)
+                       : err_set(e, ERR_BUG, "key.write", "a private key came out empty");
+}
+
+/* A damaged file can hold a private part that is not the one of its public part; every signature would then be wrong.
+ */
+static bool parts_match(EVP_PKEY *pkey)
+{
+        static const unsigned char probe[] = "dcvd";
+        unsigned char signature[BITS_MAX / 8 + 16];
+        size_t len = sizeof signature;
+        CLEANUP(mac_free_p) EVP_MD_CTX *ctx = EVP_MD_CTX_new(), *check = EVP_MD_CTX_new();
+        const EVP_MD *md = pkey_digest(pkey);
+        return ctx && check && EVP_DigestSignInit(ctx, NULL, md, NULL, pkey) > 0 &&
+                EVP_DigestSign(ctx, signature, &len, probe, sizeof probe) > 0 &&
+                EVP_DigestVerifyInit(check, NULL, md, NULL, pkey) > 0 &&
+                EVP_DigestVerify(check, signature, len, probe, sizeof probe) > 0;
+}
+
+static bool not_read(const struct passphrase *p, struct err *e)
+{
+        if (p->too_long) {
+                ERR_clear_error();
+                return err_set(e, ERR_CONFIG, "key.passphrase", "the passphrase of the private key is too long");
+        }
+        if (p->asked && !p->secret) {
+                ERR_clear_error();
+                err_set(e, ERR_CONFIG, "key.encrypted", "the private key is encrypted and no passphrase was given");
+                return err_fix(e, "set key.passphrase, or decrypt it: openssl pkey -in FILE -out PLAIN");
+        }
+        if (p->asked)
+                return openssl_err(e, ERR_CONFIG, "key.passphrase",
+                        "the passphrase does not open the private key (or it is damaged)");
+        return openssl_err(e, ERR_CONFIG, "key.format", "not a private key in PEM form");
+}
+
+bool key_read_pem(const void *pem, size_t len, const struct secret *passphrase, struct key **ret, struct err *e)
+{
+        if (len > KEY_PEM_MAX)
+                return err_set(e, ERR_CONFIG, "key.size", "a private key file is at most %d bytes", KEY_PEM_MAX);
+        CLEANUP(bio_free_p) BIO *bio = BIO_new_mem_buf(pem, (int)len);
+        struct passphrase p = { .secret = passphrase };
+        struct key *k = calloc(1, sizeof *k);
+        if (!bio || !k) {
+                free(k);
+                return err_memory(e);
+        }
+        ERR_clear_error();
+        k->pkey = PEM_read_bio_PrivateKey(bio, NULL, passphrase_answer, &p);
+        bool good = k->pkey || not_read(&p, e);
+        ERR_clear_error();
+        if (good && EVP_PKEY_get_bits(k->pkey) > BITS_MAX)
+                good = err_set(e, ERR_CONFIG, "key.size", "a private key has at most %d bits", BITS_MAX);
+        if (good && !parts_match(k->pkey))
+                good = openssl_err(
+                        e, ERR_CONFIG, "key.damaged", "the private key does not sign for its own public key");
+        if (!good) {
+                key_free(k);
+                return false;
+        }
+        *ret = k;
+        return true;
+}
+
+/* OpenSSL's own writer stops at 2,048 rounds. */
+static bool write_encrypted(BIO *bio, EVP_PKEY *pkey, const struct secret *passphrase)
+{
+        if (passphrase->len > INT_MAX)
+                return false;
+        PKCS8_PRIV_KEY_INFO *plain = EVP_PKEY2PKCS8(pkey);
+        X509_ALGOR *pbe = PKCS5_pbe2_set_iv(EVP_aes_256_cbc(), PBKDF2_ROUNDS, NULL, SALT_LEN, NULL, NID_hmacWithSHA256);
+        X509_SIG *sealed =
+                plain && pbe ? PKCS8_set0_pbe((const char *)passphrase->data, (int)passphrase->len, plain, pbe) : NULL;
+        if (!sealed)
+                X509_ALGOR_free(pbe); /* else it is part of sealed */
+        bool good = sealed && PEM_write_bio_PKCS8(bio, sealed) == 1;
+        X509_SIG_free(sealed);
+        PKCS8_PRIV_KEY_INFO_free(plain);
+        return good;
+}
+
+bool key_write_pem(const struct key *k, const struct secret *passphrase, struct secret *ret, struct err *e)
+{
+        CLEANUP(bio_free_p) BIO *bio = BIO_new(BIO_s_secmem());
+        if (!bio)
+                return err_memory(e);
+        if (passphrase && !passphrase->data)
+                return err_set(e, ERR_BUG, "key.passphrase", "an empty passphrase would not protect the key");
+        ERR_clear_error();
+        bool good = passphrase ? write_encrypted(bio, k->pkey, passphrase)
+                               : PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
+        return good ? secret_from_bio(bio, ret, e)
+                    : openssl_err(e, ERR_TEMPORARY, "key.write", "encoding a private key");
+}

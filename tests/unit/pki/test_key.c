@@ -1,0 +1,302 @@
+/* Keys of every type: made, written, read back, named. */
+#include "test.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/base/secret.h"
+#include "agent/base/util.h"
+#include "agent/pki/key_internal.h"
+
+static const struct {
+        enum key_type type;
+        const char *name;
+} all[] = {
+        { KEY_RSA_2048, "rsa-2048" },
+        { KEY_RSA_3072, "rsa-3072" },
+        { KEY_RSA_4096, "rsa-4096" },
+        { KEY_EC_P256, "ec-p256" },
+        { KEY_EC_P384, "ec-p384" },
+        { KEY_SM2, "sm2" },
+};
+
+static struct secret passphrase(const char *text)
+{
+        struct secret s = { 0 };
+        assert_true(secret_set(&s, text, strlen(text), NULL));
+        return s;
+}
+
+static void every_type_is_made_written_and_read_back_the_same(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+                struct key *made = NULL, *read = NULL;
+                struct secret pem = { 0 };
+                struct err e = { 0 };
+                char before[65], after[65];
+                if (!key_generate(all[i].type, &made, &e))
+                        fail_msg("%s: %s", all[i].name, e.text);
+                assert_int_equal(key_type_of(made), all[i].type);
+                assert_true(key_write_pem(made, NULL, &pem, &e));
+                assert_true(text_starts((char *)pem.data, "-----BEGIN PRIVATE KEY-----\n"));
+                if (!key_read_pem(pem.data, pem.len, NULL, &read, &e))
+                        fail_msg("%s: %s", all[i].name, e.text);
+                assert_int_equal(key_type_of(read), all[i].type); /* SM2 is not EC after a reload */
+                assert_true(key_spki_hex(made, before, NULL) && key_spki_hex(read, after, NULL));
+                assert_string_equal(before, after);
+                assert_int_equal(ERR_peek_error(), 0);
+                key_free(made);
+                key_free(read);
+                secret_done(&pem);
+        }
+}
+
+static void types_have_names_and_only_these_can_be_made(void **state)
+{
+        struct key *k = NULL;
+        struct err e = { 0 };
+        enum key_type t;
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+                assert_string_equal(key_type_name(all[i].type), all[i].name);
+                assert_true(key_type_from_name(all[i].name, &t));
+                assert_int_equal(t, all[i].type);
+                assert_int_equal(key_tls_signature_algorithms(t) != NULL, t != KEY_SM2);
+        }
+        assert_string_equal(key_type_name(KEY_OTHER), "other");
+        assert_false(key_type_from_name("other", &t));
+        assert_false(key_type_from_name("none", &t));
+        assert_false(key_type_from_name("rsa", &t));
+        assert_false(key_type_from_name(NULL, &t));
+        assert_null(key_tls_signature_algorithms(KEY_OTHER));
+        assert_false(key_generate(KEY_OTHER, &k, &e));
+        assert_int_equal(e.kind, ERR_BUG);
+        assert_false(key_generate(KEY_NONE, &k, &e));
+        assert_null(k);
+}
+
+static void an_encrypted_key_needs_its_passphrase(void **state)
+{
+        (void)state;
+        struct key *k = NULL, *read = NULL;
+        struct err e = { 0 };
+        CLEANUP(secret_done)
+        struct secret right = passphrase("correct horse"), wrong = passphrase("wrong"), pem = { 0 };
+        char before[65], after[65];
+        assert_true(key_generate(KEY_EC_P256, &k, NULL));
+        assert_true(key_write_pem(k, &right, &pem, &e));
+        assert_true(text_starts((char *)pem.data, "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+
+        assert_false(key_read_pem(pem.data, pem.len, NULL, &read, &e));
+        assert_string_equal(e.code, "key.encrypted");
+        assert_int_equal(e.kind, ERR_CONFIG);
+        assert_true(e.fix[0] != '\0');
+        assert_false(key_read_pem(pem.data, pem.len, &wrong, &read, &e));
+        assert_string_equal(e.code, "key.passphrase");
+        assert_int_equal(e.kind, ERR_CONFIG);
+        assert_null(strstr(e.text, "wrong "));
+        assert_null(read);
+        assert_true(key_read_pem(pem.data, pem.len, &right, &read, &e));
+        assert_true(key_spki_hex(k, before, NULL) && key_spki_hex(read, after, NULL));
+        assert_string_equal(before, after);
+        key_free(k);
+        key_free(read);
+}
+
+static void encryption_is_aes256_with_many_rounds(void **state)
+{
+        (void)state;
+        struct key *k = NULL;
+        CLEANUP(secret_done) struct secret word = passphrase("x"), pem = { 0 };
+        assert_true(key_generate(KEY_EC_P256, &k, NULL));
+        assert_true(key_write_pem(k, &word, &pem, NULL));
+        BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+        X509_SIG *sealed = PEM_read_bio_PKCS8(bio, NULL, NULL, NULL);
+        assert_non_null(sealed);
+        const X509_ALGOR *algorithm;
+        const ASN1_OBJECT *object;
+        const void *value;
+        int type;
+        X509_SIG_get0(sealed, &algorithm, NULL);
+        X509_ALGOR_get0(&object, &type, &value, algorithm);
+        assert_int_equal(OBJ_obj2nid(object), NID_pbes2);
+        PBE2PARAM *pbe = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM), algorithm->parameter);
+        assert_non_null(pbe);
+        assert_int_equal(OBJ_obj2nid(pbe->encryption->algorithm), NID_aes_256_cbc);
+        PBKDF2PARAM *kdf = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBKDF2PARAM), pbe->keyfunc->parameter);
+        assert_non_null(kdf);
+        assert_true(ASN1_INTEGER_get(kdf->iter) >= 600000);
+        assert_int_equal(OBJ_obj2nid(kdf->prf->algorithm), NID_hmacWithSHA256);
+        PBKDF2PARAM_free(kdf);
+        PBE2PARAM_free(pbe);
+        X509_SIG_free(sealed);
+        BIO_free(bio);
+        key_free(k);
+}
+
+static void an_empty_passphrase_does_not_protect(void **state)
+{
+        struct key *k = NULL;
+        struct secret none = { 0 }, pem = { 0 };
+        struct err e = { 0 };
+        (void)state;
+        assert_true(key_generate(KEY_EC_P256, &k, NULL));
+        assert_false(key_write_pem(k, &none, &pem, &e));
+        assert_int_equal(e.kind, ERR_BUG);
+        key_free(k);
+}
+
+/* "openssl ecparam -genkey" and old tools write this. */
+static void traditional_and_commented_keys_are_read(void **state)
+{
+        (void)state;
+        for (int rsa = 0; rsa < 2; rsa++) {
+                struct key *k = NULL, *read = NULL;
+                struct err e = { 0 };
+                char *data;
+                assert_true(key_generate(rsa ? KEY_RSA_2048 : KEY_EC_P256, &k, NULL));
+                BIO *bio = BIO_new(BIO_s_mem());
+                BIO_puts(bio, "Bag Attributes\r\n    friendlyName: x\r\n");
+                if (!rsa)
+                        BIO_puts(bio, "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n");
+                assert_int_equal(PEM_write_bio_PrivateKey_traditional(bio, k->pkey, NULL, NULL, 0, NULL, NULL), 1);
+                long len = BIO_get_mem_data(bio, &data);
+                if (!key_read_pem(data, (size_t)len, NULL, &read, &e))
+                        fail_msg("%s", e.text);
+                assert_int_equal(EVP_PKEY_eq(k->pkey, read->pkey), 1);
+                BIO_free(bio);
+                key_free(k);
+                key_free(read);
+        }
+}
+
+static void what_is_no_private_key_is_refused(void **state)
+{
+        (void)state;
+        struct key *k = NULL, *read = NULL;
+        struct err e = { 0 };
+        char *public, *big = calloc(1, KEY_PEM_MAX + 1);
+        assert_true(key_generate(KEY_EC_P256, &k, NULL));
+        BIO *bio = BIO_new(BIO_s_mem());
+        assert_int_equal(PEM_write_bio_PUBKEY(bio, k->pkey), 1);
+        long len = BIO_get_mem_data(bio, &public);
+        const struct {
+                const char *pem;
+                size_t len;
+                const char *code;
+        } row[] = {
+                { "", 0, "key.format" },
+                { "not a key", 9, "key.format" },
+                { "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 58, "key.format" },
+                { public, (size_t)len, "key.format" },
+                { big, KEY_PEM_MAX + 1, "key.size" },
+        };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                assert_false(key_read_pem(row[i].pem, row[i].len, NULL, &read, &e));
+                assert_string_equal(e.code, row[i].code);
+                assert_int_equal(e.kind, ERR_CONFIG);
+                assert_null(read);
+        }
+        BIO_free(bio);
+        free(big);
+        key_free(k);
+}
+
+/* The public half of one key with the private half of another. */
+static void halves_of_two_keys_are_refused(void **state)
+{
+        (void)state;
+        struct key *a = NULL, *b = NULL, *read = NULL;
+        struct err e = { 0 };
+        unsigned char *one = NULL, *two = NULL;
+        char *data;
+        assert_true(key_generate(KEY_EC_P256, &a, NULL) && key_generate(KEY_EC_P256, &b, NULL));
+        int n = i2d_PrivateKey(a->pkey, &one), m = i2d_PrivateKey(b->pkey, &two);
+        assert_int_equal(n, m);
+        memcpy(one + n - 65, two + m - 65, 65); /* the point is at the end of the structure */
+        BIO *bio = BIO_new(BIO_s_mem());
+        PEM_write_bio(bio, "EC PRIVATE KEY", "", one, n);
+        long len = BIO_get_mem_data(bio, &data);
+        assert_false(key_read_pem(data, (size_t)len, NULL, &read, &e));
+        assert_string_equal(e.code, "key.damaged");
+        BIO_free(bio);
+        OPENSSL_free(one);
+        OPENSSL_free(two);
+        key_free(a);
+        key_free(b);
+}
+
+static void a_compressed_point_does_not_change_the_name(void **state)
+{
+        (void)state;
+        struct key *k = NULL, *read = NULL;
+        char before[65], after[65], *data;
+        assert_true(key_generate(KEY_EC_P256, &k, NULL));
+        assert_true(key_spki_hex(k, before, NULL));
+        assert_int_equal(
+                EVP_PKEY_set_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed"), 1);
+        BIO *bio = BIO_new(BIO_s_mem());
+        assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL), 1);
+        long len = BIO_get_mem_data(bio, &data);
+        assert_true(key_read_pem(data, (size_t)len, NULL, &read, NULL));
+        unsigned char *der = NULL;
+        assert_int_equal(i2d_PUBKEY(read->pkey, &der), 59); /* it did come back compressed */
+        OPENSSL_free(der);
+        assert_true(key_spki_hex(read, after, NULL));
+        assert_string_equal(before, after);
+        BIO_free(bio);
+        key_free(k);
+        key_free(read);
+}
+
+/* A key in its SPKI form, hashed by another program (openssl pkey -pubout -outform DER | sha256sum). */
+static void the_name_is_the_hash_others_compute(void **state)
+{
+        static const char pem[] = "-----BEGIN PRIVATE KEY-----\n"
+                                  "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n"
+                                  "-----END PRIVATE KEY-----\n";
+        struct key *k = NULL;
+        char hex[65], want[65];
+        (void)state;
+        assert_true(key_read_pem(pem, sizeof pem - 1, NULL, &k, NULL));
+        assert_int_equal(key_type_of(k), KEY_OTHER); /* RFC 8410's example */
+        static const uint8_t spki[] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00, 0x19,
+                0xbf, 0x44, 0x09, 0x69, 0x84, 0xcd, 0xfe, 0x85, 0x41, 0xba, 0xc1, 0x67, 0xdc, 0x3b, 0x96, 0xc8, 0x50,
+                0x86, 0xaa, 0x30, 0xb6, 0xb6, 0xcb, 0x0c, 0x5c, 0x38, 0xad, 0x70, 0x31, 0x66, 0xe1 };
+        sha256_hex(spki, sizeof spki, want);
+        assert_true(key_spki_hex(k, hex, NULL));
+        assert_string_equal(hex, want);
+        key_free(k);
+}
+
+static void the_secure_heap_is_made_once(void **state)
+{
+        (void)state;
+        assert_true(key_secure_heap_init(NULL));
+        assert_true(key_secure_heap_init(NULL));
+        assert_int_equal(CRYPTO_secure_malloc_initialized(), 1);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_secure_heap_is_made_once),
+                cmocka_unit_test(every_type_is_made_written_and_read_back_the_same),
+                cmocka_unit_test(types_have_names_and_only_these_can_be_made),
+                cmocka_unit_test(an_encrypted_key_needs_its_passphrase),
+                cmocka_unit_test(encryption_is_aes256_with_many_rounds),
+                cmocka_unit_test(an_empty_passphrase_does_not_protect),
+                cmocka_unit_test(traditional_and_commented_keys_are_read),
+                cmocka_unit_test(what_is_no_private_key_is_refused),
+                cmocka_unit_test(halves_of_two_keys_are_refused),
+                cmocka_unit_test(a_compressed_point_does_not_change_the_name),
+                cmocka_unit_test(the_name_is_the_hash_others_compute),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
