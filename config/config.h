@@ -1,5 +1,5 @@
-/* The configuration as plain structs. Built whole, checked whole, then swapped (SIGHUP: whole or not at all). Nothing here resolves
- * a secret's value except `env` ones; those are taken at start. */
+/* The configuration as plain structs. Built whole, checked whole, then swapped (SIGHUP: whole or not at all). Nothing
+ * here resolves a secret's value except `env` ones; those are taken at start. */
 #ifndef DCVD_CONFIG_CONFIG_H
 #define DCVD_CONFIG_CONFIG_H
 
@@ -13,10 +13,17 @@
 #define CONF_DEFAULT_PATH "/etc/dcvd/dcvd.yaml"
 #define CONF_FILE_MAX (256 * 1024)
 #define CONF_CERTS_MAX 20000
+#define CONF_BACKENDS_MAX 1000
 
 /* conf_kind.can of cas */
-enum { CONF_CA_ISSUES = 1, CONF_CA_RENEWS = 2, CONF_CA_REISSUES = 4, CONF_CA_DNS_AUTO = 8, CONF_CA_NEEDS_CERTIFICATE_ID = 16,
-        CONF_CA_TLS_ALPN = 32 };
+enum {
+        CONF_CA_ISSUES = 1,
+        CONF_CA_RENEWS = 2,
+        CONF_CA_REISSUES = 4,
+        CONF_CA_DNS_AUTO = 8,
+        CONF_CA_NEEDS_CERTIFICATE_ID = 16,
+        CONF_CA_TLS_ALPN = 32
+};
 enum conf_validation { VALIDATION_UNSET, VALIDATION_DNS, VALIDATION_FILE, VALIDATION_TLS_ALPN, VALIDATION_DNS_AUTO };
 const char *conf_validation_name(enum conf_validation v); /* "dns" */
 enum conf_rehearse { REHEARSE_AUTO, REHEARSE_ALWAYS, REHEARSE_NEVER };
@@ -25,15 +32,16 @@ enum conf_view { VIEW_AUTHORITATIVE, VIEW_RESOLVERS, VIEW_PUBLISHER };
 enum conf_form { FORM_CERT, FORM_CHAIN, FORM_FULLCHAIN, FORM_KEY, FORM_COMBINED, FORM_DER, FORM_PKCS12 };
 enum conf_confirm { CONFIRM_AUTO, CONFIRM_ASK, CONFIRM_NEVER };
 
+struct arena;
 struct conf_backend { /* a CA or a publisher */
         char *name;
         const struct conf_kind *kind;
-        void *parsed; /* the backend's own struct */
+        void *parsed; /* the backend's own struct; NULL in a failed load only */
         const char *file;
         int line;
 };
 struct conf_publisher_map {
-        char *otherwise;                /* `default`, or the plain name; NULL if none was given */
+        char *otherwise; /* `default`, or the plain name; NULL if none was given */
         struct texts suffix, publisher; /* parallel */
 };
 struct conf_ca_use { /* one entry of `ca:`; unset members follow the certificate's */
@@ -45,20 +53,20 @@ struct conf_ca_use { /* one entry of `ca:`; unset members follow the certificate
 struct conf_propagation {
         int64_t timeout_ms, settle_ms;
         int64_t consecutive;
-        int view;            /* enum conf_view */
+        int view; /* enum conf_view */
         struct texts ignore; /* addresses or server names */
-        int64_t quorum;      /* 0 = all, -1 = majority, else a number */
+        int64_t quorum; /* 0 = all, -1 = majority, else a number */
 };
 struct conf_verify {
         char *address; /* "127.0.0.1:443" */
-        char *sni;     /* NULL: every name */
+        char *sni; /* NULL: every name */
         enum tls_protocol protocol;
 };
 struct conf_service {
         char *name;
-        char *preset;              /* NULL: none */
+        char *preset; /* NULL: none */
         struct texts test, reload; /* argument arrays, presets already filled in; count 0: none */
-        char *signal_name;         /* "HUP"; NULL: none */
+        char *signal_name; /* "HUP"; NULL: none */
         char *signal_pidfile;
         bool verify_auto;
         struct conf_verify *verify;
@@ -75,7 +83,7 @@ struct conf_link {
 struct conf_target {
         char *directory;
         char *owner, *group; /* names or numbers; "root" by default */
-        unsigned mode;       /* of files that hold a key; the others get the same plus read for all */
+        unsigned mode; /* of files that hold a key; the others get the same plus read for all */
         struct conf_file *file;
         size_t file_count; /* default: fullchain.pem, privkey.pem, cert.pem, chain.pem */
         struct conf_link *link;
@@ -91,19 +99,19 @@ struct conf_cert {
         size_t ca_count;
         int64_t fallback_after_ms;
         bool fallback_downgrade;
-        char *certificate_id;            /* NULL */
+        char *certificate_id; /* NULL */
         enum conf_validation validation; /* resolved: never UNSET */
         struct conf_publisher_map publisher;
-        int rehearse;           /* enum conf_rehearse */
+        int rehearse; /* enum conf_rehearse */
         enum key_type key_type; /* KEY_NONE: the CA's rule decides */
-        int key_reuse;          /* enum conf_reuse */
-        char *key_csr;          /* path; NULL */
+        int key_reuse; /* enum conf_reuse */
+        char *key_csr; /* path; NULL */
         struct secret_ref key_passphrase;
         struct conf_propagation propagation;
         struct conf_target *target;
         size_t target_count;
         struct texts elsewhere;
-        bool renew;             /* renew: auto */
+        bool renew; /* renew: auto */
         int compromise_reissue; /* enum conf_confirm */
         int compromise_revoke;
         int64_t compromise_deadline_ms;
@@ -114,7 +122,7 @@ struct conf {
         char *path; /* of the main file */
         char *state_directory, *runtime_directory;
         int log_level, log_format; /* base/log.h */
-        struct texts resolvers;    /* empty: /etc/resolv.conf */
+        struct texts resolvers; /* empty: /etc/resolv.conf */
         struct texts tokens_listen, admin_listen;
         bool admin_public;
         struct texts control_read, control_act; /* group names */
@@ -128,17 +136,22 @@ struct conf {
         size_t publisher_count;
         struct conf_cert *cert; /* sorted by name */
         size_t cert_count;
-        struct buf printed; /* what --print-config shows */
+        struct arena *arena; /* owns all above but the backends' parsed structs and secrets */
 };
 
-/* Reads path and its includes, checks all of it. kinds: what this build has and knows of, ended by section NULL. On failure ret is
- * untouched and every problem is in p. */
+/* Reads path and its includes, checks all of it. kinds: what this build has and knows of, ended by section NULL. On
+ * failure ret is untouched and every problem is in p. */
 bool config_load(const char *path, const struct conf_kind *kinds, struct conf **ret, struct conf_problems *p);
 /* The same from text (tests, fuzzing); no includes are followed. */
 bool config_load_text(const char *name, const char *text, size_t len, const struct conf_kind *kinds, struct conf **ret,
         struct conf_problems *p);
+/* What --print-config shows: valid YAML, every value with `# default` or `# FILE:LINE`, secrets as "***". Loads and
+ * checks like config_load. */
+bool config_print(const char *path, const struct conf_kind *kinds, struct buf *ret, struct conf_problems *p);
 void config_free(struct conf *c);
-bool config_take_env_secrets(struct conf *c, struct err *e); /* once at start, after load */
+/* After each load. A variable is overwritten in the environment when it is first taken: old, the configuration in force
+ * (NULL at start), hands on what it already holds. */
+bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err *e);
 
 const struct conf_cert *config_cert(const struct conf *c, const char *name); /* NULL if absent */
 const struct conf_backend *config_ca(const struct conf *c, const char *name);
@@ -146,8 +159,8 @@ const struct conf_backend *config_publisher(const struct conf *c, const char *na
 /* The publisher for one name by longest suffix; NULL if the map names none. */
 const char *conf_publisher_for(const struct conf_publisher_map *m, const char *name);
 const char *config_cert_near(const struct conf *c, const char *name); /* for "did you mean"; NULL if none is near */
-/* For the helper: each file of the configuration and every directory above it is owned by owner_uid (0 for root) or root and not
- * writable by group or others; ERR_CONFIG names the first that is not. */
+/* For the helper: each file of the configuration and every directory above it is owned by owner_uid (0 for root) or
+ * root and not writable by group or others; ERR_CONFIG names the first that is not. */
 bool config_check_owner(const char *path, unsigned owner_uid, struct err *e);
 char *config_schema_json(const struct conf_kind *kinds); /* --print-schema; allocated */
 

@@ -1,0 +1,240 @@
+/* Loading: sources -> root -> backends -> certificates, all problems collected, then all or nothing. */
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/err.h"
+#include "agent/base/util.h"
+#include "config/internal.h"
+
+/* ---- lookups ---- */
+
+static const struct conf_backend *find_backend(const struct conf_backend *b, size_t count, const char *name)
+{
+        size_t low = 0, high = count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int order = strcmp(b[middle].name, name);
+                if (order == 0)
+                        return &b[middle];
+                if (order < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}
+
+const struct conf_backend *config_ca(const struct conf *c, const char *name)
+{
+        return find_backend(c->ca, c->ca_count, name);
+}
+
+const struct conf_backend *config_publisher(const struct conf *c, const char *name)
+{
+        return find_backend(c->publisher, c->publisher_count, name);
+}
+
+static int by_cert_name(const void *name, const void *cert)
+{
+        return strcmp(name, ((const struct conf_cert *)cert)->name);
+}
+
+const struct conf_cert *config_cert(const struct conf *c, const char *name)
+{
+        return c->cert_count ? bsearch(name, c->cert, c->cert_count, sizeof *c->cert, by_cert_name) : NULL;
+}
+
+const char *config_cert_near(const struct conf *c, const char *name)
+{
+        return c->cert_count ? near_of(name, &c->cert->name, sizeof *c->cert, c->cert_count) : NULL;
+}
+
+/* ---- building ---- */
+
+/* What the root table allocated by malloc; the arena takes no part in it. */
+static void root_clear(struct conf_root *r)
+{
+        conf_clear(conf_root_keys, r);
+}
+
+void config_free(struct conf *c)
+{
+        if (!c)
+                return;
+        backends_clear(c->ca, c->ca_count);
+        backends_clear(c->publisher, c->publisher_count);
+        for (size_t i = 0; i < c->cert_count; i++)
+                secret_ref_done(&c->cert[i].key_passphrase);
+        free(c->path);
+        root_clear(CONTAINER_OF(c, struct conf_root, conf));
+        if (c->arena)
+                arena_done(c->arena);
+        free(c->arena);
+        free(CONTAINER_OF(c, struct conf_root, conf));
+}
+
+static struct conf *conf_new(const char *path)
+{
+        struct conf_root *r = calloc(1, sizeof *r);
+
+        if (!r)
+                return NULL;
+        r->conf.path = text_dup(path);
+        r->conf.arena = calloc(1, sizeof *r->conf.arena);
+        if (r->conf.path && r->conf.arena)
+                return &r->conf;
+        config_free(&r->conf);
+        return NULL;
+}
+
+static void fill(struct conf *c, const struct yaml_node *root, const struct conf_kind *kinds, struct conf_problems *p)
+{
+        (void)read_keys(root, conf_root_keys, "", CONTAINER_OF(c, struct conf_root, conf), p, NULL);
+        if (!root_defaults(c))
+                problem_memory(p);
+        (void)root_check(c, root, p);
+        (void)backends_read(c, "cas", yaml_get(root, "cas"), kinds, &c->ca, &c->ca_count, p);
+        (void)backends_read(
+                c, "publishers", yaml_get(root, "publishers"), kinds, &c->publisher, &c->publisher_count, p);
+        (void)certs_read(c, yaml_get(root, "certificates"), p);
+        arena_seal(c->arena);
+}
+
+static bool build(const char *path, struct sources *s, const struct conf_kind *kinds, struct conf **ret,
+        struct conf_problems *p, size_t before)
+{
+        struct conf *c = conf_new(path);
+
+        if (!c) {
+                problem_memory(p);
+                return false;
+        }
+        fill(c, s->root, kinds, p);
+        if (problems_total(p) != before) {
+                config_free(c);
+                return false;
+        }
+        *ret = c;
+        return true;
+}
+
+bool config_load(const char *path, const struct conf_kind *kinds, struct conf **ret, struct conf_problems *p)
+{
+        struct sources s = { 0 };
+        size_t before = problems_total(p);
+        bool good = sources_read(&s, path, p);
+
+        /* A file that could not be read makes names unknown that stand in it: then its own problem is told alone. */
+        good = s.root && (good || s.count > 0) && build(path, &s, kinds, ret, p, before);
+        sources_done(&s);
+        return good;
+}
+
+bool config_load_text(const char *name, const char *text, size_t len, const struct conf_kind *kinds, struct conf **ret,
+        struct conf_problems *p)
+{
+        struct sources s = { 0 };
+        size_t before = problems_total(p);
+        bool good = (sources_read_text(&s, name, text, len, p) || s.root) && build(name, &s, kinds, ret, p, before);
+
+        sources_done(&s);
+        return good;
+}
+
+bool config_print(const char *path, const struct conf_kind *kinds, struct buf *ret, struct conf_problems *p)
+{
+        struct sources s = { 0 };
+        struct conf *c = NULL;
+        struct buf out = { .max = (size_t)256 * 1024 * 1024 };
+        size_t before = problems_total(p);
+        bool good = sources_read(&s, path, p) && build(path, &s, kinds, &c, p, before);
+
+        if (good) {
+                print_keys(&out, 0, conf_root_keys, CONTAINER_OF(c, struct conf_root, conf), s.root);
+                print_sections(&out, c, s.root);
+                good = !out.failed && buf_append(ret, out.data, out.len);
+                if (!good)
+                        problem_memory(p);
+        }
+        buf_done(&out);
+        config_free(c);
+        sources_done(&s);
+        return good;
+}
+
+/* ---- secrets from the environment ---- */
+
+struct env_secrets {
+        struct secret_ref **ref;
+        size_t count, cap;
+        bool failed;
+};
+
+static bool collect(void *arg, struct secret_ref *r)
+{
+        struct env_secrets *all = arg;
+
+        if (r->source != SECRET_ENV)
+                return true;
+        if (all->count == all->cap) {
+                size_t cap = all->cap ? all->cap * 2 : 16;
+                struct secret_ref **more = realloc(all->ref, cap * sizeof(struct secret_ref *));
+                if (!more)
+                        return !(all->failed = true);
+                all->ref = more;
+                all->cap = cap;
+        }
+        all->ref[all->count++] = r;
+        return true;
+}
+
+static bool collect_all(const struct conf *c, struct env_secrets *all)
+{
+        for (size_t i = 0; i < c->ca_count; i++)
+                secrets_visit(c->ca[i].kind->keys, c->ca[i].parsed, collect, all);
+        for (size_t i = 0; i < c->publisher_count; i++)
+                secrets_visit(c->publisher[i].kind->keys, c->publisher[i].parsed, collect, all);
+        for (size_t i = 0; i < c->cert_count; i++)
+                collect(all, &c->cert[i].key_passphrase);
+        return !all->failed;
+}
+
+static const struct secret_ref *held(struct secret_ref *const *ref, size_t count, const char *name)
+{
+        for (size_t i = 0; i < count; i++)
+                if (ref[i]->held && strcmp(ref[i]->name, name) == 0)
+                        return ref[i];
+        return NULL;
+}
+
+static bool take(struct secret_ref *r, const struct secret_ref *from, struct err *e)
+{
+        struct secret_ref copy = { 0 };
+
+        if (!from)
+                return secret_ref_take_env(r, e);
+        if (!secret_ref_copy(&copy, from))
+                return err_memory(e);
+        secret_ref_done(r);
+        *r = copy;
+        return true;
+}
+
+bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err *e)
+{
+        struct env_secrets all = { 0 }, before = { 0 };
+        bool good = collect_all(c, &all) && (!old || collect_all(old, &before));
+
+        if (!good)
+                err_memory(e);
+        for (size_t i = 0; good && i < all.count; i++) {
+                const struct secret_ref *from = held(all.ref, i, all.ref[i]->name);
+                good = take(all.ref[i], from ? from : held(before.ref, before.count, all.ref[i]->name), e);
+        }
+        free(all.ref);
+        free(before.ref);
+        return good;
+}
