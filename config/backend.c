@@ -13,14 +13,10 @@ struct section {
 
 static void list_types(const struct section *s, char *ret, size_t size)
 {
-        size_t n = 0;
-
         ret[0] = '\0';
-        for (const struct conf_kind *k = s->kinds; k && k->section && n < size; k++)
-                if (strcmp(k->section, s->name) == 0) {
-                        int added = snprintf(ret + n, size - n, "%s%s", n ? ", " : "", k->type);
-                        n += added > 0 ? (size_t)added : 0;
-                }
+        for (const struct conf_kind *k = s->kinds; k && k->section; k++)
+                if (strcmp(k->section, s->name) == 0)
+                        list_add(ret, size, k->type);
 }
 
 static const char *near_type(const struct section *s, const char *text)

@@ -60,17 +60,16 @@ static enum conf_validation validation_of(const struct cert_check *k, size_t use
 /* A few names of a list, for "what is allowed". */
 static void list_names(const struct conf_backend *b, size_t count, unsigned can, char *ret, size_t size)
 {
-        size_t n = 0, shown = 0;
+        size_t shown = 0;
 
         ret[0] = '\0';
-        for (size_t i = 0; i < count && n < size && shown < 12; i++) {
-                if (can && !(b[i].kind && (b[i].kind->can & can)))
-                        continue;
-                int added = snprintf(ret + n, size - n, "%s%s", shown++ ? ", " : "", b[i].name);
-                n += added > 0 ? (size_t)added : 0;
-        }
+        for (size_t i = 0; i < count && shown < 12; i++)
+                if (!can || (b[i].kind && (b[i].kind->can & can))) {
+                        list_add(ret, size, b[i].name);
+                        shown++;
+                }
         if (shown == 0)
-                snprintf(ret, size, "none is configured");
+                list_add(ret, size, "none is configured");
 }
 
 static void no_such(const struct cert_check *k, const struct yaml_node *node, const char *path, const char *what,
@@ -320,15 +319,12 @@ static void check_key_type(const struct cert_check *k, size_t use, const struct 
         enum key_type own = k->cert->ca[use].key_type, type = own != KEY_NONE ? own : k->cert->key_type;
         CLEANUP(free_p) char *path = NULL;
         char allowed[200] = "";
-        size_t n = 0;
 
         if (type == KEY_NONE || issues(ca->kind, key_type_name(type)))
                 return;
-        for (size_t i = 0; key_type_words[i] && n < sizeof allowed; i++)
-                if (issues(ca->kind, key_type_words[i])) {
-                        int added = snprintf(allowed + n, sizeof allowed - n, "%s%s", n ? ", " : "", key_type_words[i]);
-                        n += added > 0 ? (size_t)added : 0;
-                }
+        for (size_t i = 0; key_type_words[i]; i++)
+                if (issues(ca->kind, key_type_words[i]))
+                        list_add(allowed, sizeof allowed, key_type_words[i]);
         const struct yaml_node *node = setting(k, use, "key", &path);
         const struct yaml_node *at = yaml_get(node, "type");
         CLEANUP(free_p) char *full = path_join(path, "type");

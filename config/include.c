@@ -81,7 +81,7 @@ static bool keep_tree(struct sources *s, struct yaml_tree *tree, struct conf_pro
         if ((s->count & (s->count - 1)) == 0) { /* grows at powers of two */
                 struct yaml_tree **more = realloc(s->tree, (s->count ? s->count * 2 : 1) * sizeof(struct yaml_tree *));
                 if (!more) {
-                        yaml_free(tree);
+                        yaml_tree_free(tree);
                         problem_memory(p);
                         return false;
                 }
@@ -319,7 +319,7 @@ bool sources_read_text(struct sources *s, const char *name, const char *text, si
 void sources_done(struct sources *s)
 {
         for (size_t i = 0; i < s->count; i++)
-                yaml_free(s->tree[i]);
+                yaml_tree_free(s->tree[i]);
         free(s->tree);
         arena_done(&s->arena);
         *s = (struct sources){ 0 };

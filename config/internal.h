@@ -21,6 +21,8 @@ void problem_memory(struct conf_problems *p);
 bool problem_node(struct conf_problems *p, const struct yaml_node *node, const char *path, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 /* The nearest of count names for "did you mean"; NULL if none is near. The names stand stride bytes apart. */
+/* Appends to a list "a, b, c" in ret, as far as it fits. */
+void list_add(char *ret, size_t size, const char *text);
 const char *near_of(const char *text, const void *first_name, size_t stride, size_t count);
 
 /* yaml.c */

@@ -2,6 +2,7 @@
  * write them, replace them, or redirect a symlink on the way to them. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -150,7 +151,7 @@ bool config_check_owner(const char *path, unsigned owner_uid, struct err *e)
                 return false;
         struct yaml_tree *tree = yaml_read(path, text, len, &p);
         bool good = tree ? check_included(tree, owner_uid, &p, e) : first_problem(&p, e);
-        yaml_free(tree);
+        yaml_tree_free(tree);
         conf_problems_done(&p);
         return good;
 }

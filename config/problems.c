@@ -1,5 +1,6 @@
 /* Collecting all that is wrong with a configuration. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/internal.h"
@@ -96,4 +97,11 @@ const char *near_of(const char *text, const void *first_name, size_t stride, siz
                         break;
         }
         return best;
+}
+
+void list_add(char *ret, size_t size, const char *text)
+{
+        size_t len = strlen(ret);
+
+        snprintf(ret + len, size - len, "%s%s", len ? ", " : "", text);
 }

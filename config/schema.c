@@ -59,12 +59,16 @@ static bool set_defaults(const struct conf_key *keys, void *target, struct conf_
 
 static void list_keys(const struct conf_key *keys, const char *skip, char *ret, size_t size)
 {
-        size_t n = skip ? (size_t)snprintf(ret, size, "%s", skip) : 0;
+        ret[0] = '\0';
+        if (skip)
+                list_add(ret, size, skip);
+        for (; keys->name; keys++)
+                list_add(ret, size, keys->name);
+}
 
-        for (ret[skip ? n : 0] = '\0'; keys->name && n < size; keys++) {
-                int added = snprintf(ret + n, size - n, "%s%s", n ? ", " : "", keys->name);
-                n += added > 0 ? (size_t)added : 0;
-        }
+static struct yaml_node key_place(const struct yaml_node *map, size_t i)
+{
+        return (struct yaml_node){ .file = map->item[i]->file, .line = map->key_line[i], .column = map->key_column[i] };
 }
 
 static void unknown_key(const struct yaml_node *map, size_t i, const struct conf_key *keys, const char *path,
@@ -82,7 +86,7 @@ static void unknown_key(const struct yaml_node *map, size_t i, const struct conf
         const char *near = near_of(map->key[i], &keys->name, sizeof *keys, count);
         CLEANUP(free_p) char *full = path_join(path, map->key[i]);
         list_keys(keys, skip, allowed, sizeof allowed);
-        struct yaml_node at = { .file = map->item[i]->file, .line = map->key_line[i], .column = map->key_column[i] };
+        const struct yaml_node at = key_place(map, i);
         if (near)
                 problem_node(p, &at, full, "is not a known key (did you mean \"%s\"?); %s", near, allowed);
         else
@@ -111,8 +115,19 @@ static void read_one(const struct yaml_node *node, const struct conf_key *key, c
                 if (good && key->parse)
                         key->parse(node, path, v.at, p);
         }
+}
+
+static void read_entry(const struct yaml_node *map, size_t i, const struct conf_key *key, const char *path,
+        void *target, struct conf_problems *p)
+{
+        CLEANUP(free_p) char *full = path_join(path, key->name);
+        const struct yaml_node at = key_place(map, i);
+
+        if (yaml_is_null(map->item[i]))
+                return;
+        read_one(map->item[i], key, full, target, p);
         if (key->not_in_build)
-                problem_node(p, node, path, "is not in this build; it would %s", key->not_in_build);
+                problem_node(p, &at, full, "is not in this build; it would %s", key->not_in_build);
 }
 
 static void complete(const struct yaml_node *map, const struct conf_key *key, const char *path, void *target,
@@ -145,10 +160,8 @@ bool read_keys(const struct yaml_node *map, const struct conf_key *keys, const c
                         continue;
                 if (!key)
                         unknown_key(map, i, keys, path, p, skip);
-                else if (!yaml_is_null(map->item[i])) {
-                        CLEANUP(free_p) char *full = path_join(path, key->name);
-                        read_one(map->item[i], key, full, target, p);
-                }
+                else
+                        read_entry(map, i, key, path, target, p);
         }
         for (const struct conf_key *k = keys; k->name; k++)
                 if (yaml_is_null(yaml_get(map, k->name)))

@@ -28,12 +28,8 @@ void duration_text(int64_t ms, char *ret, size_t size)
 
 static void allowed_words(const char *const *word, char *ret, size_t size)
 {
-        size_t n = 0;
-
-        for (ret[0] = '\0'; *word && n < size; word++) {
-                int added = snprintf(ret + n, size - n, "%s%s", n ? ", " : "", *word);
-                n += added > 0 ? (size_t)added : 0;
-        }
+        for (ret[0] = '\0'; *word; word++)
+                list_add(ret, size, *word);
 }
 
 static void allowed_range(const struct conf_key *key, char *ret, size_t size)

@@ -357,7 +357,7 @@ struct yaml_tree *yaml_read(const char *name, const char *text, size_t len, stru
 
         if (!tree || !(tree->name = arena_text(&tree->arena, name, strlen(name)))) {
                 problem_memory(p);
-                yaml_free(tree);
+                yaml_tree_free(tree);
                 return NULL;
         }
         if (len > CONF_FILE_MAX) {
@@ -370,7 +370,7 @@ struct yaml_tree *yaml_read(const char *name, const char *text, size_t len, stru
                 make_root(&r);
         if (!r.broken)
                 return tree;
-        yaml_free(tree);
+        yaml_tree_free(tree);
         return NULL;
 }
 
@@ -379,7 +379,7 @@ const struct yaml_node *yaml_root(const struct yaml_tree *t)
         return t->root;
 }
 
-void yaml_free(struct yaml_tree *t)
+void yaml_tree_free(struct yaml_tree *t)
 {
         if (!t)
                 return;

@@ -26,6 +26,6 @@ struct yaml_tree; /* owns nodes and file names */
  * An empty file is an empty map. */
 struct yaml_tree *yaml_read(const char *name, const char *text, size_t len, struct conf_problems *p);
 const struct yaml_node *yaml_root(const struct yaml_tree *t);
-void yaml_free(struct yaml_tree *t);
+void yaml_tree_free(struct yaml_tree *t); /* not yaml_free: libyaml exports that name, and ours would take its place */
 
 #endif
