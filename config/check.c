@@ -192,7 +192,7 @@ static const struct conf_publisher_map *first_map(const struct cert_check *k)
         return NULL;
 }
 
-static void resolve_validation(const struct cert_check *k)
+static void resolve_validation(struct cert_check *k)
 {
         struct conf_cert *c = k->cert;
         const struct conf_publisher_map *m = first_map(k);
@@ -204,11 +204,13 @@ static void resolve_validation(const struct cert_check *k)
                 return;
         }
         c->validation = VALIDATION_DNS;
-        if (yaml_get(k->node, "validation") || !m) /* wrong, and said; or no publisher, said below */
+        k->unclear = yaml_get(k->node, "validation") != NULL; /* given, but wrong */
+        if (k->unclear || !m) /* no publisher: said below */
                 return;
         enum follow f = follow(k, m);
         CLEANUP(free_p) char *path = path_join(k->path, "validation");
-        if (f == FOLLOW_UNCLEAR)
+        k->unclear = f == FOLLOW_UNCLEAR;
+        if (k->unclear)
                 problem_node(k->p, child(k, "publisher"), path,
                         "is missing, and the publisher does not decide it; dns or file must be said");
         else if (f == FOLLOW_FILE)
@@ -346,9 +348,10 @@ static void check_use(const struct cert_check *k, size_t use)
         const char *name = k->cert->ca[use].ca;
         const struct conf_backend *ca = name ? config_ca(k->conf, name) : NULL;
 
-        if (needs_publisher(validation_of(k, use)) && !checked_before(k, use, true))
+        bool known = !k->unclear || k->cert->ca[use].validation != VALIDATION_UNSET;
+        if (known && needs_publisher(validation_of(k, use)) && !checked_before(k, use, true))
                 check_publishers(k, use);
-        if (!checked_before(k, use, false))
+        if (known && !checked_before(k, use, false))
                 check_names(k, validation_of(k, use));
         if (!ca || !ca->kind)
                 return;
@@ -437,7 +440,7 @@ static void check_target(const struct cert_check *k, size_t i)
                 }
 }
 
-void cert_check(const struct cert_check *k)
+void cert_check(struct cert_check *k)
 {
         if (k->node->kind != YAML_MAP)
                 return;

@@ -146,8 +146,9 @@ struct cert_check {
         const struct yaml_node *node;
         const char *path;
         struct conf_problems *p;
+        bool unclear; /* set here: how the names are validated is not known, which was said */
 };
-void cert_check(const struct cert_check *k); /* also resolves cert->validation */
+void cert_check(struct cert_check *k); /* also resolves cert->validation */
 /* What certificates write, collected to be compared at the end. */
 struct written {
         const char *path;

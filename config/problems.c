@@ -82,13 +82,15 @@ const char *near_of(const char *text, const void *first_name, size_t stride, siz
 {
         const char *best = NULL;
         size_t len = strlen(text);
-        unsigned best_distance = len < 4 ? 2 : 3; /* one less is still near */
+        unsigned best_distance = len < 3 ? 2 : 3; /* one less is still near */
 
         if (len > 80)
                 return NULL;
         for (size_t i = 0; i < count; i++) {
                 const char *name = *(const char *const *)((const char *)first_name + i * stride);
                 unsigned distance = text_distance(text, name, best_distance - 1);
+                if (len == 3 && distance == 2 && *name != *text) /* "lgo" is near "log", "abc" is not near "log" */
+                        continue;
                 if (distance < best_distance) {
                         best = name;
                         best_distance = distance;

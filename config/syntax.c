@@ -176,7 +176,7 @@ const char *syntax_url(const char *text, bool http_anywhere)
         bool http = text_starts(text, "http://"), loopback = false;
 
         if (!http && !text_starts(text, "https://"))
-                return "is not an https URL";
+                return http_anywhere ? "is not an http or https URL" : "is not an https URL";
         if (strlen(text) > 2000)
                 return "is too long";
         for (const char *c = text; *c; c++)
