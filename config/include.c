@@ -1,5 +1,6 @@
 /* The files of a configuration, merged into one root map: sections that are maps are joined, a name given twice is an
  * error. */
+#include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +34,17 @@ bool include_patterns(const struct yaml_node *node, struct texts *ret, struct co
         return good;
 }
 
+/* A directory that is not there matches nothing; one that cannot be read might hide a certificate. */
+static int stops_glob(const char *path, int error)
+{
+        (void)path;
+        return error != ENOENT && error != ENOTDIR;
+}
+
 static bool expand_one(const char *pattern, const struct yaml_node *node, struct texts *ret, struct conf_problems *p)
 {
         glob_t g;
-        int status = glob(pattern, GLOB_ERR, NULL, &g);
+        int status = glob(pattern, 0, stops_glob, &g);
         bool wild = strpbrk(pattern, "*?[") != NULL, good = true;
 
         if (status == GLOB_NOMATCH)
@@ -191,9 +199,12 @@ static struct yaml_node *map_new(struct arena *a, const struct entry *e, size_t 
         return n;
 }
 
-static void take_entries(struct entry *to, size_t *count, const struct yaml_node *map)
+/* skip: a key that is not taken; NULL: all are. */
+static void take_entries(struct entry *to, size_t *count, const struct yaml_node *map, const char *skip)
 {
         for (size_t i = 0; i < map->count; i++) {
+                if (skip && strcmp(map->key[i], skip) == 0)
+                        continue;
                 to[*count] = (struct entry){ map->key[i], map->item[i], map->key_line[i], map->key_column[i], *count };
                 (*count)++;
         }
@@ -219,7 +230,7 @@ static struct yaml_node *join_section(
         if (!all)
                 return NULL;
         for (size_t i = 0; i < parts; i++)
-                take_entries(all, &count, part[i].item);
+                take_entries(all, &count, part[i].item, NULL);
         qsort(all, count, sizeof *all, by_key);
         for (size_t i = 0; i < count; i++)
                 if (kept && strcmp(all[kept - 1].key, all[i].key) == 0)
@@ -259,7 +270,7 @@ static bool merge(struct sources *s, struct conf_problems *p)
                 total += yaml_root(s->tree[i])->count;
         CLEANUP(free_p) struct entry *all = calloc(total + 1, sizeof *all);
         for (size_t i = 0; all && i < s->count; i++)
-                take_entries(all, &count, yaml_root(s->tree[i]));
+                take_entries(all, &count, yaml_root(s->tree[i]), i ? "include" : NULL); /* refuse_nested() speaks */
         if (all)
                 qsort(all, count, sizeof *all, by_key);
         for (size_t i = 0, n; i < count; i += n) {

@@ -156,6 +156,15 @@ static void print_value(struct buf *out, const struct conf_key *k, const void *a
         }
 }
 
+/* A map that need not be given, but has members that must be if it is: absent, it has no values to show. */
+static bool is_all_or_nothing(const struct conf_key *k)
+{
+        for (const struct conf_key *sub = k->sub; sub->name; sub++)
+                if (sub->required)
+                        return true;
+        return false;
+}
+
 void print_keys(
         struct buf *out, unsigned indent, const struct conf_key *keys, const void *target, const struct yaml_node *map)
 {
@@ -166,6 +175,10 @@ void print_keys(
                         continue;
                 print_indent(out, indent);
                 buf_add(out, k->name);
+                if (k->type == CONF_STRUCT && yaml_is_null(node) && is_all_or_nothing(k)) {
+                        buf_add(out, ": null # default\n");
+                        continue;
+                }
                 if (k->type == CONF_STRUCT) {
                         buf_add(out, ":\n");
                         print_keys(out, indent + 2, k->sub, at, node);

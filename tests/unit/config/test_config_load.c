@@ -1,0 +1,534 @@
+/* Files, includes, defaults from the environment, secrets, printing, the schema, and size. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/base/err.h"
+#include "agent/base/file.h"
+#include "agent/base/util.h"
+#include "config/yaml.h"
+#include "kinds.h"
+
+#define DATA TEST_SOURCE_DIR "/tests/unit/config/data/"
+
+/* ---- a directory of its own for each test ---- */
+
+static char place[64];
+
+static int make_place(void **state)
+{
+        (void)state;
+        snprintf(place, sizeof place, "/tmp/dcvd-config-XXXXXX");
+        return mkdtemp(place) ? 0 : -1;
+}
+
+static int drop_place(void **state)
+{
+        struct err e = { 0 };
+
+        (void)state;
+        return tree_remove_at(AT_FDCWD, place, &e) ? 0 : -1;
+}
+
+static char *at(const char *name)
+{
+        static char path[4][256];
+        static unsigned turn;
+
+        turn = (turn + 1) % 4;
+        snprintf(path[turn], sizeof path[turn], "%s/%s", place, name);
+        return path[turn];
+}
+
+static void put(const char *name, const char *text)
+{
+        FILE *f = fopen(at(name), "w");
+
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+        fclose(f);
+}
+
+static void put_main(const char *rest)
+{
+        CLEANUP(free_p) char *text = text_format("include: %s/conf.d/*.yaml\n%s", place, rest);
+
+        mkdir(at("conf.d"), 0755);
+        put("main.yaml", text);
+}
+
+static bool try_load(struct conf **ret, struct conf_problems *p)
+{
+        return config_load(at("main.yaml"), test_all_kinds, ret, p);
+}
+
+static const char sections[] = "cas:\n  le: {type: acme, directory: \"https://acme.example/d\"}\n"
+                               "publishers:\n  site: {type: webroot, directory: /var/www}\n";
+
+static void expect(const struct conf_problems *p, size_t i, const char *format, ...)
+{
+        char want[600];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(want, sizeof want, format, ap);
+        va_end(ap);
+        assert_true(i < p->text.count);
+        assert_string_equal(p->text.item[i], want);
+}
+
+/* ---- includes ---- */
+
+static void included_maps_are_merged(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        put_main(sections);
+        put("conf.d/a.yaml", "certificates:\n  a: {names: a.example, ca: le, publisher: site}\nlimits: {jobs: 3}\n");
+        put("conf.d/b.yaml",
+                "certificates:\n\n  b: {names: b.example, ca: le, publisher: self}\n"
+                "publishers: {self: {type: responder}}\nlimits: {cooldown: 1h}\n");
+        put("conf.d/ignored.txt", "nonsense: [\n");
+        assert_true(try_load(&c, &p));
+        assert_int_equal(c->cert_count, 2);
+        assert_string_equal(c->cert[0].name, "a");
+        assert_string_equal(config_cert(c, "b")->file, at("conf.d/b.yaml"));
+        assert_int_equal(config_cert(c, "b")->line, 3);
+        assert_int_equal(c->publisher_count, 2);
+        assert_int_equal(c->limit_jobs, 3);
+        assert_int_equal(c->limit_cooldown_ms, 3600000);
+        config_free(c);
+}
+
+static void a_name_given_twice_names_both_places(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        put_main("state_directory: /s\ncertificates:\n  a: {names: a.example, ca: le, publisher: site}\n");
+        put("conf.d/a.yaml", sections);
+        put("conf.d/b.yaml", "certificates:\n  a: {names: a.example, ca: le, publisher: site}\nstate_directory: /t\n");
+        assert_false(try_load(&c, &p));
+        assert_null(c);
+        assert_int_equal(p.text.count, 2);
+        expect(&p, 0, "%s:2:3: certificates.a: is given twice; it is also in %s:4", at("conf.d/b.yaml"),
+                at("main.yaml"));
+        expect(&p, 1, "%s:3:1: state_directory: is given twice; it is also in %s:2", at("conf.d/b.yaml"),
+                at("main.yaml"));
+        conf_problems_done(&p);
+}
+
+static void problems_of_all_files_are_told_at_once(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        put_main("limits: {jobs: x}\n");
+        put("conf.d/a.yaml", "include: /x\ncas:\n  le: {type: acme, directory: ftp}\n");
+        put("conf.d/b.yaml", "log: [\n");
+        put("conf.d/c.yaml", "- x\n");
+        assert_false(try_load(&c, &p));
+        assert_true(p.text.count >= 2);
+        expect(&p, 0,
+                "%s:2:1: log[0]: is not YAML: did not find expected node content while parsing a flow node in line 2; "
+                "indent with blanks, quote texts with special characters",
+                at("conf.d/b.yaml"));
+        expect(&p, 1, "%s:1:1: the file is a list; a map of sections is wanted", at("conf.d/c.yaml"));
+        conf_problems_done(&p);
+        unlink(at("conf.d/b.yaml"));
+        unlink(at("conf.d/c.yaml"));
+        assert_false(try_load(&c, &p));
+        assert_int_equal(p.text.count, 3);
+        expect(&p, 0, "%s:1:10: include: stands in an included file; only the main file may include",
+                at("conf.d/a.yaml"));
+        expect(&p, 1, "%s:2:16: limits.jobs: is not a whole number; a whole number from 1 to 1000", at("main.yaml"));
+        expect(&p, 2, "%s:3:31: cas.le.directory: is not an https URL; an https URL, or http for a loopback address",
+                at("conf.d/a.yaml"));
+        conf_problems_done(&p);
+}
+
+static void a_plain_include_must_exist_and_a_pattern_need_not(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        put("main.yaml", "include: [/nonexistent/*.yaml, /nonexistent/a.yaml]\n");
+        assert_false(try_load(&c, &p));
+        assert_int_equal(p.text.count, 1);
+        expect(&p, 0, "%s:1:10: include: there is no file /nonexistent/a.yaml; a file, or a pattern of files",
+                at("main.yaml"));
+        conf_problems_done(&p);
+}
+
+static void a_file_that_cannot_be_read_is_a_problem(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        assert_false(config_load("/nonexistent/dcvd.yaml", test_all_kinds, &c, &p));
+        assert_int_equal(p.text.count, 1);
+        assert_true(text_starts(p.text.item[0], "/nonexistent/dcvd.yaml:1:1: "));
+        conf_problems_done(&p);
+        assert_false(config_load("/dev/zero", test_all_kinds, &c, &p));
+        assert_int_equal(p.text.count, 1);
+        conf_problems_done(&p);
+}
+
+/* ---- environment ---- */
+
+static void systemd_names_the_directories(void **state)
+{
+        struct conf *c = NULL;
+        struct conf_problems p = { 0 };
+
+        (void)state;
+        setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two", 1);
+        setenv("RUNTIME_DIRECTORY", "relative", 1);
+        assert_true(config_load_text("f", "", 0, test_all_kinds, &c, &p));
+        assert_string_equal(c->state_directory, "/var/lib/one");
+        assert_string_equal(c->runtime_directory, "/run/dcvd");
+        config_free(c);
+        assert_true(config_load_text("f", "state_directory: /s//t/\n", 24, test_all_kinds, &c, &p));
+        assert_string_equal(c->state_directory, "/s/t");
+        config_free(c);
+        unsetenv("STATE_DIRECTORY");
+        unsetenv("RUNTIME_DIRECTORY");
+}
+
+static struct conf *load_env(void)
+{
+        static const char text[] = "cas:\n  a: {type: tencent, secret_id: {env: DCVD_T1}, secret_key: {env: DCVD_T2}}\n"
+                                   "  b: {type: tencent, secret_id: {env: DCVD_T1}, secret_key: {file: /x}}\n";
+        struct conf *c = NULL;
+        struct conf_problems p = { 0 };
+
+        assert_true(config_load_text("f", text, strlen(text), test_all_kinds, &c, &p));
+        return c;
+}
+
+static void held_is(const struct secret_ref *r, const char *want)
+{
+        assert_non_null(r->held);
+        assert_int_equal(r->held->len, strlen(want));
+        assert_memory_equal(r->held->data, want, strlen(want));
+}
+
+static void secrets_of_the_environment_are_taken_once_and_handed_on(void **state)
+{
+        struct err e = { 0 };
+
+        (void)state;
+        setenv("DCVD_T1", "one", 1);
+        setenv("DCVD_T2", "two", 1);
+        struct conf *first = load_env(), *second = load_env();
+        assert_true(config_take_env_secrets(first, NULL, &e));
+        const struct test_tencent *a = config_ca(first, "a")->parsed, *b = config_ca(first, "b")->parsed;
+        held_is(&a->secret_id, "one");
+        held_is(&a->secret_key, "two");
+        held_is(&b->secret_id, "one"); /* the variable is gone by then */
+        assert_true(config_take_env_secrets(second, first, &e));
+        config_free(first);
+        const struct test_tencent *c = config_ca(second, "b")->parsed;
+        held_is(&c->secret_id, "one");
+        config_free(second);
+        unsetenv("DCVD_T1");
+        unsetenv("DCVD_T2");
+        struct conf *third = load_env();
+        assert_false(config_take_env_secrets(third, NULL, &e));
+        assert_int_equal(e.kind, ERR_CONFIG);
+        config_free(third);
+}
+
+/* ---- lookups ---- */
+
+static void names_are_found_and_near_ones_suggested(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        assert_true(config_load(DATA "smallest.yaml", test_all_kinds, &c, &p));
+        assert_non_null(config_cert(c, "www"));
+        assert_null(config_cert(c, "ww"));
+        assert_string_equal(config_cert_near(c, "ww"), "www");
+        assert_null(config_cert_near(c, "mail"));
+        assert_null(config_ca(c, "site"));
+        assert_string_equal(config_publisher(c, "site")->kind->type, "webroot");
+        config_free(c);
+}
+
+static void the_longest_suffix_wins(void **state)
+{
+        char a[] = "example.com", b[] = "shop.example.com", c[] = "example.org";
+        char one[] = "one", two[] = "two", three[] = "three";
+        char *suffix[] = { a, b, c }, *publisher[] = { one, two, three };
+        const struct conf_publisher_map m = { NULL, { suffix, 3 }, { publisher, 3 } };
+        static const struct {
+                const char *name, *want;
+        } row[] = { { "example.com", "one" }, { "www.example.com", "one" }, { "shop.example.com", "two" },
+                { "a.b.shop.example.com", "two" }, { "*.shop.example.com", "two" }, { "*.example.org", "three" },
+                { "WWW.EXAMPLE.ORG", "three" }, { "notexample.com", NULL }, { "com", NULL } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                const char *got = conf_publisher_for(&m, row[i].name);
+                assert_true(row[i].want ? got && strcmp(got, row[i].want) == 0 : got == NULL);
+        }
+}
+
+/* ---- the hash of a target ---- */
+
+static void hash_of(const char *deploy, char ret[65])
+{
+        CLEANUP(free_p)
+        char *text = text_format(
+                "%scertificates:\n  a: {names: a.example, ca: le, publisher: site, deploy: %s}\n", sections, deploy);
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        assert_true(config_load_text("f", text, strlen(text), test_all_kinds, &c, &p));
+        memcpy(ret, c->cert[0].target[0].hash, 65);
+        config_free(c);
+}
+
+static void a_targets_hash_changes_with_everything_in_it_and_nothing_else(void **state)
+{
+        static const char *const same[] = { "{directory: /d}", "[{directory: /d, owner: root, mode: \"0600\"}]",
+                "[{directory: /d/, services: []}]" };
+        static const char *const other[] = { "{directory: /e}", "{directory: /d, owner: www}",
+                "{directory: /d, group: www}", "{directory: /d, mode: \"0640\"}", "{directory: /d, files: {a: key}}",
+                "{directory: /d, files: {a: cert}}", "{directory: /d, files: {b: cert}}",
+                "{directory: /d, links: {/l: cert.pem}}", "{directory: /d, links: {/m: cert.pem}}",
+                "{directory: /d, links: {/m: chain.pem}}", "{directory: /d, services: [{preset: nginx}]}",
+                "{directory: /d, services: [{preset: nginx, test: [a]}]}",
+                "{directory: /d, services: [{preset: nginx, test: [a, b]}]}",
+                "{directory: /d, services: [{preset: nginx, test: [a b]}]}",
+                "{directory: /d, services: [{preset: nginx, verify: []}]}",
+                "{directory: /d, services: [{preset: nginx, verify: \"127.0.0.1:443\"}]}",
+                "{directory: /d, services: [{preset: nginx, verify: \"127.0.0.1:443/smtp\"}]}",
+                "{directory: /d, services: [{name: x, preset: nginx}]}",
+                "{directory: /d, services: [{name: x, signal: {name: HUP, pidfile: /p}}]}",
+                "{directory: /d, services: [{name: x, signal: {name: USR1, pidfile: /p}}]}" };
+        char first[65], hash[ARRAY_LEN(other)][65];
+
+        (void)state;
+        hash_of(same[0], first);
+        for (size_t i = 1; i < ARRAY_LEN(same); i++) {
+                hash_of(same[i], hash[0]);
+                assert_string_equal(hash[0], first);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+                hash_of(other[i], hash[i]);
+                assert_string_not_equal(hash[i], first);
+                for (size_t j = 0; j < i; j++)
+                        assert_string_not_equal(hash[i], hash[j]);
+        }
+}
+
+/* ---- --print-config and --print-schema ---- */
+
+static char *print_everything(void)
+{
+        CLEANUP(free_p) char *text = NULL;
+        struct conf_problems p = { 0 };
+        struct buf out = { 0 };
+        size_t len;
+
+        assert_true(file_read(DATA "everything.yaml", CONF_FILE_MAX, &text, &len, NULL));
+        *(strstr(text, "\nalerts:") + 1) = '\0';
+        put("main.yaml", text);
+        bool good = config_print(at("main.yaml"), test_all_kinds, &out, &p);
+        for (size_t i = 0; i < p.text.count; i++)
+                print_message("%s\n", p.text.item[i]);
+        assert_true(good);
+        return buf_steal(&out);
+}
+
+static void the_printed_configuration_marks_every_value(void **state)
+{
+        CLEANUP(free_p) char *text = print_everything();
+        size_t values = 0;
+
+        (void)state;
+        for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                if (line[strlen(line) - 1] == ':')
+                        continue; /* a map begins */
+                char *mark = strstr(line, " # ");
+                if (!mark || !(strcmp(mark, " # default") == 0 || text_starts(mark + 3, at("main.yaml:"))))
+                        fail_msg("no origin: %s", line);
+                values++;
+        }
+        assert_true(values > 100);
+}
+
+static void the_printed_configuration_is_yaml_with_secrets_hidden(void **state)
+{
+        CLEANUP(free_p) char *text = print_everything();
+        struct conf_problems p = { 0 };
+
+        (void)state;
+        struct yaml_tree *t = yaml_read("printed", text, strlen(text), &p);
+        assert_non_null(t);
+        assert_int_equal(p.text.count, 0);
+        yaml_tree_free(t);
+        assert_non_null(strstr(text, "    secret_id: \"***\" # "));
+        assert_non_null(strstr(text, "      hmac_key: \"***\" # "));
+        assert_non_null(strstr(text, "      passphrase: null # default\n"));
+        assert_null(strstr(text, "tencent-id"));
+        assert_null(strstr(text, "/etc/dcvd/eab"));
+        assert_non_null(strstr(text, "  settle: 0s # "));
+        assert_non_null(strstr(text, "            test: [nginx, \"-t\"] # default\n"));
+        assert_non_null(strstr(text, "          - name: nginx # default\n"));
+        assert_non_null(strstr(text, "        mode: \"0640\" # "));
+        assert_non_null(strstr(text,
+                "    ca: [tencent, {use: letsencrypt, validation: file, publisher: self, key: {type: ec-p256}}] # "));
+        assert_non_null(strstr(text, "    validation: dns # "));
+}
+
+/* A printed configuration without secrets can be loaded and means the same. */
+static void what_was_printed_loads_as_the_same(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *a = NULL, *b = NULL;
+        struct buf once = { 0 }, twice = { 0 };
+
+        (void)state;
+        assert_true(config_print(DATA "smallest.yaml", test_all_kinds, &once, &p));
+        put("main.yaml", once.data);
+        assert_true(config_load(DATA "smallest.yaml", test_all_kinds, &a, &p));
+        bool good = try_load(&b, &p);
+        for (size_t i = 0; i < p.text.count; i++)
+                print_message("%s\n", p.text.item[i]);
+        assert_true(good);
+        assert_string_equal(a->cert[0].target[0].hash, b->cert[0].target[0].hash);
+        assert_int_equal(a->cert[0].validation, b->cert[0].validation);
+        assert_true(config_print(at("main.yaml"), test_all_kinds, &twice, &p));
+        config_free(a);
+        config_free(b);
+        buf_done(&once);
+        buf_done(&twice);
+}
+
+static json_t *dig(json_t *from, const char *const *path, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                from = json_object_get(from, path[i]);
+        return from;
+}
+#define DIG(from, ...)                                                                                                 \
+        dig(from, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
+
+static void the_schema_follows_the_tables(void **state)
+{
+        CLEANUP(free_p) char *text = config_schema_json(test_all_kinds);
+        json_t *s = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+
+        (void)state;
+        assert_non_null(s);
+        assert_string_equal(
+                json_string_value(json_object_get(s, "$schema")), "https://json-schema.org/draft/2020-12/schema");
+        assert_true(json_is_false(json_object_get(s, "additionalProperties")));
+        json_t *jobs = DIG(s, "properties", "limits", "properties", "jobs");
+        assert_string_equal(json_string_value(json_object_get(jobs, "type")), "integer");
+        assert_int_equal(json_integer_value(json_object_get(jobs, "maximum")), 1000);
+        json_t *cas = DIG(s, "properties", "cas", "additionalProperties", "anyOf");
+        assert_int_equal(json_array_size(cas), 2);
+        assert_string_equal(json_string_value(DIG(json_array_get(cas, 0), "properties", "type", "const")), "acme");
+        json_t *cert = DIG(s, "properties", "certificates", "additionalProperties");
+        assert_int_equal(json_array_size(json_object_get(cert, "required")), 2);
+        json_t *target = json_array_get(DIG(cert, "properties", "deploy", "anyOf"), 0);
+        assert_non_null(DIG(target, "properties", "services", "items", "properties", "preset"));
+        assert_non_null(DIG(s, "properties", "alerts", "properties", "webhooks"));
+        json_decref(s);
+}
+
+/* ---- size ---- */
+
+static void put_many(int files, int per_file)
+{
+        int n = 0;
+
+        for (int f = 0; f < files; f++) {
+                struct buf b = { 0 };
+                char name[32];
+                snprintf(name, sizeof name, "conf.d/%04d.yaml", f);
+                buf_add(&b, "certificates:\n");
+                for (int i = 0; i < per_file; i++, n++)
+                        buf_addf(&b,
+                                "  cert-%05d:\n    names: [www.host%d.example.com, host%d.example.com]\n    ca: le\n"
+                                "    publisher: site\n    deploy:\n      - directory: /etc/nginx/tls/cert-%05d\n"
+                                "        services: [{preset: nginx}]\n",
+                                n, n, n, n);
+                put(name, b.data);
+                buf_done(&b);
+        }
+}
+
+static long cpu_ms(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+        return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void ten_thousand_certificates_load_quickly(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        put_main(sections);
+        put_many(10, 1000);
+        long start = cpu_ms();
+        assert_true(try_load(&c, &p));
+        long took = cpu_ms() - start;
+        assert_int_equal(c->cert_count, 10000);
+        for (size_t i = 1; i < c->cert_count; i++)
+                assert_true(strcmp(c->cert[i - 1].name, c->cert[i].name) < 0);
+        assert_string_equal(config_cert(c, "cert-09999")->names.item[1], "host9999.example.com");
+        /* Equal parts are one. */
+        assert_ptr_equal(c->cert[0].target[0].file, c->cert[9999].target[0].file);
+        assert_ptr_equal(c->cert[0].target[0].service, c->cert[9999].target[0].service);
+        print_message("10,000 certificates in %ld ms\n", took);
+        assert_true(took < 8000); /* with sanitizers; far below a second without */
+        config_free(c);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(included_maps_are_merged, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(a_name_given_twice_names_both_places, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(problems_of_all_files_are_told_at_once, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(
+                        a_plain_include_must_exist_and_a_pattern_need_not, make_place, drop_place),
+                cmocka_unit_test(a_file_that_cannot_be_read_is_a_problem),
+                cmocka_unit_test(systemd_names_the_directories),
+                cmocka_unit_test(secrets_of_the_environment_are_taken_once_and_handed_on),
+                cmocka_unit_test(names_are_found_and_near_ones_suggested),
+                cmocka_unit_test(the_longest_suffix_wins),
+                cmocka_unit_test(a_targets_hash_changes_with_everything_in_it_and_nothing_else),
+                cmocka_unit_test_setup_teardown(the_printed_configuration_marks_every_value, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(
+                        the_printed_configuration_is_yaml_with_secrets_hidden, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(what_was_printed_loads_as_the_same, make_place, drop_place),
+                cmocka_unit_test(the_schema_follows_the_tables),
+                cmocka_unit_test_setup_teardown(ten_thousand_certificates_load_quickly, make_place, drop_place),
+        };
+
+        (void)test_some_kinds;
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
