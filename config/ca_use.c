@@ -40,13 +40,22 @@ void validation_print(struct buf *out, const void *target)
         print_scalar(out, v == VALIDATION_UNSET ? NULL : conf_validation_name(v));
 }
 
+static const enum key_type key_types[] = { KEY_NONE, KEY_RSA_2048, KEY_RSA_3072, KEY_RSA_4096, KEY_EC_P256, KEY_EC_P384,
+        KEY_SM2 };
+
+const char *key_type_word(enum key_type t)
+{
+        for (size_t i = 1; i < ARRAY_LEN(key_types); i++)
+                if (key_types[i] == t)
+                        return key_type_words[i - 1];
+        return "other";
+}
+
 bool key_type_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        static const enum key_type type[] = { KEY_NONE, KEY_RSA_2048, KEY_RSA_3072, KEY_RSA_4096, KEY_EC_P256,
-                KEY_EC_P384, KEY_SM2 };
         int word = word_of(node, path, key_type_words, p);
 
-        *(enum key_type *)target = type[word];
+        *(enum key_type *)target = key_types[word];
         return word != 0;
 }
 
@@ -54,7 +63,7 @@ void key_type_print(struct buf *out, const void *target)
 {
         enum key_type t = *(const enum key_type *)target;
 
-        print_scalar(out, t == KEY_NONE ? NULL : key_type_name(t));
+        print_scalar(out, t == KEY_NONE ? NULL : key_type_word(t));
 }
 
 /* ---- publisher: a name, or a map of suffixes ---- */
@@ -262,7 +271,7 @@ static void use_print(struct buf *out, const struct conf_ca_use *u)
                 publisher_print(out, &u->publisher);
         }
         if (u->key_type != KEY_NONE)
-                buf_addf(out, ", key: {type: %s}", key_type_name(u->key_type));
+                buf_addf(out, ", key: {type: %s}", key_type_word(u->key_type));
         buf_addc(out, '}');
 }
 

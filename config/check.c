@@ -322,7 +322,7 @@ static void check_key_type(const struct cert_check *k, size_t use, const struct 
         CLEANUP(free_p) char *path = NULL;
         char allowed[200] = "";
 
-        if (type == KEY_NONE || issues(ca->kind, key_type_name(type)))
+        if (type == KEY_NONE || issues(ca->kind, key_type_word(type)))
                 return;
         for (size_t i = 0; key_type_words[i]; i++)
                 if (issues(ca->kind, key_type_words[i]))
@@ -331,7 +331,7 @@ static void check_key_type(const struct cert_check *k, size_t use, const struct 
         const struct yaml_node *at = yaml_get(node, "type");
         CLEANUP(free_p) char *full = path_join(path, "type");
         problem_node(k->p, at ? at : node, full, "CA \"%s\" (%s) issues no certificate for a key of type %s; %s",
-                ca->name, ca->kind->type, key_type_name(type), allowed);
+                ca->name, ca->kind->type, key_type_word(type), allowed);
 }
 
 static bool checked_before(const struct cert_check *k, size_t use, bool with_map)

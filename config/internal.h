@@ -78,6 +78,8 @@ void print_item_mark(struct buf *out, size_t at, unsigned indent); /* the line a
 /* words shared by tables and names */
 extern const char *const validation_words[]; /* without the unset one: index + 1 = enum */
 extern const char *const key_type_words[];
+const char *key_type_word(enum key_type t);
+const char *protocol_word(enum tls_protocol p); /* "tls" for none */
 
 void print_targets(struct buf *out, unsigned indent, const struct conf_cert *cert, const struct yaml_node *node);
 void print_sections(

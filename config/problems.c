@@ -33,8 +33,8 @@ static void add_line(
         }
 }
 
-static void problem_v(struct conf_problems *p, const char *file, int line, int column, const char *path,
-        const char *format, va_list ap)
+__attribute__((format(printf, 6, 0))) static void problem_v(struct conf_problems *p, const char *file, int line,
+        int column, const char *path, const char *format, va_list ap)
 {
         struct buf message = { .max = 8 * LINE_MAX_BYTES };
 

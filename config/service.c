@@ -23,6 +23,16 @@ static const struct preset {
 static const char *const preset_words[] = { "nginx", "apache", "haproxy", "postfix", "dovecot", NULL };
 static const char *const protocol_words[] = { "smtp", "imap", "pop3", "ldap", "ftp", "postgres", NULL };
 
+static const enum tls_protocol protocols[] = { TLS_SMTP, TLS_IMAP, TLS_POP3, TLS_LDAP, TLS_FTP, TLS_POSTGRES };
+
+const char *protocol_word(enum tls_protocol p)
+{
+        for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+                if (protocols[i] == p)
+                        return protocol_words[i];
+        return "tls";
+}
+
 /* ---- verify ---- */
 
 static bool protocol_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
@@ -33,7 +43,7 @@ static bool protocol_parse(const struct yaml_node *node, const char *path, void 
                 return false;
         for (size_t i = 0; protocol_words[i]; i++)
                 if (strcmp(protocol_words[i], node->text) == 0)
-                        return tls_protocol_from_name(node->text, target);
+                        return (*(enum tls_protocol *)target = protocols[i]) != TLS_DIRECT;
         return problem_node(p, node, path, "is not a known protocol; %s", allowed);
 }
 
@@ -41,7 +51,7 @@ static void protocol_print(struct buf *out, const void *target)
 {
         enum tls_protocol protocol = *(const enum tls_protocol *)target;
 
-        print_scalar(out, protocol == TLS_DIRECT ? NULL : tls_protocol_name(protocol));
+        print_scalar(out, protocol == TLS_DIRECT ? NULL : protocol_word(protocol));
 }
 
 static bool sni_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
@@ -160,7 +170,7 @@ void verify_print(struct buf *out, const void *target)
                         print_scalar(out, v->sni);
                 }
                 if (v->protocol != TLS_DIRECT)
-                        buf_addf(out, ", protocol: %s", tls_protocol_name(v->protocol));
+                        buf_addf(out, ", protocol: %s", protocol_word(v->protocol));
                 buf_addc(out, '}');
         }
         buf_addc(out, ']');

@@ -305,7 +305,7 @@ static void canon_service(struct buf *b, const struct conf_service *s)
         for (size_t i = 0; i < s->verify_count; i++) {
                 canon_text(b, "address", s->verify[i].address);
                 canon_text(b, "sni", s->verify[i].sni);
-                canon_text(b, "protocol", tls_protocol_name(s->verify[i].protocol));
+                canon_text(b, "protocol", protocol_word(s->verify[i].protocol));
         }
 }
 
