@@ -125,10 +125,8 @@ bool config_load(const char *path, const struct conf_kind *kinds, struct conf **
 {
         struct sources s = { 0 };
         size_t before = problems_total(p);
-        bool good = sources_read(&s, path, p);
+        bool good = (sources_read(&s, path, p) || s.root) && build(path, &s, kinds, ret, p, before);
 
-        /* A file that could not be read makes names unknown that stand in it: then its own problem is told alone. */
-        good = s.root && (good || s.count > 0) && build(path, &s, kinds, ret, p, before);
         sources_done(&s);
         return good;
 }

@@ -116,7 +116,7 @@ static bool add_text(struct sources *s, const char *name, const char *text, size
         return tree && keep_tree(s, tree, p) && root_is_map(tree, p);
 }
 
-static bool add_file(struct sources *s, const char *path, size_t *bytes, struct conf_problems *p)
+static bool read_file(struct sources *s, const char *path, size_t *bytes, struct conf_problems *p)
 {
         CLEANUP(free_p) char *text = NULL;
         struct err e = { 0 };
@@ -132,6 +132,14 @@ static bool add_file(struct sources *s, const char *path, size_t *bytes, struct 
                 return false;
         }
         return add_text(s, path, text, len, p);
+}
+
+static bool add_file(struct sources *s, const char *path, size_t *bytes, struct conf_problems *p)
+{
+        bool good = read_file(s, path, bytes, p);
+
+        s->incomplete |= !good;
+        return good;
 }
 
 static bool add_included(struct sources *s, size_t *bytes, struct conf_problems *p)
@@ -308,9 +316,8 @@ bool sources_read(struct sources *s, const char *path, struct conf_problems *p)
         if (!add_file(s, path, &bytes, p))
                 return false;
         bool good = add_included(s, &bytes, p);
-        for (size_t i = 0; i < s->count; i++)
-                if (yaml_root(s->tree[i])->kind != YAML_MAP)
-                        return false;
+        if (s->incomplete) /* names that stand in the unread file would all be said to be unknown */
+                return false;
         good &= refuse_nested(s, p);
         return merge(s, p) && good;
 }

@@ -169,7 +169,8 @@ bool cert_pack(struct arena *a, struct conf_cert *raw, struct conf_cert *ret);
 struct sources {
         struct yaml_tree **tree;
         size_t count;
-        struct yaml_node *root; /* merged */
+        struct yaml_node *root; /* merged; NULL if a file could not be read */
+        bool incomplete;        /* a file could not be read */
         struct arena arena; /* of the merged maps */
 };
 bool sources_read(struct sources *s, const char *path, struct conf_problems *p);

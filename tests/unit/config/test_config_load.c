@@ -133,12 +133,12 @@ static void problems_of_all_files_are_told_at_once(void **state)
         struct conf *c = NULL;
 
         (void)state;
-        put_main("limits: {jobs: x}\n");
+        put_main("limits: {jobs: x}\ncertificates: {}\n");
         put("conf.d/a.yaml", "include: /x\ncas:\n  le: {type: acme, directory: ftp}\n");
         put("conf.d/b.yaml", "log: [\n");
         put("conf.d/c.yaml", "- x\n");
         assert_false(try_load(&c, &p));
-        assert_true(p.text.count >= 2);
+        assert_int_equal(p.text.count, 2); /* what only seems wrong for lack of those files is not said */
         expect(&p, 0,
                 "%s:2:1: log[0]: is not YAML: did not find expected node content while parsing a flow node in line 2; "
                 "indent with blanks, quote texts with special characters",
