@@ -288,6 +288,63 @@ static void the_longest_suffix_wins(void **state)
         }
 }
 
+/* ---- presets ---- */
+
+static struct conf *load_services(const char *services)
+{
+        CLEANUP(free_p)
+        char *text = text_format("%scertificates:\n  a: {names: a.example, ca: le, publisher: site, "
+                                 "key: {passphrase: {file: /p}}, deploy: [{directory: /d, services: [%s]}]}\n",
+                sections, services);
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        assert_true(config_load_text("f", text, strlen(text), test_all_kinds, &c, &p));
+        return c;
+}
+
+static void joined_is(const struct texts *t, const char *want)
+{
+        struct buf b = { 0 };
+
+        for (size_t i = 0; i < t->count; i++)
+                buf_addf(&b, "%s%s", i ? " " : "", t->item[i]);
+        assert_string_equal(b.data ? b.data : "", want);
+        buf_done(&b);
+}
+
+static void presets_fill_what_is_not_given(void **state)
+{
+        static const struct {
+                const char *service, *name, *test, *reload, *signal;
+        } row[] = {
+                { "{preset: nginx}", "nginx", "nginx -t", "systemctl reload nginx", NULL },
+                { "{preset: apache}", "apache", "apache2ctl configtest", "systemctl reload apache2", NULL },
+                { "{preset: haproxy}", "haproxy", "haproxy -c -f /etc/haproxy/haproxy.cfg", "systemctl reload haproxy",
+                        NULL },
+                { "{preset: postfix}", "postfix", "postfix check", "systemctl reload postfix", NULL },
+                { "{preset: dovecot}", "dovecot", "doveconf -n", "systemctl reload dovecot", NULL },
+                { "{preset: nginx, name: web}", "web", "nginx -t", "systemctl reload nginx", NULL },
+                { "{preset: nginx, test: []}", "nginx", "", "systemctl reload nginx", NULL },
+                { "{preset: nginx, reload: [nginx, -s, reload]}", "nginx", "nginx -t", "nginx -s reload", NULL },
+                { "{preset: nginx, signal: {name: SIGHUP, pidfile: /p}}", "nginx", "nginx -t", "", "HUP" },
+                { "{name: app}", "app", "", "", NULL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct conf *c = load_services(row[i].service);
+                const struct conf_service *s = &c->cert[0].target[0].service[0];
+                assert_string_equal(s->name, row[i].name);
+                joined_is(&s->test, row[i].test);
+                joined_is(&s->reload, row[i].reload);
+                assert_true(row[i].signal ? strcmp(s->signal_name, row[i].signal) == 0 : s->signal_name == NULL);
+                assert_int_equal(c->cert[0].key_passphrase.source, SECRET_FILE);
+                assert_string_equal(c->cert[0].key_passphrase.name, "/p");
+                config_free(c);
+        }
+}
+
 /* ---- the hash of a target ---- */
 
 static void hash_of(const char *deploy, char ret[65])
@@ -312,6 +369,7 @@ static void a_targets_hash_changes_with_everything_in_it_and_nothing_else(void *
                 "{directory: /d, files: {a: cert}}", "{directory: /d, files: {b: cert}}",
                 "{directory: /d, links: {/l: cert.pem}}", "{directory: /d, links: {/m: cert.pem}}",
                 "{directory: /d, links: {/m: chain.pem}}", "{directory: /d, services: [{preset: nginx}]}",
+                "{directory: /d, services: [{name: nginx, test: [nginx, -t], reload: [systemctl, reload, nginx]}]}",
                 "{directory: /d, services: [{preset: nginx, test: [a]}]}",
                 "{directory: /d, services: [{preset: nginx, test: [a, b]}]}",
                 "{directory: /d, services: [{preset: nginx, test: [a b]}]}",
@@ -520,6 +578,7 @@ int main(void)
                 cmocka_unit_test(secrets_of_the_environment_are_taken_once_and_handed_on),
                 cmocka_unit_test(names_are_found_and_near_ones_suggested),
                 cmocka_unit_test(the_longest_suffix_wins),
+                cmocka_unit_test(presets_fill_what_is_not_given),
                 cmocka_unit_test(a_targets_hash_changes_with_everything_in_it_and_nothing_else),
                 cmocka_unit_test_setup_teardown(the_printed_configuration_marks_every_value, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(
