@@ -15,7 +15,7 @@ static void list_types(const struct section *s, char *ret, size_t size)
 {
         ret[0] = '\0';
         for (const struct conf_kind *k = s->kinds; k && k->section; k++)
-                if (strcmp(k->section, s->name) == 0)
+                if (strcmp(k->section, s->name) == 0 && !k->not_in_build)
                         list_add(ret, size, k->type);
 }
 
@@ -69,8 +69,10 @@ static void read_settings(
                 kind->check(b->parsed, path, map, s->p);
         if (kind->not_in_build) {
                 CLEANUP(free_p) char *at = path_join(path, "type");
-                problem_node(
-                        s->p, yaml_get(map, "type"), at, "%s is not in this build; %s", kind->type, kind->not_in_build);
+                char allowed[400];
+                list_types(s, allowed, sizeof allowed);
+                problem_node(s->p, yaml_get(map, "type"), at, "%s is not in this build (%s); %s", kind->type,
+                        kind->not_in_build, allowed);
         }
 }
 

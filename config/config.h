@@ -139,8 +139,8 @@ struct conf {
         struct arena *arena; /* owns all above but the backends' parsed structs and secrets */
 };
 
-/* Reads path and its includes, checks all of it. kinds: what this build has and knows of, ended by section NULL. On
- * failure ret is untouched and every problem is in p. */
+/* Reads path and its includes, checks all of it. kinds: what this build has and knows of, ended by section NULL; it
+ * outlives ret. On failure ret is untouched and every problem is in p. */
 bool config_load(const char *path, const struct conf_kind *kinds, struct conf **ret, struct conf_problems *p);
 /* The same from text (tests, fuzzing); no includes are followed. */
 bool config_load_text(const char *name, const char *text, size_t len, const struct conf_kind *kinds, struct conf **ret,

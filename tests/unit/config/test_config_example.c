@@ -116,6 +116,19 @@ static void the_smallest_certificate_has_every_default(void **state)
         config_free(c);
 }
 
+static void the_example_files_load_in_this_build(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        bool loaded = config_load(TEST_SOURCE_DIR "/config/examples/tencent-nginx.yaml", test_some_kinds, &c, &p);
+        show(&p);
+        assert_true(loaded);
+        assert_int_equal(config_cert(c, "www")->validation, VALIDATION_DNS);
+        config_free(c);
+}
+
 static void everything_is_read_but_the_sections_of_later_builds(void **state)
 {
         struct conf_problems p = { 0 };
@@ -141,9 +154,11 @@ static void types_that_a_build_lacks_are_refused_one_by_one(void **state)
 {
         static const char *const want[] = { ":71:1: alerts: is not in this build",
                 ":80:1: notify: is not in this build",
-                ":20:11: cas.letsencrypt.type: acme is not in this build; it would issue by RFC 8555",
-                ":38:18: publishers.dnspod.type: dnspod is not in this build; it would write DNSPod records",
-                ":39:18: publishers.script.type: exec is not in this build; it would run a program" };
+                ":20:11: cas.letsencrypt.type: acme is not in this build (it would issue by RFC 8555); tencent",
+                ":38:18: publishers.dnspod.type: dnspod is not in this build (it would write DNSPod records); "
+                "rfc2136, webroot, responder, manual",
+                ":39:18: publishers.script.type: exec is not in this build (it would run a program); rfc2136, webroot, "
+                "responder, manual" };
         struct conf_problems p = { 0 };
         struct conf *c = NULL;
 
@@ -244,6 +259,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_smallest_example_loads_with_every_default),
                 cmocka_unit_test(the_smallest_certificate_has_every_default),
+                cmocka_unit_test(the_example_files_load_in_this_build),
                 cmocka_unit_test(everything_is_read_but_the_sections_of_later_builds),
                 cmocka_unit_test(types_that_a_build_lacks_are_refused_one_by_one),
                 cmocka_unit_test(the_top_of_everything_is_as_written),

@@ -71,7 +71,8 @@ static bool try_load(struct conf **ret, struct conf_problems *p)
 static const char sections[] = "cas:\n  le: {type: acme, directory: \"https://acme.example/d\"}\n"
                                "publishers:\n  site: {type: webroot, directory: /var/www}\n";
 
-static void expect(const struct conf_problems *p, size_t i, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void expect(
+        const struct conf_problems *p, size_t i, const char *format, ...)
 {
         char want[600];
         va_list ap;
