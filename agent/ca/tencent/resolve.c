@@ -136,24 +136,36 @@ static int64_t cut_s(const struct resolve *r)
         return r->submitted_s + (tc_now_s(r->op.ca) - clock_now_s()) - BEFORE_S;
 }
 
-/* The key of the order as the CA shows it: its CSR, else its certificate. UNKNOWN: neither is shown. */
-static enum tc_known carries_our_key(const struct resolve *r, const struct tc_cert *c)
+static enum tc_known csr_is_ours(const struct resolve *r, const struct tc_cert *c)
 {
         struct csr csr;
+        struct err e;
+
+        if (!c->csr || !csr_read(c->csr, strlen(c->csr), &csr, &e))
+                return TC_UNKNOWN;
+        bool same = strcmp(csr.spki_hex, r->spki) == 0;
+        csr_done(&csr);
+        return same ? TC_YES : TC_NO;
+}
+
+static enum tc_known cert_is_ours(const struct resolve *r, const struct tc_cert *c)
+{
         struct chain chain;
         struct err e;
-        bool same;
 
-        if (c->csr && csr_read(c->csr, strlen(c->csr), &csr, &e)) {
-                same = strcmp(csr.spki_hex, r->spki) == 0;
-                csr_done(&csr);
-        } else if (c->pem && chain_read(c->pem, strlen(c->pem), NULL, &chain, &e)) {
-                same = strcmp(chain.leaf.spki_hex, r->spki) == 0;
-                chain_done(&chain);
-        } else {
+        if (!c->pem || !chain_read(c->pem, strlen(c->pem), NULL, &chain, &e))
                 return TC_UNKNOWN;
-        }
+        bool same = strcmp(chain.leaf.spki_hex, r->spki) == 0;
+        chain_done(&chain);
         return same ? TC_YES : TC_NO;
+}
+
+/* The key of an order as the CA shows it: its CSR, else its certificate. UNKNOWN: neither is shown. */
+static enum tc_known carries_our_key(const struct resolve *r, const struct tc_cert *c)
+{
+        enum tc_known csr = csr_is_ours(r, c);
+
+        return csr != TC_UNKNOWN ? csr : cert_is_ours(r, c);
 }
 
 /* UNKNOWN: nothing links it to the original and its key is not shown; in the last look it is taken for ours all the
@@ -206,8 +218,8 @@ static bool came_back_in_place(const struct resolve *r)
         const struct tc_cert *s = &r->subject;
         struct tc_before before;
 
-        if (s->status == TC_REISSUING) /* without a certificate of its own it is the new order itself */
-                return r->last_round || (!s->pem && !s->begin_s && carries_our_key(r, s) == TC_YES);
+        if (s->status == TC_REISSUING) /* our CSR beside a certificate that is not of it: the order itself */
+                return r->last_round || (*r->spki && csr_is_ours(r, s) == TC_YES && cert_is_ours(r, s) != TC_YES);
         if (s->status != TC_ISSUED || (*r->spki && carries_our_key(r, s) == TC_NO))
                 return false;
         if (!tc_same_recall(r->op.ca, r->id, &before))
