@@ -128,7 +128,7 @@ def test_answers_lost_after_processing():
         with Peer() as p:
             p.control("fault", action="ReplaceCertificate", **fault)
             first = p.order()
-            assert first["kind"] == "unknown", (fault, first)
+            assert first["kind"] == "unknown-outcome", (fault, first)
             found = p.resolve()
             assert found.get("id") and found["id"] != "a1B2c3D4", (fault, found)
             assert len(p.calls("ReplaceCertificate")) == 1, fault
@@ -138,7 +138,7 @@ def test_answers_lost_after_processing():
 def test_not_processed_is_certain_after_a_minute():
     with Peer() as p:
         p.control("fault", action="ReplaceCertificate", kind="lost-before")
-        assert p.order()["kind"] == "unknown"
+        assert p.order()["kind"] == "unknown-outcome"
         found = p.resolve()
         assert found["id"] is None and "kind" not in found and found["took_ms"] >= 60000, found
         assert p.order().get("id")
@@ -149,7 +149,7 @@ def test_lagging_reads():
     with Peer() as p:
         p.control("lag", seconds=12)
         p.control("fault", action="ReplaceCertificate", kind="lost-after")
-        assert p.order()["kind"] == "unknown"
+        assert p.order()["kind"] == "unknown-outcome"
         found = p.resolve()
         assert found.get("id"), found
         assert len(p.calls("ReplaceCertificate")) == 1
@@ -161,7 +161,7 @@ def test_every_variant_of_ids_status_and_links():
             for links in ("both", "new", "original"):
                 with Peer(PAID, variants={"replace_id": replace_id, "status_11": status_11, "links": links}) as p:
                     p.control("fault", action="ReplaceCertificate", kind="lost-after")
-                    assert p.order()["kind"] == "unknown"
+                    assert p.order()["kind"] == "unknown-outcome"
                     found = p.resolve()
                     what = (replace_id, status_11, links, found)
                     assert (found.get("id") == "a1B2c3D4") == (replace_id == "same") and found.get("id"), what
@@ -174,7 +174,7 @@ def test_every_variant_of_ids_status_and_links():
 def test_no_links_at_all():
     with Peer(PAID, variants={"links": "neither"}) as p:
         p.control("fault", action="ReplaceCertificate", kind="lost-after")
-        assert p.order()["kind"] == "unknown"
+        assert p.order()["kind"] == "unknown-outcome"
         found = p.resolve()
         assert found.get("id") and found["id"] != "a1B2c3D4" and found["took_ms"] < 10000, found  # known by its CSR
 
@@ -185,7 +185,7 @@ def test_skewed_clock():
             p.control("clock", skew_s=skew)
             p.control("fault", action="ReplaceCertificate", kind="lost-after")
             assert "kind" not in p.run("inspect", "a1B2c3D4")
-            assert p.order()["kind"] == "unknown"
+            assert p.order()["kind"] == "unknown-outcome"
             assert p.resolve().get("id")
             assert len([c for c in p.calls("ReplaceCertificate")]) == 1  # the offset was remembered
 
