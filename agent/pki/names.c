@@ -40,8 +40,8 @@ static bool wildcard_covers(const char *pattern, const char *name)
 {
         char address[46];
         const char *dot = strchr(name, '.');
-        return text_starts(pattern, "*.") && dot && dot != name && name[0] != '*' &&
-                !address_canonical(name, address) && name_equal(pattern + 2, dot + 1);
+        return text_starts(pattern, "*.") && dot && dot != name && !address_canonical(name, address) &&
+                name_equal(pattern + 2, dot + 1);
 }
 
 bool names_cover(const struct texts *names, const char *name)

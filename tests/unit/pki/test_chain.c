@@ -152,6 +152,19 @@ static void a_cross_signed_root_is_kept(void **state)
         made_done(&oldest);
 }
 
+static void an_issuers_key_under_another_name_is_no_issuer(void **state)
+{
+        (void)state;
+        struct made alias =
+                make_cert(&(struct cert_spec){ .subject = "Alias", .key_of = &low, .issuer = &middle, .ca = true });
+        CLEANUP(free_p) char *text = join((const char *[]){ leaf.pem, alias.pem, low.pem, NULL });
+        struct chain c = { 0 };
+        assert_true(chain_read(text, strlen(text), spki_of(&leaf), &c, NULL));
+        assert_string_equal(c.chain_pem, low.pem);
+        chain_done(&c);
+        made_done(&alias);
+}
+
 static void what_cannot_be_a_chain_is_refused(void **state)
 {
         (void)state;
@@ -343,6 +356,7 @@ int main(void)
                 cmocka_unit_test(without_a_key_the_only_leaf_is_taken),
                 cmocka_unit_test(a_self_signed_leaf_is_its_own_chain),
                 cmocka_unit_test(a_cross_signed_root_is_kept),
+                cmocka_unit_test(an_issuers_key_under_another_name_is_no_issuer),
                 cmocka_unit_test(what_cannot_be_a_chain_is_refused),
                 cmocka_unit_test(numbers_of_blocks_and_certificates_are_capped),
                 cmocka_unit_test(the_facts_of_a_certificate_are_read),

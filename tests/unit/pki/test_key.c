@@ -263,7 +263,15 @@ static void the_name_is_the_hash_others_compute(void **state)
                                   "-----END PRIVATE KEY-----\n";
         struct key *k = NULL;
         char hex[65], want[65];
+        unsigned char *der = NULL;
         (void)state;
+        assert_true(key_generate(KEY_EC_P256, &k, NULL));
+        assert_int_equal(i2d_PUBKEY(k->pkey, &der), 91); /* uncompressed, as in its certificate */
+        sha256_hex(der, 91, want);
+        assert_true(key_spki_hex(k, hex, NULL));
+        assert_string_equal(hex, want);
+        OPENSSL_free(der);
+        key_free(k);
         assert_true(key_read_pem(pem, sizeof pem - 1, NULL, &k, NULL));
         assert_int_equal(key_type_of(k), KEY_OTHER); /* RFC 8410's example */
         static const uint8_t spki[] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00, 0x19,

@@ -121,6 +121,25 @@ static void one_bad_batch_does_not_take_the_others(void **state)
         store_close(s);
 }
 
+/* The first is only found out at COMMIT, which undoes all; until then it stands in the second one's way. */
+static void a_batch_hindered_by_one_that_was_undone_is_committed(void **state)
+{
+        struct gate g;
+        struct store *s = open_gated(*state, &g);
+        struct said said = { 0 };
+        struct note note[] = { { &said, "dangling" }, { &said, "good" } };
+        struct store_batch *b = insert_job("x");
+        assert_true(store_batch_add(b, "INSERT INTO step(job) VALUES(99)", ""));
+        gate_hold(s, &g);
+        assert_true(store_commit_own(s, b, note_done, &note[0], NULL));
+        assert_true(store_commit_own(s, insert_job("x"), note_done, &note[1], NULL));
+        gate_release(&g);
+        assert_true(store_flush(s, NULL));
+        assert_string_equal(said.text, "dangling! good ");
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 1);
+        store_close(s);
+}
+
 static void the_rowid_is_the_last_insert_of_this_batch(void **state)
 {
         struct gate g;
@@ -352,6 +371,7 @@ int main(void)
                 TEST(the_answer_comes_by_wake_and_dispatch_once),
                 TEST(what_is_queued_together_is_one_transaction_in_order),
                 TEST(one_bad_batch_does_not_take_the_others),
+                TEST(a_batch_hindered_by_one_that_was_undone_is_committed),
                 TEST(the_rowid_is_the_last_insert_of_this_batch),
                 TEST(ten_thousand_batches_are_few_transactions),
                 TEST(a_callback_may_commit_and_flush_waits_for_that_too),
