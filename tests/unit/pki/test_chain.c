@@ -152,6 +152,42 @@ static void a_cross_signed_root_is_kept(void **state)
         made_done(&oldest);
 }
 
+static void sm2_chains_are_put_in_order_too(void **state)
+{
+        (void)state;
+        struct made ca = make_cert(&(struct cert_spec){ .subject = "SM2 Root", .type = KEY_SM2, .ca = true });
+        struct made mid =
+                make_cert(&(struct cert_spec){ .subject = "SM2 CA", .issuer = &ca, .type = KEY_SM2, .ca = true });
+        struct made sm2 = make_cert(&(struct cert_spec){
+                .subject = "sm2.example", .issuer = &mid, .type = KEY_SM2, .san = "DNS:sm2.example" });
+        CLEANUP(free_p) char *text = join((const char *[]){ ca.pem, mid.pem, sm2.pem, NULL });
+        struct chain c = { 0 };
+        assert_true(chain_read(text, strlen(text), spki_of(&sm2), &c, NULL));
+        assert_int_equal(c.leaf.key_type, KEY_SM2);
+        assert_string_equal(c.chain_pem, mid.pem);
+        const struct chain_rules r = { .spki_hex = spki_of(&sm2), .names = &c.leaf.names, .now_s = T0 };
+        assert_true(chain_check(&c, &r, NULL));
+        chain_done(&c);
+        made_done(&ca);
+        made_done(&mid);
+        made_done(&sm2);
+}
+
+/* Old private CAs have no basicConstraints: who issued another is still no leaf. */
+static void an_issuer_without_the_ca_flag_is_no_leaf(void **state)
+{
+        (void)state;
+        struct made plain = make_cert(&(struct cert_spec){ .subject = "Plain", .no_constraints = true });
+        struct made below = make_cert(&(struct cert_spec){ .subject = "below", .issuer = &plain });
+        CLEANUP(free_p) char *text = join((const char *[]){ plain.pem, below.pem, NULL });
+        struct chain c = { 0 };
+        assert_true(chain_read(text, strlen(text), NULL, &c, NULL));
+        assert_string_equal(c.fullchain_pem, below.pem);
+        chain_done(&c);
+        made_done(&plain);
+        made_done(&below);
+}
+
 static void an_issuers_key_under_another_name_is_no_issuer(void **state)
 {
         (void)state;
@@ -356,6 +392,8 @@ int main(void)
                 cmocka_unit_test(without_a_key_the_only_leaf_is_taken),
                 cmocka_unit_test(a_self_signed_leaf_is_its_own_chain),
                 cmocka_unit_test(a_cross_signed_root_is_kept),
+                cmocka_unit_test(sm2_chains_are_put_in_order_too),
+                cmocka_unit_test(an_issuer_without_the_ca_flag_is_no_leaf),
                 cmocka_unit_test(an_issuers_key_under_another_name_is_no_issuer),
                 cmocka_unit_test(what_cannot_be_a_chain_is_refused),
                 cmocka_unit_test(numbers_of_blocks_and_certificates_are_capped),
