@@ -414,6 +414,44 @@ static int by_name(const void *a, const void *b)
         return strcmp(((const struct conf_cert *)a)->name, ((const struct conf_cert *)b)->name);
 }
 
+static int by_id(const void *a, const void *b)
+{
+        const struct conf_cert *x = *(const struct conf_cert *const *)a, *y = *(const struct conf_cert *const *)b;
+        int order = strcmp(x->certificate_id, y->certificate_id);
+
+        return order ? order : strcmp(x->name, y->name);
+}
+
+static void same_id(const struct conf_cert *cert, const struct conf_cert *other, const struct yaml_node *map,
+        struct conf_problems *p)
+{
+        CLEANUP(free_p) char *path = text_format("certificates.%s.certificate_id", cert->name);
+        const struct yaml_node *node = problems_full(p) ? NULL : yaml_get(yaml_get(map, cert->name), "certificate_id");
+
+        problem_node(p, node ? node : map, path,
+                "is also that of certificate \"%s\" (%s:%d); each replaces one of its own", other->name, other->file,
+                other->line);
+}
+
+/* Two certificates with one id at the CA would spend its one reissue twice. */
+static void ids_differ(const struct conf *c, const struct yaml_node *map, struct conf_problems *p)
+{
+        CLEANUP(free_p) const struct conf_cert **list = calloc(c->cert_count + 1, sizeof(struct conf_cert *));
+        size_t count = 0;
+
+        if (!list) {
+                problem_memory(p);
+                return;
+        }
+        for (size_t i = 0; i < c->cert_count; i++)
+                if (c->cert[i].certificate_id)
+                        list[count++] = &c->cert[i];
+        qsort(list, count, sizeof(struct conf_cert *), by_id);
+        for (size_t i = 1; i < count; i++)
+                if (strcmp(list[i - 1]->certificate_id, list[i]->certificate_id) == 0)
+                        same_id(list[i], list[i - 1], map, p);
+}
+
 bool certs_read(struct conf *c, const struct yaml_node *map, struct conf_problems *p)
 {
         struct certs r = { .conf = c, .p = p };
@@ -438,5 +476,6 @@ bool certs_read(struct conf *c, const struct yaml_node *map, struct conf_problem
         written_check(r.written, r.written_count, p);
         free(r.written);
         qsort(c->cert, c->cert_count, sizeof *c->cert, by_name);
+        ids_differ(c, map, p);
         return problems_total(p) == before;
 }

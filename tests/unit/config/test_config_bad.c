@@ -443,6 +443,12 @@ static const struct row {
                 "c:2:25: notify.ops.command: is a text; a list of the program and its arguments (no shell is used)\n"
                 "c:2:46: notify.ops.on: is not a known event; failed, waiting, opened, served, stuck, expiring, done\n"
                 "c:2:1: notify: is not in this build; it would run a command for events a person should know of\n" },
+        { true,
+                "  a: {names: a.example, ca: tc, publisher: zone, certificate_id: x1}\n"
+                "  b: {names: b.example, ca: tc, publisher: zone, certificate_id: x2}\n"
+                "  c: {names: c.example, ca: tc, publisher: zone, certificate_id: x1}\n",
+                "c:11:66: certificates.c.certificate_id: is also that of certificate \"a\" (c:9); each replaces one of "
+                "its own\n" },
 };
 
 static char *all_problems(const struct row *row, bool *ret_loaded)

@@ -231,6 +231,24 @@ static void large_files_of_odd_shapes_stay_cheap(void **state)
         }
 }
 
+static void a_file_of_nothing_but_items_stays_under_64_MiB(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct rusage before, after;
+        CLEANUP(free_p) char *text = many("a,", 131000, "]");
+
+        (void)state;
+        memcpy(text, "[ ", 2);
+        getrusage(RUSAGE_SELF, &before);
+        struct yaml_tree *t = read_text(text, &p);
+        getrusage(RUSAGE_SELF, &after);
+        assert_non_null(t);
+        assert_int_equal(yaml_root(t)->count, 130999);
+        assert_true(after.ru_maxrss - before.ru_maxrss < 64 * 1024);
+        yaml_tree_free(t);
+        conf_problems_done(&p);
+}
+
 static void names_of_anchors_tags_and_aliases_are_not_repeated(void **state)
 {
         struct conf_problems p = { 0 };
@@ -256,6 +274,7 @@ int main(void)
                 cmocka_unit_test(an_alias_bomb_does_not_explode),
                 cmocka_unit_test(a_file_beyond_256_KiB_is_refused_unread),
                 cmocka_unit_test(large_files_of_odd_shapes_stay_cheap),
+                cmocka_unit_test(a_file_of_nothing_but_items_stays_under_64_MiB),
                 cmocka_unit_test(names_of_anchors_tags_and_aliases_are_not_repeated),
         };
 
