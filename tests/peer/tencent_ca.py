@@ -242,7 +242,7 @@ def test_dns_auto_asks_whether_the_zone_is_there():
 def test_waivers_come_from_the_log():
     with Peer({**OV, "not_before": "-4d", "issued_at": "-41h"}) as p:
         s = p.run("inspect", "a1B2c3D4")
-        assert "R8: no validation needed: 41 h since issue" in s["notes"] and s["person_expected"], s
+        assert any(n.startswith("R8: no validation needed: ") for n in s["notes"]) and s["person_expected"], s
         view = p.run("view", p.order()["id"])
         assert view["person_wanted"] and not view["proofs"] and view["party"] == "the CA's reviewers", view
 
@@ -268,7 +268,7 @@ def test_statuses_that_wait_for_people():
             new = p.order()["id"]
             p.control("set", id=new, status=status)
             view = p.run("view", new)
-            assert view["person_wanted"] and view["party"] == party and f"status {status}" in view["act"], view
+            assert view["person_wanted"] and view["party"] == party and view["act"] and f"status {status}" in view["state"], view
 
 
 def test_cancelling():

@@ -11,6 +11,8 @@ struct list {
         struct ca_call op;
         char *search;
         struct tc_account account;
+        struct tc_cert *running; /* those rows whose order may still be issued; what they point to is borrowed */
+        size_t running_count;
         ca_list_fn *done;
         void *arg;
 };
@@ -20,6 +22,7 @@ static void list_clean(struct ca_call *op)
         struct list *l = (struct list *)op;
 
         free(l->search);
+        free(l->running);
         tc_account_done(&l->account);
 }
 
@@ -55,11 +58,12 @@ static enum conf_validation method_of(const struct tc_cert *c)
 static bool chain_borrow(const struct tc_account *a, const struct tc_cert *c, struct tc_chain *ret)
 {
         size_t count = 1;
+        bool linked = *c->replaced_by || *c->replaced_for;
 
-        if (!(ret->member = calloc(TC_CHAIN_MAX, sizeof *ret->member)))
+        if (!(ret->member = calloc(linked ? TC_CHAIN_MAX : 1, sizeof *ret->member)))
                 return false;
         ret->member[0] = *c;
-        for (size_t i = 0; (*c->replaced_by || *c->replaced_for) && i < a->count && count < TC_CHAIN_MAX; i++)
+        for (size_t i = 0; linked && i < a->count && count < TC_CHAIN_MAX; i++)
                 if (a->item[i].id != c->id && tc_cert_links(&a->item[i], c))
                         ret->member[count++] = a->item[i];
         ret->count = count;
@@ -77,8 +81,8 @@ static bool rule_of(const struct list *l, const struct tc_cert *c, struct ca_lis
                 return false;
         struct tc_facts f = { .chain = &chain,
                 .head = tc_chain_find(&chain, c->id),
-                .list = l->account.item,
-                .list_count = l->account.count,
+                .list = l->running,
+                .list_count = l->running_count,
                 .request = &request,
                 .head_spki_hex = "",
                 .running_spki_hex = "",
@@ -111,11 +115,21 @@ static bool row_make(const struct list *l, const struct tc_cert *c, struct ca_li
         return row->product && row->domain && row->status && texts_copy(&row->names, &c->names) && rule_of(l, c, row);
 }
 
+/* Every row is judged against these few, not against all. */
+static bool running_pick(struct list *l)
+{
+        l->running = calloc(l->account.count ? l->account.count : 1, sizeof *l->running);
+        for (size_t i = 0; l->running && i < l->account.count; i++)
+                if (tc_status_is_pending(l->account.item[i].status))
+                        l->running[l->running_count++] = l->account.item[i];
+        return l->running != NULL;
+}
+
 static void list_give(struct list *l)
 {
         size_t count = l->account.count;
         struct ca_listed *rows = calloc(count ? count : 1, sizeof *rows);
-        bool ok = rows != NULL;
+        bool ok = rows != NULL && running_pick(l);
         struct err e;
 
         for (size_t i = 0; ok && i < count; i++)

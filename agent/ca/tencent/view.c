@@ -149,15 +149,14 @@ static bool is_ready(const struct tc_view_input *in)
 /* --- people
  * ------------------------------------------------------------------------------------------------------------- */
 
-static void person(const struct tc_view_input *in, struct ca_view *v, bool ours, const char *party, const char *what)
+static void person(const struct tc_view_input *in, struct ca_view *v, bool ours, const char *party, const char *act)
 {
         const struct tc_cert *c = in->order;
 
         v->person_wanted = true;
         v->person_is_ours = ours;
         snprintf(v->party, sizeof v->party, "%s", party);
-        if (what)
-                snprintf(v->act, sizeof v->act, "Tencent wants %s (status %d), order %s", what, c->status, c->id);
+        snprintf(v->act, sizeof v->act, "%s", act);
         snprintf(v->place, sizeof v->place, "%s/ssl/detail/%s", in->console, c->id);
         v->since_s = c->validated_s ? c->validated_s : c->inserted_s;
 }
@@ -166,21 +165,19 @@ static bool user_wanted(const struct tc_view_input *in, struct ca_view *v)
 {
         switch (in->order->status) {
         case TC_INFORMATION_WANTED:
-                person(in, v, true, "your company", "the order's information");
+                person(in, v, true, "your company", "Tencent wants the order's information");
                 return true;
         case TC_LETTER_WANTED:
-                person(in, v, true, "your company", "the confirmation letter");
+                person(in, v, true, "your company", "Tencent wants the confirmation letter");
                 return true;
         case TC_REVOKE_LETTER_WANTED:
-                person(in, v, true, "your company", "the revocation letter");
+                person(in, v, true, "your company", "Tencent wants the revocation letter");
                 return true;
         case TC_FREE_INFORMATION_WANTED:
-                person(in, v, true, "your company", "the application's information");
+                person(in, v, true, "your company", "Tencent wants the application's information");
                 return true;
         case TC_MIGRATING:
-                person(in, v, false, "Tencent Cloud", NULL);
-                snprintf(v->act, sizeof v->act, "the certificate is being migrated (status 15), order %s",
-                        in->order->id);
+                person(in, v, false, "Tencent Cloud", "the certificate is being migrated");
                 return true;
         default:
                 return false;
@@ -199,19 +196,23 @@ static void pending_stage(const struct tc_view_input *in, struct ca_view *v)
                 break;
         case STAGE_REVIEW:
                 v->validation_wanted = tc_cert_asks(in->order) && !is_validated(in);
-                person(in, v, false, "the CA's reviewers", NULL);
+                person(in, v, false, "the CA's reviewers", "");
                 break;
         }
 }
 
+/* What the user's company must do is said by the act: the state is then the bare number. */
 static void state_text(const struct tc_cert *c, struct ca_view *v)
 {
         CLEANUP(buf_done) struct buf shown = { 0 };
 
         if (*c->status_msg && message_counts(c))
                 buf_add_escaped(&shown, c->status_msg, strlen(c->status_msg), 60);
-        snprintf(v->state, sizeof v->state, "status %d, %.90s", c->status,
-                shown.data ? shown.data : tc_status_text(c->status));
+        if (v->person_is_ours)
+                snprintf(v->state, sizeof v->state, "status %d", c->status);
+        else
+                snprintf(v->state, sizeof v->state, "status %d, %.90s", c->status,
+                        shown.data ? shown.data : tc_status_text(c->status));
 }
 
 bool tc_view_make(const struct tc_view_input *in, struct ca_view *ret, struct err *e)
@@ -219,7 +220,6 @@ bool tc_view_make(const struct tc_view_input *in, struct ca_view *ret, struct er
         struct ca_view v = { 0 };
         const struct tc_cert *c = in->order;
 
-        state_text(c, &v);
         v.poll_after_ms = POLL_DCV_MAX_MS;
         if (!end_of(c, &v) && !(v.ready = is_ready(in))) {
                 if (!tc_proofs(c, &v.proof, &v.proof_count, e))
@@ -230,6 +230,7 @@ bool tc_view_make(const struct tc_view_input *in, struct ca_view *ret, struct er
                         v.deadline_s = deadline_of(c);
                 v.poll_after_ms = poll_of(in, &v);
         }
+        state_text(c, &v);
         *ret = v;
         return true;
 }

@@ -921,6 +921,27 @@ static void a_hundred_years_send_no_replace(void **state)
         assert_int_equal(account.replaces, 1);
 }
 
+static void close_in_callback(void *arg, const struct ca_view *v, const struct err *err)
+{
+        (void)arg;
+        (void)v;
+        (void)err;
+        ops->close(ca);
+        finished = true;
+}
+
+static void the_ca_may_be_closed_by_a_callback(void **state)
+{
+        (void)state;
+        struct err e;
+
+        for (int good = 0; good < 2; good++) {
+                finished = false;
+                wait_for(ops->view(ca, good ? "a1B2c3D4" : "nosuch", close_in_callback, NULL, &e), &e);
+                open_ca();
+        }
+}
+
 static void on_never(void *arg, const struct ca_subject *s, const struct err *err)
 {
         (void)arg;
@@ -1022,6 +1043,7 @@ int main(void)
                 TEST(fetch_waits_for_the_certificate),
                 TEST(the_list_names_the_rule_in_the_way),
                 TEST(a_hundred_years_send_no_replace),
+                TEST(the_ca_may_be_closed_by_a_callback),
                 TEST(a_cancelled_call_is_silent_at_every_step),
                 TEST(both_cas_are_registered_and_acme_says_that_it_is_not_built),
         };

@@ -113,7 +113,8 @@ static void the_company_is_told_what_where_and_by_when(void **state)
         struct ca_view v = view_of("{'CertificateId':'a1B2','Status':8," INSERTED "}", NULL);
 
         assert_string_equal(v.party, "your company");
-        assert_string_equal(v.act, "Tencent wants the confirmation letter (status 8), order a1B2");
+        assert_string_equal(v.act, "Tencent wants the confirmation letter");
+        assert_string_equal(v.state, "status 8");
         assert_string_equal(v.place, "https://console.example/ssl/detail/a1B2");
         assert_int_equal(v.since_s, 1767196800);
         assert_int_equal(v.deadline_s, 1767196800 + 3 * 86400);

@@ -4,6 +4,7 @@
 #include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/net/tencent_api.h"
+#include "agent/net/tencent_limit.h"
 #include "fake_net.h"
 
 #define OK "{\"Response\":{\"CertificateId\":\"e5F6\",\"RequestId\":\"r-1\"}}"
@@ -258,6 +259,31 @@ static void ten_starts_a_second_at_most_and_in_order_of_arrival(void **state)
                 assert_true(sent_ms[i] - sent_ms[i - 10] >= 1000);
 }
 
+static void limits_are_those_of_the_reference(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *service, *action;
+                int64_t window_ms;
+        } row[] = { { "ssl", "ReplaceCertificate", 1050 }, { "ssl", "CreateRecord", 1050 },
+                { "dnspod", "CreateRecord", 70 }, { "dnspod", "DeleteRecord", 70 },
+                { "dnspod", "DescribeRecordList", 150 }, { "dnspod", "CreateTXTRecord", 550 } };
+
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct tencent_limit l;
+                tencent_limit_init(&l, row[i].service, row[i].action);
+                assert_int_equal(l.window_ms, row[i].window_ms);
+                for (int n = 0; n < TENCENT_LIMIT_STARTS; n++) {
+                        assert_int_equal(tencent_limit_delay_ms(&l, 1000), 0);
+                        tencent_limit_start(&l, 1000);
+                }
+                assert_int_equal(tencent_limit_delay_ms(&l, 1000), row[i].window_ms);
+                assert_int_equal(tencent_limit_delay_ms(&l, 1000 + row[i].window_ms), 0);
+                tencent_limit_hold(&l, 9000);
+                assert_int_equal(tencent_limit_delay_ms(&l, 1000 + row[i].window_ms), 8000 - row[i].window_ms);
+        }
+}
+
 static void another_action_has_a_limit_of_its_own(void **state)
 {
         (void)state;
@@ -381,6 +407,7 @@ int main(void)
                 TEST(a_skewed_clock_is_corrected_once_and_remembered),
                 TEST(a_clock_that_cannot_be_corrected_ends_the_call),
                 TEST(ten_starts_a_second_at_most_and_in_order_of_arrival),
+                TEST(limits_are_those_of_the_reference),
                 TEST(another_action_has_a_limit_of_its_own),
                 TEST(a_cancelled_call_never_calls_back),
                 TEST(endpoints_are_https_or_loopback_and_have_no_path),
