@@ -17,58 +17,12 @@
 #include "agent/base/util.h"
 #include "agent/net/http.h"
 #include "agent/net/loop.h"
-#include "agent/net/tc3.h"
-#include "agent/net/tencent_limit.h"
+#include "agent/net/tencent_internal.h"
 
-#define CONTENT_TYPE "application/json"
 #define ANSWER_MAX (8 * 1024 * 1024)
 #define FAULTS_MAX 3
 #define THROTTLES_MAX 5
 #define DELAY_CAP_MS 30000
-#define ACTION_MAX 64
-#define LANES_MAX 32
-#define HEADERS_MAX 8
-
-/* The calls of one action: those that wait, in order, and what the limit knows. */
-struct lane {
-        struct tencent_api *api;
-        char action[ACTION_MAX];
-        struct tencent_limit limit;
-        struct tencent_call *first, *last;
-        struct timer *timer;
-};
-
-struct tencent_call {
-        struct tencent_api *api;
-        struct lane *lane;
-        struct tencent_call *prev, *next; /* all calls of the api */
-        struct tencent_call *waits_after; /* in the lane */
-        bool waits;
-        bool write, corrected;
-        char action[ACTION_MAX];
-        char *body;
-        unsigned faults, throttles;
-        int64_t begun_ms;
-        struct http_call *http;
-        struct timer *again;
-        tencent_done_fn *done;
-        void *arg;
-};
-
-struct tencent_api {
-        struct loop *loop;
-        struct http *http;
-        char *url, *host, *service, *version, *name, *ca_bundle;
-        bool plain;
-        struct secret_ref secret_id, secret_key, token;
-        bool has_token;
-        int64_t clock_offset_s;
-        bool seen_date;
-        int64_t date_s, date_boot_ms;
-        struct lane *lane[LANES_MAX];
-        size_t lane_count;
-        struct tencent_call *calls;
-};
 
 static const char *const request_labels[] = { "ca", "action", "result", NULL };
 static const struct metric_family requests_total = { .name = "dcvd_ca_requests_total",
@@ -321,94 +275,14 @@ static void lane_take(struct tencent_call *c)
 /* --- sending
  * ------------------------------------------------------------------------------------------------------------ */
 
-struct headers {
-        char *text[HEADERS_MAX + 1];
-        size_t count;
-        bool failed;
-};
-
-static void headers_done(struct headers *h)
-{
-        for (size_t i = 0; i < h->count; i++)
-                wipe_free_text(h->text[i]);
-}
-
-static void headers_add(struct headers *h, const char *name, const char *value)
-{
-        char *line = h->count < HEADERS_MAX ? text_format("%s: %s", name, value) : NULL;
-
-        if (line)
-                h->text[h->count++] = line;
-        else
-                h->failed = true;
-}
-
-static bool token_add(struct tencent_api *a, struct headers *h, struct err *e)
-{
-        struct secret token = { 0 };
-
-        if (!a->has_token)
-                return true;
-        if (!secret_load(&a->token, &token, e))
-                return false;
-        bool ok = token.len > 0;
-        for (size_t i = 0; i < token.len; i++)
-                ok = ok && token.data[i] > ' ' && token.data[i] < 0x7f;
-        if (ok)
-                headers_add(h, "X-TC-Token", (const char *)token.data);
-        secret_done(&token);
-        return ok || err_set(e, ERR_CONFIG, "tc.token", "%s: the token has blanks or control bytes", a->name);
-}
-
-static bool authorization_make(struct tencent_call *c, int64_t at_s, char **ret, struct err *e)
-{
-        struct tencent_api *a = c->api;
-        struct secret id = { 0 }, key = { 0 };
-        struct tc3_request r = { .service = a->service,
-                .host = a->host,
-                .content_type = CONTENT_TYPE,
-                .timestamp_s = at_s,
-                .body = c->body,
-                .body_len = strlen(c->body),
-                .secret_id = &id,
-                .secret_key = &key };
-        bool ok = secret_load(&a->secret_id, &id, e) && secret_load(&a->secret_key, &key, e) &&
-                tc3_authorization(&r, ret, e);
-
-        secret_done(&id);
-        secret_done(&key);
-        return ok;
-}
-
-static bool headers_make(struct tencent_call *c, struct headers *h, struct err *e)
-{
-        struct tencent_api *a = c->api;
-        int64_t at_s = clock_now_s() + a->clock_offset_s;
-        char *authorization = NULL, stamp[32];
-
-        if (!authorization_make(c, at_s, &authorization, e))
-                return err_wrap(e, "%s", a->name);
-        snprintf(stamp, sizeof stamp, "%lld", (long long)at_s);
-        headers_add(h, "Content-Type", CONTENT_TYPE);
-        headers_add(h, "X-TC-Action", c->action);
-        headers_add(h, "X-TC-Version", a->version);
-        headers_add(h, "X-TC-Timestamp", stamp);
-        headers_add(h, "X-TC-Language", "en-US");
-        headers_add(h, "Authorization", authorization);
-        wipe_free_text(authorization);
-        if (!token_add(a, h, e))
-                return false;
-        return !h->failed || err_memory(e);
-}
-
 static void call_answered(void *arg, const struct http_answer *answer, const struct err *err);
 
 static bool call_send(struct tencent_call *c, struct err *e)
 {
         struct tencent_api *a = c->api;
-        CLEANUP(headers_done) struct headers headers = { 0 };
+        CLEANUP(tencent_headers_done) struct tencent_headers headers = { 0 };
 
-        if (!headers_make(c, &headers, e))
+        if (!tencent_headers_make(c, &headers, e))
                 return false;
         struct http_request r = { .method = "POST",
                 .url = a->url,

@@ -123,7 +123,7 @@ static void round_empty(struct resolve *r)
 static void adopt(struct resolve *r, const char *id)
 {
         log_info(r->op.ca->name,
-                "unknown outcome of ReplaceCertificate %s: found %s, adopted it; nothing was sent twice", r->id, id);
+                "unknown outcome: asked Tencent, found %s, adopted it; nothing sent twice (reissue of %s)", id, r->id);
         resolve_finish(r, id, NULL);
 }
 

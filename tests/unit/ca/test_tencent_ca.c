@@ -738,6 +738,7 @@ static void a_running_reissue_is_resumed_with_its_key(void **state)
         account.no_link_on_old = true; /* only the list shows it */
         inspect(NULL);
         assert_string_equal(subject.resume_id, "e5F6g7H8");
+        assert_string_equal(subject.resume_spki_hex, SPKI_A);
 }
 
 static void a_csr_from_elsewhere_is_held_against_the_names(void **state)
