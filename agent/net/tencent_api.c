@@ -32,8 +32,7 @@ static const struct metric_family requests_total = { .name = "dcvd_ca_requests_t
 
 static void call_finish(struct tencent_call *c, const json_t *response, const char *request_id, const struct err *err);
 
-/* --- opening and closing
- * ------------------------------------------------------------------------------------------------ */
+/* ---- opening and closing ---- */
 
 static bool host_is_loopback(const char *host)
 {
@@ -140,8 +139,7 @@ void tencent_api_close(struct tencent_api *a)
         free(a);
 }
 
-/* --- clock
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- clock ---- */
 
 int64_t tencent_api_clock_offset_s(const struct tencent_api *a)
 {
@@ -195,8 +193,7 @@ static bool clock_correct(struct tencent_call *c)
         return true;
 }
 
-/* --- the lanes
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the lanes ---- */
 
 static void lane_next(void *arg);
 
@@ -272,8 +269,7 @@ static void lane_take(struct tencent_call *c)
         lane_arm(l);
 }
 
-/* --- sending
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- sending ---- */
 
 static void call_answered(void *arg, const struct http_answer *answer, const struct err *err);
 
@@ -327,8 +323,7 @@ static int64_t delay_ms(unsigned times)
         return base * 3 / 4 + (int64_t)random_below((uint64_t)base / 2 + 1);
 }
 
-/* --- judging
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- judging ---- */
 
 static bool call_retry(struct tencent_call *c, const struct err *e)
 {
@@ -457,8 +452,7 @@ static void call_finish(struct tencent_call *c, const json_t *response, const ch
                 secrets_wipe((json_t *)(uintptr_t)response);
 }
 
-/* --- starting
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---- */
 
 static struct tencent_call *call_new(
         struct tencent_api *a, const char *action, const json_t *parameters, bool write, struct err *e)

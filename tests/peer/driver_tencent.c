@@ -36,8 +36,7 @@ static void die(const char *what, const struct err *e)
         exit(2);
 }
 
-/* --- memory in a file
- * --------------------------------------------------------------------------------------------------- */
+/* ---- memory in a file ---- */
 
 static json_t *memory_read(const struct run *r)
 {
@@ -71,8 +70,7 @@ static char *recall(void *arg, const char *ca, const char *key)
         return value;
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- answers ---- */
 
 static void finish(struct run *r, const struct err *err)
 {
@@ -197,8 +195,7 @@ static void on_list(void *arg, const struct ca_listed *rows, size_t count, const
         finish(r, err);
 }
 
-/* --- operations
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- operations ---- */
 
 static enum conf_validation method_of(const char *text)
 {

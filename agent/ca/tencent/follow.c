@@ -76,8 +76,7 @@ static void brand_note(struct follow *f)
         n->can_complete = tc_product_can_complete(tc_product_of(&f->order));
 }
 
-/* --- view
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- view ---- */
 
 static void view_finish(struct follow *f, const struct ca_view *view, const struct err *err)
 {
@@ -160,8 +159,7 @@ struct ca_call *tc_view(struct ca *ca, const char *order_id, ca_view_fn *done, v
         return follow_start(f, tc_op_ask_id(&f->op, 0, action, f->id, false, view_answered, e));
 }
 
-/* --- validate
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- validate ---- */
 
 static void validate_finish(struct follow *f, const struct err *err)
 {
@@ -229,8 +227,7 @@ struct ca_call *tc_validate(struct ca *ca, const char *order_id, ca_done_fn *don
         return follow_start(f, tc_op_ask_id(&f->op, 0, "DescribeCertificate", f->id, false, brand_answered, e));
 }
 
-/* --- diagnose
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- diagnose ---- */
 
 static void text_finish(struct follow *f, const char *text, const struct err *err)
 {
@@ -270,8 +267,7 @@ struct ca_call *tc_diagnose(struct ca *ca, const char *order_id, ca_text_fn *don
                 f, tc_op_ask_id(&f->op, 0, "CheckCertificateDomainVerification", f->id, false, diagnose_answered, e));
 }
 
-/* --- fetch
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- fetch ---- */
 
 static void fetch_answered(struct ca_call *op, const json_t *response, const struct err *err)
 {

@@ -57,8 +57,7 @@ static void inspect_fail(struct inspect *i, const struct err *err)
         inspect_finish(i, NULL, err);
 }
 
-/* --- the subject
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the subject ---- */
 
 static const char *revocation_text(struct tc_product p)
 {
@@ -159,8 +158,7 @@ static void inspect_rule(struct inspect *i)
         ca_subject_done(&s);
 }
 
-/* --- what the certificate itself says
- * ----------------------------------------------------------------------------------- */
+/* ---- what the certificate itself says ---- */
 
 /* Names and key as the certificate has them; where the service gives none, what it writes beside it stays. */
 static void head_read(struct inspect *i)
@@ -198,8 +196,7 @@ static void running_read(struct inspect *i)
         csr_done(&csr);
 }
 
-/* --- steps
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ---- */
 
 static void inspect_step(struct inspect *i);
 
@@ -386,8 +383,7 @@ static void list_answered(struct ca_call *op, const json_t *response, const stru
         }
 }
 
-/* --- start
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static bool request_copy(struct inspect *i, const struct ca_subject_request *r, struct err *e)
 {

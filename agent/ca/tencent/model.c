@@ -72,8 +72,7 @@ bool tc_cert_is_lookalike(const struct tc_cert *c, const struct tc_cert *origina
         return true;
 }
 
-/* --- single fields
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- single fields ---- */
 
 /* A text that has no business holding zero bytes or a novel. NULL: not given or not usable. */
 static const char *text_of(const json_t *object, const char *key, size_t max)
@@ -130,8 +129,7 @@ static bool dup_to(char **ret, const char *text)
         return *ret || !text;
 }
 
-/* --- names
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static char *name_lower(const char *text)
 {
@@ -171,8 +169,7 @@ static bool names_add_list(struct tc_cert *c, const json_t *list)
         return true;
 }
 
-/* --- what to publish
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- what to publish ---- */
 
 static bool dv_read(const json_t *o, const char *sub_key, struct tc_dv *ret)
 {
@@ -215,8 +212,7 @@ static bool proofs_read(const json_t *detail, struct tc_cert *c)
         return true;
 }
 
-/* --- the whole
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static void flags_read(const json_t *o, const json_t *extra, struct tc_cert *c)
 {

@@ -40,8 +40,7 @@ bool tc_cert_asks(const struct tc_cert *c)
         return c->dv_count > 0 || entry_asks(&c->top);
 }
 
-/* --- what it proves
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- what it proves ---- */
 
 /* "ni****ang.online": shown to people only, never to be built on. One leading "*." is a wildcard name. */
 static const char *unmasked(const char *domain)
@@ -114,8 +113,7 @@ static bool owner_of(const struct tc_cert *c, const struct tc_dv *d, char *ret, 
         return snprintf(ret, size, "%s.%s", key, tc_registrable(name)) < (int)size;
 }
 
-/* --- its kind
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- its kind ---- */
 
 static bool looks_like_host(const char *value)
 {
@@ -156,8 +154,7 @@ static bool type_of(const struct tc_cert *c, const struct tc_dv *d, enum proof_t
         return true;
 }
 
-/* --- building
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 static bool list_add_own(struct list *l, struct proof *p, struct err *e)
 {

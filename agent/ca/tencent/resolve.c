@@ -73,8 +73,7 @@ static void resolve_finish(struct resolve *r, const char *id, const struct err *
 
 static void round_begin(struct ca_call *op);
 
-/* --- the end of a round
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the end of a round ---- */
 
 static void round_again(struct resolve *r, int64_t delay_ms)
 {
@@ -127,8 +126,7 @@ static void adopt(struct resolve *r, const char *id)
         resolve_finish(r, id, NULL);
 }
 
-/* --- candidates
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- candidates ---- */
 
 /* By the CA's clock, however far this host's is off. */
 static int64_t cut_s(const struct resolve *r)
@@ -287,8 +285,7 @@ static void candidates_go_on(struct resolve *r)
                 round_failed(r, &e);
 }
 
-/* --- list and original
- * -------------------------------------------------------------------------------------------------- */
+/* ---- list and original ---- */
 
 static void page_answered(struct ca_call *op, const json_t *response, const struct err *err);
 

@@ -37,8 +37,7 @@ static void since_text(int64_t at_s, char ret[40])
                 snprintf(ret, 40, "an unknown time");
 }
 
-/* --- R1, R2, R3: may it be had at all
- * ----------------------------------------------------------------------------------- */
+/* ---- R1, R2, R3: may it be had at all ---- */
 
 static bool rule_1(const struct tc_facts *f, struct tc_ruling *r)
 {
@@ -114,8 +113,7 @@ static bool rule_3(const struct tc_facts *f, struct tc_ruling *r)
                 "a free certificate is reissued once; let another CA of the list issue it, or apply for a new one");
 }
 
-/* --- R5: one runs already
- * ----------------------------------------------------------------------------------------------- */
+/* ---- R5: one runs already ---- */
 
 static const struct tc_cert *running_of(const struct tc_facts *f)
 {
@@ -166,8 +164,7 @@ static bool rule_5(const struct tc_facts *f, struct tc_ruling *r)
         return r->refused.kind == ERR_NONE;
 }
 
-/* --- R12 to R15: key, CSR, reason
- * --------------------------------------------------------------------------------------- */
+/* ---- R12 to R15: key, CSR, reason ---- */
 
 static bool rule_13(const struct tc_facts *f, struct tc_ruling *r)
 {
@@ -245,8 +242,7 @@ static bool rule_14(const struct tc_facts *f, struct tc_ruling *r)
         return true;
 }
 
-/* --- R16: how the domain is proved
- * -------------------------------------------------------------------------------------- */
+/* ---- R16: how the domain is proved ---- */
 
 /* What the first application was validated by; UNSET where it is not known. */
 static enum conf_validation first_method(const struct tc_facts *f, const char **ret_word)
@@ -303,8 +299,7 @@ static bool rule_16(const struct tc_facts *f, struct tc_ruling *r)
         return tc_product_of(f->head).free ? free_method_holds(f, r) : true;
 }
 
-/* --- R4: siblings
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- R4: siblings ---- */
 
 bool tc_is_reissuing(const struct tc_cert *c)
 {
@@ -363,8 +358,7 @@ static bool rule_4(const struct tc_facts *f, struct tc_ruling *r)
         return false;
 }
 
-/* --- R6 to R11, R17, R18: what to expect
- * -------------------------------------------------------------------------------- */
+/* ---- R6 to R11, R17, R18: what to expect ---- */
 
 static bool rule_6(const struct tc_facts *f, struct tc_ruling *r)
 {

@@ -16,8 +16,7 @@
 
 enum stage { STAGE_DCV, STAGE_ISSUE, STAGE_REVIEW };
 
-/* --- the state
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the state ---- */
 
 static bool says(const struct tc_cert *c, const char *word)
 {
@@ -64,8 +63,7 @@ bool tc_view_needs_check(const struct tc_view_input *in)
         return message_counts(c) && tc_cert_asks(c) && !is_validated(in) && !says(c, "PENDING-DCV");
 }
 
-/* --- times
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- times ---- */
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high)
 {
@@ -97,8 +95,7 @@ static int64_t deadline_of(const struct tc_cert *c)
         return c->inserted_s ? c->inserted_s + TC_DCV_S : 0;
 }
 
-/* --- ends
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- ends ---- */
 
 static void end_at(struct ca_view *v, enum ca_end end, const struct tc_cert *c)
 {
@@ -146,8 +143,7 @@ static bool is_ready(const struct tc_view_input *in)
         return c->begin_s != in->old_begin_s;
 }
 
-/* --- people
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- people ---- */
 
 static void person(const struct tc_view_input *in, struct ca_view *v, bool ours, const char *party, const char *act)
 {

@@ -12,8 +12,7 @@
 #define DAY 86400
 #define SPKI_OTHER "3333333333333333333333333333333333333333333333333333333333333333"
 
-/* --- the other side: an account in memory
- * ------------------------------------------------------------------------------- */
+/* ---- the other side: an account in memory ---- */
 
 struct entry {
         char id[16], by[16], to[16], msg[24];
@@ -252,8 +251,7 @@ static void fake_reply(const struct http_call *call, struct fake_answer *ret)
         json_decref(body);
 }
 
-/* --- this side
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- this side ---- */
 
 static struct ca *ca;
 static const struct ca_ops *ops;
@@ -431,8 +429,7 @@ static void view(const char *id)
         wait_for(ops->view(ca, id, on_view, NULL, &e), &e);
 }
 
-/* --- tests
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void a_whole_reissue_from_look_to_chain(void **state)
 {
