@@ -1,5 +1,6 @@
-/* Does every authoritative address (for a file: every address of the host) show the proof? And after withdrawal: does none?
- * I7: no shared resolver is asked anything at or below the proof's owner before every authoritative address shows it. */
+/* Does every authoritative address (for a file: every address of the host) show the proof? And after withdrawal: does
+ * none? I7: no shared resolver is asked anything at or below the proof's owner before every authoritative address shows
+ * it. */
 #ifndef DCVD_VALIDATORS_PROPAGATION_H
 #define DCVD_VALIDATORS_PROPAGATION_H
 
@@ -14,12 +15,13 @@ struct propagation;
 struct propagation_engine;
 
 /* Shares zone cuts, server addresses (kept 60 s) and channels between all that run. */
-bool propagation_engine_open(struct propagation_engine **ret, struct loop *loop, struct dns *dns, struct http *http, struct err *e);
+bool propagation_engine_open(
+        struct propagation_engine **ret, struct loop *loop, struct dns *dns, struct http *http, struct err *e);
 void propagation_engine_close(struct propagation_engine *g); /* cancels what runs */
 
 struct propagation_request {
-        const struct proof *proof;           /* copied */
-        bool gone;                           /* wait until no address shows it any more */
+        const struct proof *proof; /* copied */
+        bool gone; /* wait until no address shows it any more */
         const struct conf_propagation *conf; /* copied */
         const char *hint; /* certificate name whose ancestors may be asked at resolvers; NULL: proof->name */
 };
@@ -27,10 +29,10 @@ enum propagation_look {
         LOOK_PENDING,
         LOOK_SEEN,
         LOOK_ABSENT,
-        LOOK_OTHER,  /* only other values */
+        LOOK_OTHER, /* only other values */
         LOOK_SILENT,
-        LOOK_LAME,   /* no AA, REFUSED, upward referral */
-        LOOK_ERROR,  /* SERVFAIL and the like; FILE: a status that is not 200 */
+        LOOK_LAME, /* no AA, REFUSED, upward referral */
+        LOOK_ERROR, /* SERVFAIL and the like; FILE: a status that is not 200 */
         LOOK_IGNORED
 };
 const char *propagation_look_name(enum propagation_look l);
@@ -54,9 +56,9 @@ struct propagation_state {
         int64_t elapsed_ms, left_ms;
         char text[400]; /* for people: "ns2 (192.0.2.7) still at serial 41; 3 of 4 agree; timeout in 6 m" */
 };
-/* changed (NULL ok): when a server's look changes, at most every 100 ms. done: once; err NULL = everywhere (or gone). Failures:
- * ERR_TEMPORARY "propagation.timeout" naming the servers that lack it, "propagation.blocked" ("port 53 is blocked from here (0 of 8
- * addresses, 3 zones)"), ERR_CONFIG "propagation.no-zone". state is readable in done too. */
+/* changed (NULL ok): when a server's look changes, at most every 100 ms. done: once; err NULL = everywhere (or gone).
+ * Failures: ERR_TEMPORARY "propagation.timeout" naming the servers that lack it, "propagation.blocked" ("port 53 is
+ * blocked from here (0 of 8 addresses, 3 zones)"), ERR_CONFIG "propagation.no-zone". state is readable in done too. */
 typedef void propagation_changed_fn(void *arg, const struct propagation_state *state);
 typedef void propagation_done_fn(void *arg, const struct propagation_state *state, const struct err *err);
 struct propagation *propagation_start(struct propagation_engine *g, const struct propagation_request *r,
@@ -71,8 +73,8 @@ struct zone_cut {
 };
 struct zone_find;
 typedef void zone_found_fn(void *arg, const struct zone_cut *cut, const struct err *err);
-struct zone_find *zone_find_start(struct propagation_engine *g, const char *name, const char *hint, zone_found_fn *done, void *arg,
-        struct err *e);
+struct zone_find *zone_find_start(struct propagation_engine *g, const char *name, const char *hint, zone_found_fn *done,
+        void *arg, struct err *e);
 void zone_find_cancel(struct zone_find *z); /* NULL allowed */
 
 #endif

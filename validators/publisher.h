@@ -1,5 +1,6 @@
-/* Where a proof can be put. One file per kind of place; registry.c has the one array. A publisher never touches a job or the store; it
- * may call loop, dns, http, helper, propagation's zone finder and the token table, which it is opened with. */
+/* Where a proof can be put. One file per kind of place; registry.c has the one array. A publisher never touches a job
+ * or the store; it may call loop, dns, http, helper, propagation's zone finder and the token table, which it is opened
+ * with. */
 #ifndef DCVD_VALIDATORS_PUBLISHER_H
 #define DCVD_VALIDATORS_PUBLISHER_H
 
@@ -24,9 +25,10 @@ struct publisher_env {
         struct propagation_engine *propagation;
         struct token_table *tokens;
 };
-/* handle is the publisher's own memory of what it made (text, at most 4 KiB, kept in the journal and given back at retract); borrowed.
- * ERR_RULE "token.foreign" when somebody else's record or file is in the way (named, never overwritten). ERR_UNKNOWN when an update was
- * sent and the answer lost: publish and retract may be repeated, both are idempotent. */
+/* handle is the publisher's own memory of what it made (text, at most 4 KiB, kept in the journal and given back at
+ * retract); borrowed. ERR_RULE "token.foreign" when somebody else's record or file is in the way (named, never
+ * overwritten). ERR_UNKNOWN when an update was sent and the answer lost: publish and retract may be repeated, both are
+ * idempotent. */
 typedef void publish_done_fn(void *arg, const char *handle, const struct err *err);
 
 struct publisher_ops {
@@ -36,13 +38,14 @@ struct publisher_ops {
         size_t conf_size;
         bool (*check)(void *parsed, const char *path, const struct yaml_node *node, struct conf_problems *p);
         const char *not_in_build; /* the functions below are NULL then */
-        bool by_person;           /* publish only announces; a person publishes */
-        bool (*open)(struct publisher **ret, const struct publisher_env *env, const char *name, const void *conf, struct err *e);
-        void (*close)(struct publisher *p); /* cancels what runs */
-        struct publish_call *(*publish)(struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg,
+        bool by_person; /* publish only announces; a person publishes */
+        bool (*open)(struct publisher **ret, const struct publisher_env *env, const char *name, const void *conf,
                 struct err *e);
-        struct publish_call *(*retract)(struct publisher *p, const struct proof *proof, const char *handle, publish_done_fn *done,
-                void *arg, struct err *e);
+        void (*close)(struct publisher *p); /* cancels what runs */
+        struct publish_call *(*publish)(
+                struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e);
+        struct publish_call *(*retract)(struct publisher *p, const struct proof *proof, const char *handle,
+                publish_done_fn *done, void *arg, struct err *e);
         void (*cancel)(struct publisher *p, struct publish_call *c);
 };
 /* One array, one file: validators/registry.c. Ended by NULL. */

@@ -1,5 +1,5 @@
-/* The table the responder answers from: exact paths, only while published. Filled only by publish() and emptied by retract() of the
- * responder publisher; the tokens listener asks it through net/httpd. */
+/* The table the responder answers from: exact paths, only while published. Filled only by publish() and emptied by
+ * retract() of the responder publisher; the tokens listener asks it through net/httpd. */
 #ifndef DCVD_VALIDATORS_TOKEN_TABLE_H
 #define DCVD_VALIDATORS_TOKEN_TABLE_H
 
@@ -13,12 +13,13 @@ struct token_table;
 
 bool token_table_new(struct token_table **ret, struct err *e);
 void token_table_free(struct token_table *t);
-/* host NULL or "" = any. The same entry again is success; another body for the same host and path is ERR_RULE "token.foreign". */
+/* host NULL or "" = any. The same entry again is success; another body for the same host and path is ERR_RULE
+ * "token.foreign". */
 bool token_table_put(struct token_table *t, const char *host, const char *path, const char *body, struct err *e);
 void token_table_drop(struct token_table *t, const char *host, const char *path);
 size_t token_table_count(const struct token_table *t);
-/* httpd handler (arg = the table): GET and HEAD of an exact published path, Host compared without case and port; else 404; other
- * methods 405. */
+/* httpd handler (arg = the table): GET and HEAD of an exact published path, Host compared without case and port; else
+ * 404; other methods 405. */
 void token_table_serve(void *table, struct httpd_exchange *x, const struct httpd_request *r);
 
 #endif

@@ -1,0 +1,500 @@
+/* libmicrohttpd in external epoll mode: its epoll descriptor is watched by the loop, its time-outs by one timer.
+ * libmicrohttpd is lax with smuggled requests and with clients that trickle (both seen); what it lets pass is refused
+ * here, and every connection has a deadline of our own. */
+#include "agent/net/httpd.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "agent/base/err.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/net/loop.h"
+
+#define CONNECTIONS_MAX 512
+#define PER_ADDRESS_MAX 32
+#define MEMORY_BYTES (16 * 1024)
+#define IDLE_S 15
+#define CONNECTION_MS 30000 /* from its start, or from its last request's end */
+#define LISTEN_BACKLOG 128
+
+struct connection {
+        struct httpd *httpd;
+        struct MHD_Connection *mhd;
+        struct connection *next, **at; /* oldest first: one deadline for all, so the list is in order of it */
+        int64_t deadline_ms;
+        char peer[ADDRESS_TEXT];
+};
+struct httpd_exchange {
+        struct httpd *httpd;
+        struct connection *connection;
+        struct MHD_Connection *mhd; /* NULL once it is gone */
+        struct httpd_exchange *next, **at;
+        char *target;
+        struct buf body;
+        bool called, in_handler, suspended, replied, refused;
+        unsigned status;
+        struct MHD_Response *response;
+};
+struct httpd {
+        struct loop *loop;
+        struct MHD_Daemon *daemon;
+        struct watch *watch;
+        struct timer *timer;
+        httpd_handler_fn *handler;
+        void *arg;
+        char *name, *unix_path;
+        size_t body_max;
+        struct connection *first, **last;
+        struct httpd_exchange *exchanges;
+        bool running, again;
+};
+
+/* ---- the loop ---- */
+
+static void run(struct httpd *h);
+
+static void arm(struct httpd *h)
+{
+        MHD_UNSIGNED_LONG_LONG ms;
+        int64_t wait_ms = -1;
+        if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
+                wait_ms = ms > 60000 ? 60000 : (int64_t)ms;
+        if (h->first) {
+                int64_t left_ms = MAX(h->first->deadline_ms - clock_boot_ms(), 0);
+                wait_ms = wait_ms < 0 ? left_ms : MIN(wait_ms, left_ms);
+        }
+        if (wait_ms < 0)
+                timer_stop(h->timer);
+        else
+                timer_start(h->timer, wait_ms);
+}
+
+/* A trickling client keeps its connection alive past libmicrohttpd's own limit; shutdown ends it even within a header.
+ */
+static void end_late(struct httpd *h)
+{
+        int64_t now_ms = clock_boot_ms();
+        for (struct connection *c = h->first; c && c->deadline_ms <= now_ms; c = c->next) {
+                const union MHD_ConnectionInfo *info =
+                        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+                if (info)
+                        (void)shutdown(info->connect_fd, SHUT_RDWR); /* a connection that ended meanwhile */
+                c->deadline_ms = now_ms + CONNECTION_MS;
+        }
+}
+
+static void run(struct httpd *h)
+{
+        if (h->running) { /* a reply from inside a handler */
+                h->again = true;
+                return;
+        }
+        h->running = true;
+        do {
+                h->again = false;
+                (void)MHD_run(h->daemon); /* tells each connection's trouble to its own log line */
+        } while (h->again);
+        h->running = false;
+        arm(h);
+}
+
+static void on_ready(void *arg)
+{
+        run(arg);
+}
+
+static void on_timer(void *arg)
+{
+        end_late(arg);
+        run(arg);
+}
+
+/* ---- connections ---- */
+
+static void to_end(struct httpd *h, struct connection *c)
+{
+        c->next = NULL;
+        c->at = h->last;
+        *h->last = c;
+        h->last = &c->next;
+        c->deadline_ms = clock_boot_ms() + CONNECTION_MS;
+}
+
+static void unlist(struct httpd *h, struct connection *c)
+{
+        *c->at = c->next;
+        if (c->next)
+                c->next->at = c->at;
+        else
+                h->last = c->at;
+}
+
+static void on_connection(
+        void *arg, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+        struct httpd *h = arg;
+        if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+                struct connection *c = calloc(1, sizeof *c);
+                *socket_context = c;
+                if (!c)
+                        return;
+                c->httpd = h;
+                c->mhd = mhd;
+                const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+                struct address a;
+                if (info && address_from_sockaddr(info->client_addr, &a))
+                        address_text(&a, false, c->peer);
+                else
+                        strcpy(c->peer, "unix");
+                to_end(h, c);
+        } else if (*socket_context) {
+                unlist(h, *socket_context);
+                free(*socket_context);
+                *socket_context = NULL;
+        }
+}
+
+/* ---- requests ---- */
+
+static void exchange_free(struct httpd_exchange *x)
+{
+        if (x->at) {
+                *x->at = x->next;
+                if (x->next)
+                        x->next->at = x->at;
+        }
+        if (x->response)
+                MHD_destroy_response(x->response);
+        buf_done(&x->body);
+        free(x->target);
+        free(x);
+}
+
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *mhd)
+{
+        struct httpd *h = arg;
+        struct httpd_exchange *x = calloc(1, sizeof *x);
+        if (!x || !(x->target = text_dup(uri))) {
+                free(x);
+                return NULL;
+        }
+        x->httpd = h;
+        x->mhd = mhd;
+        x->body.max = h->body_max ? h->body_max : 1;
+        x->at = &h->exchanges;
+        x->next = h->exchanges;
+        if (x->next)
+                x->next->at = &x->next;
+        h->exchanges = x;
+        return x;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
+{
+        struct httpd *h = arg;
+        struct httpd_exchange *x = *context;
+        (void)code;
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        if (info && info->socket_context) { /* a kept connection gets a new deadline */
+                unlist(h, info->socket_context);
+                to_end(h, info->socket_context);
+        }
+        *context = NULL;
+        if (!x)
+                return;
+        if (x->called && !x->replied) { /* the handler still has it: its late reply frees it */
+                x->mhd = NULL;
+                return;
+        }
+        exchange_free(x);
+}
+
+struct count {
+        const char *name;
+        unsigned n;
+        const char *first;
+};
+
+static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+        struct count *c = arg;
+        (void)kind;
+        if (strcasecmp(key, c->name) == 0 && c->n++ == 0)
+                c->first = value;
+        return MHD_YES;
+}
+
+static unsigned headers_named(struct MHD_Connection *mhd, const char *name, const char **ret_first)
+{
+        struct count c = { .name = name };
+        (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, count_header, &c);
+        if (ret_first)
+                *ret_first = c.first;
+        return c.n;
+}
+
+const char *httpd_header(struct httpd_exchange *x, const char *name, unsigned *ret_count)
+{
+        const char *first = NULL;
+        unsigned n = x->mhd ? headers_named(x->mhd, name, &first) : 0;
+        if (ret_count)
+                *ret_count = n;
+        return first;
+}
+
+/* Two readings of where the body ends let a second request hide in the first one's body. */
+static bool smuggled(struct MHD_Connection *mhd)
+{
+        unsigned lengths = headers_named(mhd, "Content-Length", NULL),
+                 codings = headers_named(mhd, "Transfer-Encoding", NULL);
+        return lengths > 1 || codings > 1 || (lengths && codings) || headers_named(mhd, "Host", NULL) > 1;
+}
+
+static enum MHD_Result queue(struct httpd_exchange *x)
+{
+        return x->response ? MHD_queue_response(x->mhd, x->status, x->response) : MHD_NO;
+}
+
+static enum MHD_Result refuse(struct httpd_exchange *x, unsigned status)
+{
+        x->refused = x->replied = true;
+        x->status = status;
+        x->response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+        if (x->response)
+                (void)MHD_add_response_header(x->response, "Connection", "close");
+        return queue(x);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url, const char *method,
+        const char *version, const char *data, size_t *size, void **context)
+{
+        struct httpd *h = arg;
+        struct httpd_exchange *x = *context;
+        (void)url;
+        if (!x)
+                return MHD_NO;
+        if (!x->called && !x->connection) { /* the first call: headers only */
+                const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+                x->connection = info ? info->socket_context : NULL;
+                if (!x->connection)
+                        return MHD_NO;
+                if (smuggled(mhd) || strncmp(version, "HTTP/1.", 7) != 0)
+                        return refuse(x, MHD_HTTP_BAD_REQUEST);
+                return MHD_YES;
+        }
+        if (*size > 0) {
+                bool fits = x->refused || buf_append(&x->body, data, *size);
+                *size = 0;
+                if (!fits) {
+                        buf_reset(&x->body);
+                        x->refused = true;
+                }
+                return MHD_YES;
+        }
+        if (x->replied)
+                return queue(x);
+        if (x->refused)
+                return refuse(x, MHD_HTTP_CONTENT_TOO_LARGE);
+        struct httpd_request r = { .method = method,
+                .target = x->target,
+                .peer = x->connection->peer,
+                .body = x->body.data ? x->body.data : "",
+                .body_len = x->body.len };
+        x->called = x->in_handler = true;
+        h->handler(h->arg, x, &r);
+        x->in_handler = false;
+        if (x->replied)
+                return queue(x);
+        x->suspended = true;
+        MHD_suspend_connection(mhd);
+        return MHD_YES;
+}
+
+void httpd_reply(struct httpd_exchange *x, unsigned status, const char *content_type, const void *body, size_t len,
+        const char *const *headers)
+{
+        if (!x->mhd || !x->httpd) { /* its client or its server has gone */
+                exchange_free(x);
+                return;
+        }
+        x->replied = true;
+        x->status = status;
+        x->response = MHD_create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY);
+        if (x->response && content_type)
+                (void)MHD_add_response_header(x->response, "Content-Type", content_type);
+        for (size_t i = 0; x->response && headers && headers[i] && headers[i + 1]; i += 2)
+                (void)MHD_add_response_header(x->response, headers[i], headers[i + 1]);
+        if (x->in_handler)
+                return;
+        struct httpd *h = x->httpd;
+        MHD_resume_connection(x->mhd);
+        run(h);
+}
+
+/* ---- open, close ---- */
+
+__attribute__((format(printf, 2, 0))) static void to_log(void *arg, const char *format, va_list ap)
+{
+        const struct httpd *h = arg;
+        struct buf b = { .max = 1024 };
+        buf_addv(&b, format, ap);
+        if (b.data && b.len > 0 && b.data[b.len - 1] == '\n')
+                b.data[b.len - 1] = '\0';
+        log_debug("", "%s listener: %s", h->name, b.data ? b.data : "");
+        buf_done(&b);
+}
+
+static bool bind_to(const struct sockaddr *sa, socklen_t len, int *ret, struct err *e, const char *where)
+{
+        int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+        if (fd < 0)
+                return err_errno(e, errno, "listen", "listening on %s", where);
+        if (sa->sa_family != AF_UNIX)
+                (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (sa->sa_family == AF_INET6)
+                (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+        if (bind(fd, sa, len) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
+                int error = errno;
+                close_p(&fd);
+                err_errno(e, error, "listen", "listening on %s", where);
+                if (error == EACCES)
+                        return err_fix(e, "ports below 1024 need systemd's socket: listen: systemd");
+                return error == EADDRINUSE ? err_fix(e, "another program listens there: ss -ltnp") : false;
+        }
+        *ret = fd;
+        return true;
+}
+
+static bool open_socket(struct httpd *h, const char *where, int *ret, struct err *e)
+{
+        struct sockaddr_storage sa;
+        struct address a;
+        if (text_starts(where, "unix:")) {
+                struct sockaddr_un un = { .sun_family = AF_UNIX };
+                const char *path = where + 5;
+                if (strlen(path) >= sizeof un.sun_path)
+                        return err_set(e, ERR_CONFIG, "listen", "%s is too long for a socket", path);
+                memcpy(un.sun_path, path, strlen(path) + 1);
+                struct stat st;
+                if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+                        (void)unlink(path); /* ours, from before; bind tells if it is not */
+                h->unix_path = text_dup(path);
+                return bind_to((struct sockaddr *)&un, sizeof un, ret, e, where);
+        }
+        if (!address_parse(where, 0, &a))
+                return err_set(e, ERR_CONFIG, "listen", "\"%s\" is not an address with a port", where);
+        socklen_t len = address_sockaddr(&a, &sa);
+        return bind_to((struct sockaddr *)&sa, len, ret, e, where);
+}
+
+static bool start_daemon(struct httpd *h, int fd, struct err *e)
+{
+        h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                on_request, h, MHD_OPTION_EXTERNAL_LOGGER, to_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
+                MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                (unsigned)PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
+                MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+        if (!h->daemon)
+                return err_set(e, ERR_TEMPORARY, "listen", "the %s listener cannot be started", h->name);
+        const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        return info && loop_watch(&h->watch, h->loop, info->epoll_fd, on_ready, h, e);
+}
+
+bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *conf, httpd_handler_fn *handler,
+        void *arg, struct err *e)
+{
+        struct httpd *h = calloc(1, sizeof *h);
+        int fd = conf->fd;
+        if (!h || !(h->name = text_dup(conf->name))) {
+                free(h);
+                return err_memory(e);
+        }
+        h->loop = loop;
+        h->handler = handler;
+        h->arg = arg;
+        h->body_max = conf->body_max_bytes;
+        h->last = &h->first;
+        bool good = timer_new(&h->timer, loop, on_timer, h, e) &&
+                (!conf->listen || open_socket(h, conf->listen, &fd, e)) && start_daemon(h, fd, e);
+        if (!good) {
+                if (!h->daemon)
+                        close_p(&fd);
+                httpd_close(h);
+                return false;
+        }
+        *ret = h;
+        return true;
+}
+
+void httpd_close(struct httpd *h)
+{
+        if (!h)
+                return;
+        loop_unwatch(h->watch);
+        timer_free(h->timer);
+        for (struct httpd_exchange *x = h->exchanges; x; x = x->next)
+                if (x->suspended && !x->replied && x->mhd) {
+                        MHD_resume_connection(x->mhd); /* libmicrohttpd stops only with none suspended */
+                        x->suspended = false;
+                }
+        if (h->daemon)
+                MHD_stop_daemon(h->daemon);
+        while (h->exchanges) { /* those a handler still has: their late reply frees them */
+                struct httpd_exchange *x = h->exchanges;
+                h->exchanges = x->next;
+                if (x->next)
+                        x->next->at = &h->exchanges;
+                x->at = NULL;
+                x->mhd = NULL;
+                x->httpd = NULL;
+                if (!x->called || x->replied)
+                        exchange_free(x);
+        }
+        if (h->unix_path)
+                (void)unlink(h->unix_path); /* a leftover is replaced at the next start */
+        free(h->unix_path);
+        free(h->name);
+        free(h);
+}
+
+uint16_t httpd_port(const struct httpd *h)
+{
+        const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof sa;
+        struct address a;
+        if (!info || getsockname(info->listen_fd, (struct sockaddr *)&sa, &len) < 0 ||
+                !address_from_sockaddr((struct sockaddr *)&sa, &a))
+                return 0;
+        return a.port;
+}
+
+int listen_fd_by_name(const char *name)
+{
+        static char **names;
+        static int count = -1, taken[64];
+        if (count < 0)
+                count = MAX(sd_listen_fds_with_names(0, &names), 0);
+        for (int i = 0; i < count && i < (int)ARRAY_LEN(taken); i++) {
+                int fd = SD_LISTEN_FDS_START + i;
+                if (taken[i] || strcmp(names[i], name) != 0 || sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+                        continue;
+                taken[i] = 1;
+                return fd;
+        }
+        return -1;
+}

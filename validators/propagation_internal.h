@@ -1,0 +1,90 @@
+/* The inside of the propagation engine: zone.c finds zones and their servers, propagation.c runs one wait,
+ * propagation_dns.c and propagation_file.c look once. */
+#ifndef DCVD_VALIDATORS_PROPAGATION_INTERNAL_H
+#define DCVD_VALIDATORS_PROPAGATION_INTERNAL_H
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/net/dns.h"
+#include "agent/net/http.h"
+#include "agent/net/loop.h"
+#include "validators/propagation.h"
+
+#define SERVERS_MAX 64
+
+struct zone_server {
+        char *name;
+        struct address address;
+};
+struct zone { /* cached for ZONE_KEEP_MS; shared, counted */
+        struct zone *next;
+        char *owner; /* the name that was asked for */
+        struct zone_cut cut;
+        struct zone_server server[SERVERS_MAX];
+        size_t count;
+        int64_t until_ms;
+        unsigned users;
+};
+struct propagation_engine {
+        struct loop *loop;
+        struct dns *dns;
+        struct http *http;
+        struct zone *zones;
+        struct zone_find *finds;
+        struct propagation *runs;
+};
+
+/* Like zone_find_start, with the servers. zone is borrowed in the callback; zone_hold keeps it. */
+typedef void zone_servers_fn(void *arg, struct zone *zone, const struct err *err);
+struct zone_find *zone_servers_start(
+        struct propagation_engine *g, const char *name, zone_servers_fn *done, void *arg, struct err *e);
+struct zone *zone_hold(struct zone *z);
+void zone_release(struct zone *z);
+void zones_drop(struct propagation_engine *g);
+
+struct look { /* one server or address of one run */
+        struct propagation *run;
+        struct propagation_server s;
+        struct dns_query *query;
+        struct http_call *http;
+        int64_t next_ms; /* boot time of the next look; 0: under way */
+        unsigned silent; /* in a row */
+        bool done; /* shown often enough */
+        bool extra; /* a resolver that is asked last: what it says is shown, it decides nothing */
+        char *name;
+};
+struct propagation {
+        struct propagation_engine *engine;
+        struct propagation *next, **at;
+        struct proof proof;
+        bool gone;
+        struct conf_propagation conf;
+        propagation_changed_fn *changed;
+        propagation_done_fn *done;
+        void *arg;
+        char *owner; /* the final name, behind aliases */
+        unsigned aliases;
+        struct texts visited;
+        struct zone *zone;
+        struct zone_find *find;
+        struct dns_lookup *lookup;
+        struct deferred *begin;
+        struct timer *timer;
+        struct look *look;
+        size_t count;
+        bool settling, asking_resolvers, told_dirty;
+        int64_t start_ms, told_ms, settled_ms;
+        struct propagation_server *copy; /* what the state shows */
+};
+
+int64_t run_interval_ms(const struct propagation *p);
+void look_result(struct look *l, enum propagation_look what); /* after s was filled: counts, tells, plans */
+void look_later(struct look *
+                l); /* it could not even be asked: again in a second; ends nothing, so it may be called from the tick */
+void look_dns(struct look *l);
+void look_file(struct look *l);
+void run_follow_alias(struct propagation *p, const char *target);
+bool run_add(
+        struct propagation *p, const char *zone, const char *name, const struct address *a, bool resolver, bool extra);
+
+#endif

@@ -1,0 +1,128 @@
+/* webroot: a file below the web server's document root, written by dcvd-helper, whose directory comes from the
+ * root-owned configuration: the request carries the publisher's name, the path and the bytes. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/net/helper.h"
+#include "validators/publisher.h"
+#include "validators/webroot.h"
+
+struct publish_call {
+        struct publisher *publisher;
+        struct publish_call *next;
+        struct helper_call *call;
+        publish_done_fn *done;
+        void *arg;
+};
+struct publisher {
+        struct helper *helper;
+        char *name;
+        struct publish_call *first;
+};
+
+static void call_free(struct publish_call *c)
+{
+        for (struct publish_call **at = &c->publisher->first; *at; at = &(*at)->next)
+                if (*at == c) {
+                        *at = c->next;
+                        break;
+                }
+        free(c);
+}
+
+static bool open_publisher(
+        struct publisher **ret, const struct publisher_env *env, const char *name, const void *conf, struct err *e)
+{
+        struct publisher *p = calloc(1, sizeof *p);
+        (void)conf; /* the helper reads the directory itself */
+        if (!p || !(p->name = text_dup(name))) {
+                free(p);
+                return err_memory(e);
+        }
+        p->helper = env->helper;
+        *ret = p;
+        return true;
+}
+
+static void cancel(struct publisher *p, struct publish_call *c)
+{
+        (void)p;
+        helper_cancel(c->call);
+        call_free(c);
+}
+
+static void close_publisher(struct publisher *p)
+{
+        while (p->first)
+                cancel(p, p->first);
+        free(p->name);
+        free(p);
+}
+
+static void answered(void *arg, const json_t *answer, const struct err *err)
+{
+        struct publish_call *c = arg;
+        publish_done_fn *done = c->done;
+        void *done_arg = c->arg;
+        (void)answer;
+        call_free(c);
+        done(done_arg, err ? NULL : "written", err);
+}
+
+static struct publish_call *request(struct publisher *p, const char *verb, const struct proof *proof,
+        publish_done_fn *done, void *arg, struct err *e)
+{
+        struct publish_call *c = calloc(1, sizeof *c);
+        CLEANUP(json_decref_p)
+        json_t *header = json_pack("{s:s, s:s, s:s}", "publisher", p->name, "path", proof->path, "host", proof->place);
+        if (!c || !header) {
+                free(c);
+                err_memory(e);
+                return NULL;
+        }
+        *c = (struct publish_call){ .publisher = p, .done = done, .arg = arg };
+        c->call = helper_start(p->helper, verb, header, proof->value, strlen(proof->value), 30000, answered, c, e);
+        if (!c->call) {
+                free(c);
+                return NULL;
+        }
+        c->next = p->first;
+        p->first = c;
+        return c;
+}
+
+static struct publish_call *publish(
+        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+{
+        return request(p, "token-put", proof, done, arg, e);
+}
+
+static struct publish_call *retract(struct publisher *p, const struct proof *proof, const char *handle,
+        publish_done_fn *done, void *arg, struct err *e)
+{
+        (void)handle;
+        return request(p, "token-drop", proof, done, arg, e);
+}
+
+static const struct conf_key keys[] = {
+        { .name = "directory",
+                .type = CONF_PATH,
+                .offset = offsetof(struct webroot_conf, directory),
+                .required = true },
+        { 0 },
+};
+extern const struct publisher_ops publisher_webroot;
+const struct publisher_ops publisher_webroot = { .type = "webroot",
+        .can = PROOF_FILE,
+        .keys = keys,
+        .conf_size = sizeof(struct webroot_conf),
+        .open = open_publisher,
+        .close = close_publisher,
+        .publish = publish,
+        .retract = retract,
+        .cancel = cancel };
