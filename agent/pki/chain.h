@@ -7,7 +7,7 @@
 #include "agent/base/secret.h"
 #include "agent/pki/key.h"
 
-#define CHAIN_PEM_MAX (256 * 1024)
+#define CHAIN_PEM_MAX 262144 /* 256 KiB */
 #define CHAIN_CERTS_MAX 10
 
 struct cert_info {

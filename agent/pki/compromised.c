@@ -11,7 +11,7 @@
 #include "agent/base/util.h"
 #include "agent/pki/keystore_internal.h"
 
-#define FILE_MAX (64 * 1024 * 1024)
+#define FILE_MAX 67108864
 
 /* A line that a power cut broke off is no record: compromised_add had not returned. Anything else that is no hash is
  * damage, and a list that says which keys are burnt is not guessed at. */

@@ -14,7 +14,7 @@
 #include "agent/pki/key_internal.h"
 #include "agent/pki/names_internal.h"
 
-#define CSR_PEM_MAX (64 * 1024)
+#define CSR_PEM_MAX 65536
 #define COMMON_NAME_MAX 64 /* ub-common-name, RFC 5280 appendix A.1 */
 #define NAMES_MAX 1000
 

@@ -16,7 +16,7 @@
 #include "agent/pki/key_internal.h"
 
 /* An RSA key takes about 1.7 KiB of it, an EC key 0.5 KiB. */
-#define SECURE_HEAP (4 * 1024 * 1024)
+#define SECURE_HEAP 4194304
 #define SECURE_SMALLEST 16
 
 #define SIGALGS_RSA "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
