@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <openssl/asn1.h>
 #include <openssl/bn.h>
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +31,7 @@ bool cert_parse(const uint8_t *der, size_t len, X509 **ret, struct err *e)
         const unsigned char *at = der;
         if (len == 0 || len > CHAIN_PEM_MAX)
                 return err_set(e, ERR_PROTOCOL, "cert.format", "a certificate of %zu bytes is refused", len);
-        ERR_clear_error();
+        openssl_clear();
         X509 *x = d2i_X509(NULL, &at, (long)len);
         if (!x)
                 return openssl_err(e, ERR_PROTOCOL, "cert.format", "a certificate cannot be read");
@@ -73,17 +72,17 @@ static bool take_names(X509 *x, struct texts *ret, struct err *e)
 {
         int critical = -1;
         CLEANUP(general_free_p) GENERAL_NAMES *general = X509_get_ext_d2i(x, NID_subject_alt_name, &critical, NULL);
-        ERR_clear_error();
         if (!general && critical != -1)
-                return err_set(e, ERR_PROTOCOL, "cert.format", "the names of a certificate cannot be read");
+                return openssl_err(e, ERR_PROTOCOL, "cert.format", "the names of a certificate cannot be read");
+        openssl_clear();
         if (general) {
                 if (sk_GENERAL_NAME_num(general) > NAMES_MAX)
                         return err_set(e, ERR_PROTOCOL, "cert.format", "a certificate has too many names");
                 return names_from_general(general, ret) || err_memory(e);
         }
         char *common_name;
-        if (!common_name_of(X509_get_subject_name(x), &common_name))
-                return err_memory(e);
+        if (!common_name_of(X509_get_subject_name(x), &common_name, e))
+                return false;
         if (common_name && !texts_add_own(ret, common_name)) {
                 free(common_name);
                 return err_memory(e);
@@ -139,31 +138,39 @@ void cert_info_done(struct cert_info *c)
 bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struct err *e)
 {
         CLEANUP(cert_free_p) X509 *x = NULL;
-        return cert_parse(der, len, &x, e) && cert_fill(x, der, len, ret, e);
+        struct cert_info c = { 0 };
+        unsigned refused = openssl_refused();
+        bool good = cert_parse(der, len, &x, e) && cert_fill(x, der, len, &c, e);
+        if (openssl_refused() != refused)
+                good = err_memory(e);
+        if (!good) {
+                cert_info_done(&c);
+                return false;
+        }
+        *ret = c;
+        return true;
 }
 
 /* An SM2 signature covers an identity; certificates use the usual one. */
-static void set_sm2_identity(X509 *x)
+static bool set_sm2_identity(X509 *x)
 {
         if (X509_get_signature_nid(x) != NID_SM2_with_SM3 || X509_get0_distinguishing_id(x))
-                return;
+                return true;
         ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-        if (id && ASN1_OCTET_STRING_set(id, (const unsigned char *)SM2_ID, -1))
-                X509_set0_distinguishing_id(x, id);
-        else
+        if (!id || !ASN1_OCTET_STRING_set(id, (const unsigned char *)SM2_ID, -1)) {
                 ASN1_OCTET_STRING_free(id);
+                return false;
+        }
+        X509_set0_distinguishing_id(x, id);
+        return true;
 }
 
 bool cert_issued_by(X509 *cert, X509 *issuer)
 {
         EVP_PKEY *pkey = X509_get0_pubkey(issuer);
-        if (!pkey || X509_check_issued(issuer, cert) != X509_V_OK) {
-                ERR_clear_error();
-                return false;
-        }
-        set_sm2_identity(cert);
-        bool good = X509_verify(cert, pkey) == 1;
-        ERR_clear_error();
+        bool good = pkey && X509_check_issued(issuer, cert) == X509_V_OK && set_sm2_identity(cert) &&
+                X509_verify(cert, pkey) == 1;
+        openssl_clear();
         return good;
 }
 
@@ -172,18 +179,31 @@ static const char *find(const char *at, const char *end, const char *what)
         return at < end ? memmem(at, (size_t)(end - at), what, strlen(what)) : NULL;
 }
 
+#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 /* Base64 with whatever blanks and line ends stand between. */
 static bool decode_body(const char *from, const char *to, uint8_t **ret, size_t *ret_len, struct err *e)
 {
         size_t n = 0;
         CLEANUP(free_p) char *body = malloc((size_t)(to - from) + 1);
-        if (!body)
+        uint8_t *der = malloc((size_t)(to - from) + 1); /* three quarters are needed */
+        if (!body || !der) {
+                free(der);
                 return err_memory(e);
+        }
         for (const char *p = from; p < to; p++)
                 if (*p != ' ' && *p != '\t' && *p != '\r' && *p != '\n')
                         body[n++] = *p;
-        return (n > 0 && base64_decode(body, n, ret, ret_len)) ||
-                err_set(e, ERR_PROTOCOL, "chain.format", "a certificate block is not base64");
+        body[n] = '\0';
+        size_t digits = strspn(body, BASE64), padding = strspn(body + digits, "=");
+        if (digits == 0 || digits + padding != n || n % 4 != 0 || padding > 2 ||
+                EVP_DecodeBlock(der, (const unsigned char *)body, (int)n) < 0) {
+                free(der);
+                return err_set(e, ERR_PROTOCOL, "chain.format", "a certificate block is not base64");
+        }
+        *ret = der;
+        *ret_len = n / 4 * 3 - padding;
+        return true;
 }
 
 bool pem_next(const char **at, const char *end, uint8_t **ret_der, size_t *ret_len, struct err *e)

@@ -8,7 +8,6 @@
  */
 #include "agent/pki/chain.h"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,29 +174,39 @@ static bool assemble(struct bundle *b, struct entry *leaf, struct chain *c, stru
         c->cert_pem = good ? bio_text(own) : NULL;
         c->chain_pem = good ? bio_text(above) : NULL;
         c->fullchain_pem = c->cert_pem && c->chain_pem ? text_format("%s%s", c->cert_pem, c->chain_pem) : NULL;
-        ERR_clear_error();
+        openssl_clear();
         return c->fullchain_pem || err_memory(e);
+}
+
+static bool read_bundle(
+        struct bundle *b, const void *text, size_t len, const char *want_spki_hex, struct chain *c, struct err *e)
+{
+        if (!collect(b, text, len, e))
+                return false;
+        struct entry *leaf = want_spki_hex ? leaf_of_key(b, want_spki_hex, e) : only_leaf(b, e);
+        if (!leaf || !assemble(b, leaf, c, e))
+                return false;
+        c->leaf = leaf->info;
+        c->leaf_der = STEAL(leaf->der);
+        c->leaf_der_len = leaf->len;
+        leaf->info = (struct cert_info){ 0 };
+        return true;
 }
 
 bool chain_read(const void *text, size_t len, const char *want_spki_hex, struct chain *ret, struct err *e)
 {
         CLEANUP(bundle_done) struct bundle b = { .count = 0 };
         struct chain c = { 0 };
+        unsigned refused = openssl_refused();
         if (len > CHAIN_PEM_MAX)
                 return err_set(e, ERR_PROTOCOL, "chain.size", "a chain is at most %d bytes", CHAIN_PEM_MAX);
-        if (!collect(&b, text, len, e))
-                return false;
-        struct entry *leaf = want_spki_hex ? leaf_of_key(&b, want_spki_hex, e) : only_leaf(&b, e);
-        if (!leaf)
-                return false;
-        if (!assemble(&b, leaf, &c, e)) {
+        bool good = read_bundle(&b, text, len, want_spki_hex, &c, e);
+        if (openssl_refused() != refused)
+                good = err_memory(e);
+        if (!good) {
                 chain_done(&c);
                 return false;
         }
-        c.leaf = leaf->info;
-        c.leaf_der = STEAL(leaf->der);
-        c.leaf_der_len = leaf->len;
-        leaf->info = (struct cert_info){ 0 };
         *ret = c;
         return true;
 }

@@ -1,5 +1,4 @@
 /* The rules a new certificate meets before it is installed. Each is one function with one code. */
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "agent/base/err.h"
 #include "agent/base/util.h"
 #include "agent/pki/cert_internal.h"
+#include "agent/pki/key_internal.h"
 
 #define CLOCK_AHEAD_S 3600 /* so far may a CA's clock be ahead of ours, or ours behind */
 
@@ -150,6 +150,13 @@ static void checked_done(struct checked *c)
         }
 }
 
+static bool unread(const struct err *why, struct err *e)
+{
+        return why->kind == ERR_TEMPORARY
+                ? err_memory(e)
+                : err_set(e, ERR_PROTOCOL, "cert.chain", "the chain cannot be read: %s", why->text);
+}
+
 static bool open_above(struct checked *c, struct err *e)
 {
         const char *at = c->chain->chain_pem, *end = at + strlen(at);
@@ -163,12 +170,11 @@ static bool open_above(struct checked *c, struct err *e)
                 free(der);
                 if (!good) {
                         X509_free(n.x);
-                        return err_set(e, ERR_PROTOCOL, "cert.chain", "the chain cannot be read: %s", mine.text);
+                        return unread(&mine, e);
                 }
                 c->above[c->above_count++] = n;
         }
-        return mine.kind == ERR_NONE ||
-                err_set(e, ERR_PROTOCOL, "cert.chain", "the chain cannot be read: %s", mine.text);
+        return mine.kind == ERR_NONE || unread(&mine, e);
 }
 
 bool chain_check(const struct chain *chain, const struct chain_rules *r, struct err *e)
@@ -185,10 +191,9 @@ bool chain_check(const struct chain *chain, const struct chain_rules *r, struct 
                 rule_chain,
         };
         CLEANUP(checked_done) struct checked c = { .chain = chain, .rules = r };
-        if (!cert_parse(chain->leaf_der, chain->leaf_der_len, &c.x, e) || !open_above(&c, e))
-                return false;
-        for (size_t i = 0; i < ARRAY_LEN(rule); i++)
-                if (!rule[i](&c, e))
-                        return false;
-        return true;
+        unsigned refused = openssl_refused();
+        bool good = cert_parse(chain->leaf_der, chain->leaf_der_len, &c.x, e) && open_above(&c, e);
+        for (size_t i = 0; good && i < ARRAY_LEN(rule); i++)
+                good = rule[i](&c, e);
+        return openssl_refused() == refused ? good : err_memory(e);
 }

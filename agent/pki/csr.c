@@ -2,7 +2,6 @@
 #include "agent/pki/csr.h"
 
 #include <arpa/inet.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -115,7 +114,7 @@ bool csr_make(const struct key *k, const struct csr_request *r, char **ret_pem, 
                 return err_memory(e);
         if (!r->common_name && (!r->names || r->names->count == 0))
                 return err_set(e, ERR_CONFIG, "csr.name", "a certificate request needs at least one name");
-        ERR_clear_error();
+        openssl_clear();
         if (X509_REQ_set_version(req, 0) != 1 || X509_REQ_set_pubkey(req, k->pkey) != 1)
                 return openssl_err(e, ERR_TEMPORARY, "csr.make", "making a certificate request");
         if (!set_subject(req, r->common_name, e) || !set_names(req, r->names, e) || !sign(req, k->pkey, r->sm2_id, e))
@@ -140,7 +139,7 @@ static bool take_der(const void *pem, size_t len, struct csr *c, struct err *e)
                 return err_memory(e);
         if (PEM_bytes_read_bio(&der, &der_len, NULL, PEM_STRING_X509_REQ, bio, passphrase_answer, &none) != 1)
                 return openssl_err(e, ERR_CONFIG, "csr.format", "not a certificate request in PEM form");
-        ERR_clear_error();
+        openssl_clear();
         c->der = malloc((size_t)der_len + 1);
         if (c->der) {
                 memcpy(c->der, der, (size_t)der_len);
@@ -166,12 +165,18 @@ static bool verify(X509_REQ *req, EVP_PKEY *pkey, struct err *e)
 {
         bool sm2 = pkey_type(pkey) == KEY_SM2;
         if (sm2 ? verify_with(req, pkey, SM2_ID) || verify_with(req, pkey, "") : X509_REQ_verify(req, pkey) == 1) {
-                ERR_clear_error();
+                openssl_clear();
                 return true;
         }
         return openssl_err(e, ERR_CONFIG, "csr.signature",
                 sm2 ? "the certificate request is not signed by its own key, or with an unusual SM2 identity"
                     : "the certificate request is not signed by its own key");
+}
+
+static bool has_extensions(const X509_REQ *req)
+{
+        return X509_REQ_get_attr_by_NID(req, NID_ext_req, -1) >= 0 ||
+                X509_REQ_get_attr_by_NID(req, NID_ms_ext_req, -1) >= 0;
 }
 
 static bool read_names(X509_REQ *req, struct csr *c, struct err *e)
@@ -180,41 +185,49 @@ static bool read_names(X509_REQ *req, struct csr *c, struct err *e)
         int critical = -1;
         CLEANUP(general_free_p)
         GENERAL_NAMES *general = extensions ? X509V3_get_d2i(extensions, NID_subject_alt_name, &critical, NULL) : NULL;
-        ERR_clear_error();
-        if (!general && critical != -1)
-                return err_set(e, ERR_CONFIG, "csr.format", "the names of the certificate request cannot be read");
+        if ((!extensions && has_extensions(req)) || (!general && critical != -1))
+                return openssl_err(e, ERR_CONFIG, "csr.format", "the names of the certificate request cannot be read");
+        openssl_clear();
         if (general && sk_GENERAL_NAME_num(general) > NAMES_MAX)
                 return err_set(e, ERR_CONFIG, "csr.name", "the certificate request has too many names");
         const X509_NAME *subject = X509_REQ_get_subject_name(req);
         c->subject = name_text(subject);
-        if (!c->subject || (general && !names_from_general(general, &c->names)) ||
-                !common_name_of(subject, &c->common_name))
+        if (!c->subject || (general && !names_from_general(general, &c->names)))
                 return err_memory(e);
+        if (!common_name_of(subject, &c->common_name, e))
+                return false;
         if (c->common_name && !texts_has(&c->names, c->common_name) && !texts_add(&c->names, c->common_name))
                 return err_memory(e);
         return true;
 }
 
+static bool read_all(const void *pem, size_t len, struct csr *c, struct err *e)
+{
+        if (!take_der(pem, len, c, e))
+                return false;
+        const unsigned char *at = c->der;
+        CLEANUP(req_free_p) X509_REQ *req = d2i_X509_REQ(NULL, &at, (long)c->der_len);
+        EVP_PKEY *pkey = req ? X509_REQ_get0_pubkey(req) : NULL;
+        if (!pkey || at != c->der + c->der_len)
+                return openssl_err(e, ERR_CONFIG, "csr.format", "the certificate request cannot be read");
+        c->key_type = pkey_type(pkey);
+        return verify(req, pkey, e) && read_names(req, c, e) && spki_hex(pkey, c->spki_hex, e);
+}
+
 bool csr_read(const void *pem, size_t len, struct csr *ret, struct err *e)
 {
         struct csr c = { 0 };
+        unsigned refused = openssl_refused();
         if (len > CSR_PEM_MAX)
                 return err_set(e, ERR_CONFIG, "csr.size", "a certificate request is at most %d bytes", CSR_PEM_MAX);
-        ERR_clear_error();
-        if (!take_der(pem, len, &c, e))
-                return false;
-        const unsigned char *at = c.der;
-        CLEANUP(req_free_p) X509_REQ *req = d2i_X509_REQ(NULL, &at, (long)c.der_len);
-        EVP_PKEY *pkey = req ? X509_REQ_get0_pubkey(req) : NULL;
-        bool good = pkey && at == c.der + c.der_len;
-        if (!good)
-                openssl_err(e, ERR_CONFIG, "csr.format", "the certificate request cannot be read");
-        good = good && verify(req, pkey, e) && read_names(req, &c, e) && spki_hex(pkey, c.spki_hex, e);
+        openssl_clear();
+        bool good = read_all(pem, len, &c, e);
+        if (openssl_refused() != refused)
+                good = err_memory(e);
         if (!good) {
                 csr_done(&c);
                 return false;
         }
-        c.key_type = pkey_type(pkey);
         *ret = c;
         return true;
 }

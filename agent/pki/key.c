@@ -3,7 +3,6 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -37,16 +36,6 @@ static const struct {
         [KEY_SM2] = { "sm2", "SM2", "SM2", 256, NULL },
         [KEY_OTHER] = { .name = "other" },
 };
-
-bool openssl_err(struct err *e, int kind, const char *code, const char *what)
-{
-        unsigned long last = ERR_peek_last_error();
-        const char *reason = last ? ERR_reason_error_string(last) : NULL;
-        ERR_clear_error();
-        if (ERR_GET_REASON(last) == ERR_R_MALLOC_FAILURE)
-                return err_memory(e);
-        return err_set(e, (enum err_kind)kind, code, "%s%s%s", what, reason ? ": " : "", reason ? reason : "");
-}
 
 const char *key_type_name(enum key_type t)
 {
@@ -85,7 +74,7 @@ bool key_generate(enum key_type type, struct key **ret, struct err *e)
         struct key *k = calloc(1, sizeof *k);
         if (!k)
                 return err_memory(e);
-        ERR_clear_error();
+        openssl_clear();
         k->pkey = make(type);
         if (!k->pkey) {
                 key_free(k);
@@ -142,16 +131,21 @@ const EVP_MD *pkey_digest(EVP_PKEY *pkey)
 bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e)
 {
         unsigned char *der = NULL;
+        unsigned refused = openssl_refused();
+        openssl_clear();
         /* A key read with a compressed point would keep it, and hash to another name than its certificate. */
         if (EVP_PKEY_is_a(pkey, "EC") || EVP_PKEY_is_a(pkey, "SM2"))
-                (void)EVP_PKEY_set_utf8_string_param(
-                        pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed"); /* it is that already */
-        ERR_clear_error();
+                (void)EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                        "uncompressed"); /* fails only for lack of memory: seen below */
         int len = i2d_PUBKEY(pkey, &der);
         if (len <= 0)
                 return openssl_err(e, ERR_PROTOCOL, "key.public", "encoding a public key");
-        sha256_hex(der, (size_t)len, ret);
+        char hex[65];
+        sha256_hex(der, (size_t)len, hex);
         OPENSSL_free(der);
+        if (openssl_refused() != refused) /* then the hash may be of nothing, and would become a file's name */
+                return err_memory(e);
+        memcpy(ret, hex, sizeof hex);
         return true;
 }
 

@@ -16,8 +16,13 @@
 struct key {
         EVP_PKEY *pkey;
 };
-/* Adds the text of the newest OpenSSL error to e and empties the queue. Returns false. */
+/* Adds the text of the newest OpenSSL error to e and empties the queue. Lack of memory since openssl_clear is told as
+ * that, whatever the caller took it for: nobody gives up a key or a certificate over it. Returns false. */
 bool openssl_err(struct err *e, int kind, const char *code, const char *what);
+void openssl_clear(void); /* before the calls that openssl_err may have to explain */
+/* How many allocations OpenSSL was refused in this thread so far: if it grew, what OpenSSL said meanwhile means
+ * nothing. */
+unsigned openssl_refused(void);
 /* SPKI hash of any public key, point form made uncompressed. */
 bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e);
 enum key_type pkey_type(const EVP_PKEY *pkey);

@@ -1,6 +1,5 @@
 /* Private keys as PEM. */
 #include <limits.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <stdlib.h>
@@ -65,11 +64,11 @@ static bool parts_match(EVP_PKEY *pkey)
 static bool not_read(const struct passphrase *p, struct err *e)
 {
         if (p->too_long) {
-                ERR_clear_error();
+                openssl_clear();
                 return err_set(e, ERR_CONFIG, "key.passphrase", "the passphrase of the private key is too long");
         }
         if (p->asked && !p->secret) {
-                ERR_clear_error();
+                openssl_clear();
                 err_set(e, ERR_CONFIG, "key.encrypted", "the private key is encrypted and no passphrase was given");
                 return err_fix(e, "set key.passphrase, or decrypt it: openssl pkey -in FILE -out PLAIN");
         }
@@ -86,19 +85,22 @@ bool key_read_pem(const void *pem, size_t len, const struct secret *passphrase, 
         CLEANUP(bio_free_p) BIO *bio = BIO_new_mem_buf(pem, (int)len);
         struct passphrase p = { .secret = passphrase };
         struct key *k = calloc(1, sizeof *k);
+        unsigned refused = openssl_refused();
         if (!bio || !k) {
                 free(k);
                 return err_memory(e);
         }
-        ERR_clear_error();
+        openssl_clear();
         k->pkey = PEM_read_bio_PrivateKey(bio, NULL, passphrase_answer, &p);
         bool good = k->pkey || not_read(&p, e);
-        ERR_clear_error();
+        openssl_clear();
         if (good && EVP_PKEY_get_bits(k->pkey) > BITS_MAX)
                 good = err_set(e, ERR_CONFIG, "key.size", "a private key has at most %d bits", BITS_MAX);
         if (good && !parts_match(k->pkey))
                 good = openssl_err(
                         e, ERR_CONFIG, "key.damaged", "the private key does not sign for its own public key");
+        if (openssl_refused() != refused)
+                good = err_memory(e);
         if (!good) {
                 key_free(k);
                 return false;
@@ -131,7 +133,7 @@ bool key_write_pem(const struct key *k, const struct secret *passphrase, struct 
                 return err_memory(e);
         if (passphrase && !passphrase->data)
                 return err_set(e, ERR_BUG, "key.passphrase", "an empty passphrase would not protect the key");
-        ERR_clear_error();
+        openssl_clear();
         bool good = passphrase ? write_encrypted(bio, k->pkey, passphrase)
                                : PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
         return good ? secret_from_bio(bio, ret, e)

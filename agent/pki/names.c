@@ -1,12 +1,13 @@
 /* Comparing names, and reading them out of X.509 structures. */
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <openssl/err.h>
 #include <string.h>
 #include <strings.h>
 
+#include "agent/base/err.h"
 #include "agent/base/util.h"
 #include "agent/pki/chain.h"
+#include "agent/pki/key_internal.h"
 #include "agent/pki/names_internal.h"
 
 #define NAME_TEXT_MAX 1024
@@ -124,7 +125,7 @@ bool names_from_general(const GENERAL_NAMES *general, struct texts *ret)
         return true;
 }
 
-bool common_name_of(const X509_NAME *name, char **ret)
+bool common_name_of(const X509_NAME *name, char **ret, struct err *e)
 {
         struct texts one = { 0 };
         unsigned char *utf8 = NULL;
@@ -133,14 +134,14 @@ bool common_name_of(const X509_NAME *name, char **ret)
         if (at < 0)
                 return true;
         int len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-        bool good = len <= 0 || add_foreign(&one, utf8, len);
-        ERR_clear_error();
-        if (len >= 0)
-                OPENSSL_free(utf8);
+        if (len < 0)
+                return openssl_err(e, ERR_PROTOCOL, "cert.format", "the common name cannot be read");
+        bool good = len == 0 || add_foreign(&one, utf8, len);
+        OPENSSL_free(utf8);
         if (good && one.count)
                 *ret = STEAL(one.item[0]);
         texts_done(&one);
-        return good;
+        return good || err_memory(e);
 }
 
 char *name_text(const X509_NAME *name)
@@ -152,7 +153,7 @@ char *name_text(const X509_NAME *name)
                 return NULL;
         /* UTF-8 stays readable: what is dangerous in it is escaped below. */
         (void)X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
-        ERR_clear_error();
+        openssl_clear();
         long len = BIO_get_mem_data(bio, &data);
         if (len > 0)
                 buf_add_escaped(&b, data, (size_t)len, NAME_TEXT_MAX);

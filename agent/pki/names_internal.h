@@ -9,8 +9,8 @@
 /* DNS names in lower case and addresses in canonical text, in their order. A name with bytes that no host name has is
  * kept escaped: it then equals no name that anybody asked for. */
 bool names_from_general(const GENERAL_NAMES *general, struct texts *ret);
-/* The first common name in lower case, escaped; NULL if none. False: memory. */
-bool common_name_of(const X509_NAME *name, char **ret);
+/* The first common name in lower case, escaped; NULL if none. */
+bool common_name_of(const X509_NAME *name, char **ret, struct err *e);
 /* RFC 2253 text, control characters and all else that could mislead a terminal escaped. NULL: memory. */
 char *name_text(const X509_NAME *name);
 /* Canonical text of an IPv4 or IPv6 address; false: it is none. */

@@ -1,5 +1,4 @@
 /* PKCS#12 (RFC 7292) of key, leaf and intermediates. */
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <string.h>
@@ -53,7 +52,7 @@ bool chain_pkcs12(
                 return err_set(e, ERR_CONFIG, "key.passphrase", "a PKCS#12 passphrase cannot contain a NUL byte");
         if (!cert_parse(c->leaf_der, c->leaf_der_len, &leaf, e) || !above(c, others, e))
                 return false;
-        ERR_clear_error();
+        openssl_clear();
         /* The MAC is set by hand: the default hash is the library's and has changed over time. */
         p12 = PKCS12_create(word, c->leaf.names.count ? c->leaf.names.item[0] : NULL, k->pkey, leaf, others,
                 NID_aes_256_cbc, NID_aes_256_cbc, PBKDF2_ROUNDS, -1, 0);
