@@ -153,15 +153,18 @@ bool text_is_utf8(const char *text, size_t len)
 static bool dangerous(uint32_t code)
 {
         return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200b && code <= 0x200f) ||
-                (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+                (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0x61c ||
+                code == 0xfeff;
 }
 
 bool buf_add_escaped(struct buf *b, const char *text, size_t len, size_t max_bytes)
 {
-        size_t end = len < max_bytes ? len : max_bytes;
-        for (size_t i = 0, n; i < end; i += n) {
+        size_t end = len < max_bytes ? len : max_bytes, i = 0;
+        for (size_t n; i < end; i += n) {
                 uint32_t code = 0;
                 n = utf8_at((const unsigned char *)text + i, len - i, &code);
+                if (n > end - i)
+                        break; /* half a character is none */
                 if (n > 0 && !dangerous(code)) {
                         buf_append(b, text + i, n);
                         continue;
@@ -170,7 +173,7 @@ bool buf_add_escaped(struct buf *b, const char *text, size_t len, size_t max_byt
                 for (size_t k = 0; k < n; k++)
                         buf_addf(b, "\\x%02x", (unsigned char)text[i + k]);
         }
-        if (end < len)
+        if (i < len)
                 buf_add(b, "...");
         return !b->failed;
 }

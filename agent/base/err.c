@@ -35,23 +35,24 @@ enum err_kind err_kind_from_name(const char *name)
         return ERR_BUG;
 }
 
-/* Works without memory: escaping is done in place into the fixed field. */
+/* Works without memory too: what is not plain ASCII is then shown as "?". */
 static void fill(char *ret, size_t size, const char *text)
 {
-        struct buf b = { .max = 4 * size };
+        struct buf b = { .max = 16 * 1024 };
         size_t n = strlen(text);
-        if (!buf_add_escaped(&b, text, n, size - 1) || !b.data) {
+        if (!buf_add_escaped(&b, text, n, n) || !buf_append(&b, "", 0)) {
                 for (size_t i = 0; i < n && i < size - 1; i++)
                         ret[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
                 ret[n < size - 1 ? n : size - 1] = '\0';
                 buf_done(&b);
                 return;
         }
-        size_t take = b.len < size - 1 ? b.len : size - 1;
-        while (take > 0 && take < b.len && ((unsigned char)b.data[take] & 0xc0) == 0x80)
+        bool cut = b.len > size - 1;
+        size_t take = cut ? size - sizeof "..." : b.len;
+        while (cut && take > 0 && ((unsigned char)b.data[take] & 0xc0) == 0x80)
                 take--; /* not in the middle of a character */
         memcpy(ret, b.data, take);
-        ret[take] = '\0';
+        memcpy(ret + take, cut ? "..." : "", cut ? sizeof "..." : 1);
         buf_done(&b);
 }
 
@@ -67,7 +68,7 @@ bool err_set(struct err *e, enum err_kind kind, const char *code, const char *fo
         if (!e)
                 return false;
         struct err new = { .kind = kind };
-        snprintf(new.code, sizeof new.code, "%s", code);
+        fill(new.code, sizeof new.code, code); /* it may hold a word of the other side */
         va_list ap;
         va_start(ap, format);
         fill_v(new.text, sizeof new.text, format, ap); /* the arguments may lie in *e: it is written last */

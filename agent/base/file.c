@@ -246,13 +246,13 @@ bool file_lock(const char *path, int *ret_fd, struct err *e)
                 return err_errno(e, errno, "lock.open", "%s", path);
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
         if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+                int error = errno;
                 char pid[24] = "";
                 ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
-                pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
-                bool held = errno == EAGAIN || errno == EACCES;
+                pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
                 close_p(&fd);
-                if (!held)
-                        return err_errno(e, errno, "lock", "locking %s", path);
+                if (error != EAGAIN && error != EACCES)
+                        return err_errno(e, error, "lock", "locking %s", path);
                 return err_set(e, ERR_TEMPORARY, "locked", "%s is held by another process%s%s", path,
                         pid[0] ? ", pid " : "", pid);
         }

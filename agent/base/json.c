@@ -34,6 +34,8 @@ bool json_read(const char *data, size_t len, unsigned max_depth, json_t **ret, s
         if (!depth_fits(data, len, max_depth))
                 return err_set(e, ERR_PROTOCOL, "json.depth", "JSON is nested deeper than %u levels", max_depth);
         json_t *value = json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        if (!value && json_error_code(&error) == json_error_out_of_memory)
+                return err_memory(e);
         if (!value)
                 return err_set(e, ERR_PROTOCOL, "json.syntax", "not valid JSON at line %d, column %d", error.line,
                         error.column);

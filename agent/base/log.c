@@ -1,6 +1,7 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include "agent/base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -84,6 +85,8 @@ static void write_all(const char *text, size_t len)
 {
         while (len > 0) {
                 ssize_t n = write(STDERR_FILENO, text, len);
+                if (n < 0 && errno == EINTR)
+                        continue;
                 if (n <= 0) /* nobody reads the log: nowhere left to say so */
                         return;
                 text += n;
@@ -93,7 +96,7 @@ static void write_all(const char *text, size_t len)
 
 static void write_text(enum log_level level, const char *subject, const char *message)
 {
-        struct buf line = { .max = 4 * LINE_MAX_BYTES };
+        struct buf line = { .max = 8 * LINE_MAX_BYTES }; /* escaped, a byte is four; and there is the subject */
         char when[32];
         format_time(clock_now_s(), when, sizeof when);
         buf_addf(&line, "%s %s: %s: ", when, program_name, level_names[level]);

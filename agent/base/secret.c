@@ -115,9 +115,7 @@ static bool take(int fd, const char *path, struct secret *ret, struct err *e)
         else if (len > SECRET_MAX)
                 good = err_set(e, ERR_CONFIG, "secret.size", "secret file %s is larger than 64 KiB", path);
         if (good && len > 0 && data[len - 1] == '\n')
-                len--;
-        if (good && len > 0 && data[len - 1] == '\r')
-                len--;
+                len -= len > 1 && data[len - 2] == '\r' ? 2 : 1;
         if (good && len == 0)
                 good = err_set(e, ERR_CONFIG, "secret.empty", "secret file %s is empty", path);
         good = good && secret_set(ret, data, len, e);
@@ -131,12 +129,13 @@ static bool load_file(const char *path, bool credential, struct secret *ret, str
         CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         struct stat st;
         if (fd < 0) {
-                err_errno(e, errno, errno == ENOENT ? "secret.absent" : "secret.open", "secret file %s", path);
-                return errno == ENOENT ? err_fix(e,
-                                                 "create it with the secret as its only line, mode 0600: install -m "
-                                                 "0600 /dev/stdin %s",
-                                                 path)
-                                       : false;
+                bool absent = errno == ENOENT;
+                err_errno(e, errno, absent ? "secret.absent" : "secret.open", "secret file %s", path);
+                if (absent)
+                        err_fix(e,
+                                "create it with the secret as its only line, mode 0600: install -m 0600 /dev/stdin %s",
+                                path);
+                return false;
         }
         if (fstat(fd, &st) < 0)
                 return err_errno(e, errno, "secret.open", "secret file %s", path);

@@ -11,7 +11,7 @@
 bool parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
         char *end;
-        if (!text || !(text[0] == '-' ? text[1] >= '0' && text[1] <= '9' : text[0] >= '0' && text[0] <= '9'))
+        if (!text || !(text[0] == '-' && min < 0 ? text[1] >= '0' && text[1] <= '9' : text[0] >= '0' && text[0] <= '9'))
                 return false;
         errno = 0;
         long long value = strtoll(text, &end, 10);
@@ -71,15 +71,20 @@ static bool utc(int64_t unix_s, struct tm *ret)
 void format_time(int64_t unix_s, char *ret, size_t size)
 {
         struct tm tm;
-        if (!utc(unix_s, &tm) || strftime(ret, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-                snprintf(ret, size, "-");
+        char text[32] = "-";
+        if (utc(unix_s, &tm))
+                snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+        snprintf(ret, size, "%s", strlen(text) < size ? text : "-");
 }
 
 void format_date(int64_t unix_s, char *ret, size_t size)
 {
         struct tm tm;
-        if (!utc(unix_s, &tm) || strftime(ret, size, "%Y-%m-%d", &tm) == 0)
-                snprintf(ret, size, "-");
+        char text[32] = "-"; /* strftime's %Y would write year 5 with one digit */
+        if (utc(unix_s, &tm))
+                snprintf(text, sizeof text, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
+        snprintf(ret, size, "%s", strlen(text) < size ? text : "-");
 }
 
 /* Exactly n digits at *at; moves on. */
@@ -109,12 +114,13 @@ static bool to_unix(const struct tm *tm, int64_t *ret)
 {
         struct tm copy = *tm, back;
         copy.tm_isdst = 0;
+        copy.tm_sec = 0; /* a leap second, 60, would roll the day over */
         time_t t = timegm(&copy);
         /* timegm mends 31 February: a date that does not come back the same was none. */
         if (!gmtime_r(&t, &back) || back.tm_mday != tm->tm_mday || back.tm_mon != tm->tm_mon || tm->tm_hour > 23 ||
                 tm->tm_min > 59 || tm->tm_sec > 60)
                 return false;
-        *ret = t;
+        *ret = t + tm->tm_sec;
         return true;
 }
 
@@ -151,8 +157,12 @@ bool parse_time(const char *text, int64_t *ret_unix_s)
                         !literal(&at, ':') || !digits(&at, 2, &tm.tm_min) || !literal(&at, ':') ||
                         !digits(&at, 2, &tm.tm_sec))
                         return false;
-                if (literal(&at, '.'))
-                        at += strspn(at, "0123456789");
+                if (literal(&at, '.')) {
+                        size_t fraction = strspn(at, "0123456789");
+                        if (fraction == 0)
+                                return false;
+                        at += fraction;
+                }
                 if (!parse_offset(&at, &offset_s) || *at)
                         return false;
         }
