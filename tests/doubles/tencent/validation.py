@@ -219,8 +219,9 @@ class Worker:
     def _apply(self, entry, results, caa):
         for result in results:
             name = result.auth.get("DvAuthKey") if result.auth.get("DvAuthVerifyType") != "FILE" else result.auth.get("DvAuthDomain")
-            if entry["checks"].get(name) != result.local:
-                entry["checks"][name] = result.local
+            said = [result.local, result.reason]
+            if entry["checks"].get(name) != said:
+                entry["checks"][name] = said
                 self.events.write({"event": "look", "id": entry["id"], "auth": result.auth, "local": result.local,
                                    "reason": result.reason, "found": result.found})
         if caa and entry["checks"].get("caa") != caa:
