@@ -9,6 +9,10 @@ from when import gmt8
 STATUS = {"issued": 1, "failed": 2, "cancelling": 6, "cancelled": 7, "revoking": 9, "revoked": 10, "letter": 12}
 STATUS_NAMES = {0: "审核中", 1: "已签发", 2: "审核失败", 3: "已过期", 4: "待验证", 5: "待提交资料", 6: "订单取消中", 7: "已取消", 8: "待上传确认函",
                 9: "证书吊销中", 10: "已吊销", 11: "重颁发中", 12: "待上传吊销确认函", 13: "免费证书待提交资料", 14: "已退款", 15: "证书迁移中"}
+# Of CA certificates and of services that are not played here: present in every reply, empty.
+AUTHORITY = {"CACommonNames": None, "CAEncryptAlgorithms": None, "CAEndTimes": None}
+UNUSED = ("CertServiceBeginTime", "CertServiceEndTime", "CertServiceShareEnabled", "CertServiceValidCertificateCount", "HostingCompleteTime",
+          "HostingConfig", "HostingRenewCertId", "HostingResourceTypes", "IsHostingUploadRenewCert", "ServiceId", "ServiceStatus")
 MESSAGES = {"dcv": "PENDING-DCV", "wait-issue": "WAIT-ISSUE"}
 
 
@@ -57,7 +61,7 @@ class Renderer:
         return {"DomainNumber": str(len(e["names"])), "OriginCertificateId": None,
                 "ReplacedBy": e["replaced_by"] if links in ("both", "new") else None,
                 "ReplacedFor": e["replaced_for"] if links in ("both", "original") else None,
-                "RenewOrder": None, "SMCert": int(Product(e["package_type"]).sm2), "CompanyType": 2 if e["organization"] else None}
+                "RenewOrder": None, "ServiceOriginCertificateId": None, "ServiceRenewCertificateId": None, "SMCert": int(Product(e["package_type"]).sm2), "CompanyType": 2 if e["organization"] else None}
 
     def common(self, e):
         """What the list and both single calls share."""
@@ -77,7 +81,7 @@ class Renderer:
     def in_list(self, e):
         p, cert, status = Product(e["package_type"]), e["cert"], self.status(e)
         found = self.common(e)
-        del found["SubmittedData"], found["IsVulnerability"]
+        del found["SubmittedData"]
         # Our double's list shows both arrays with the primary domain, as the reference says of the list alone.
         found.update({
             "SubjectAltName": list(e["names"]), "CertSANs": list(e["names"]), "IsSM": p.sm2,
@@ -87,7 +91,7 @@ class Renderer:
             "DVAuthDeadline": gmt8(e["deadline"]), "ValidationPassedTime": gmt8(e["passed_at"]), "AwaitingValidationMsg": "",
             "CertRevokedTime": gmt8(e["revoked_at"]), "AutoRenewFlag": 0, "HostingStatus": None, "HasRenewOrder": None,
             "ReplaceOriCertIsDelete": False, "EncryptAlgorithm": algorithm(e["key_type"]) if cert else None, "BoundResource": [],
-            "ProjectInfo": None, "PreAuditInfo": None})
+            "ProjectInfo": None, "PreAuditInfo": None, "IsIgnore": False, **AUTHORITY, **dict.fromkeys(UNUSED)})
         return found
 
     def single(self, e):
@@ -95,12 +99,14 @@ class Renderer:
         found = self.common(e)
         found.update({"SubjectAltName": list(e["names"]), "OrderId": None if e["from"] == "upload" else "order-" + e["key"],
                       "DvAuthDetail": detail_of(e, self.variants, self.now), "DvRevokeAuthDetail": e["revoke_auths"] or None,
-                      "VulnerabilityReport": None, "SubmittedData": self.submitted(e)})
+                      "VulnerabilityReport": None, "SubmittedData": self.submitted(e), **AUTHORITY})
         return found
 
     def full(self, e):
         """DescribeCertificateDetail."""
         p, found, cert = Product(e["package_type"]), self.single(e), e["cert"]
+        for name in ("PackageTypeName", *AUTHORITY):
+            del found[name]
         wild = found["IsWildcard"]
         many = len([n for n in e["names"] if n != e["domain"]]) > 0
         found.update({
@@ -129,5 +135,5 @@ def algorithm(key_type):
     return {"ec-p256": "ECC 256", "ec-p384": "ECC 384", "sm2": "SM2"}.get(key_type, "RSA " + key_type.partition("-")[2])
 
 
-def log_line(line):
-    return {**line, "CreatedOn": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(line["CreatedOn"] + 8 * 3600))}
+def log_line(line, uin):
+    return {**line, "Uin": uin, "SubAccountUin": uin, "CreatedOn": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(line["CreatedOn"] + 8 * 3600))}

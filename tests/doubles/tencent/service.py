@@ -112,7 +112,7 @@ class Service:
             lines = [line for line in reversed(self.state.log) if start <= line["CreatedOn"] <= end]
             total = len(self.state.log)
         at, limit = given.get("Offset", 0), given.get("Limit", 20)
-        return {"AllTotal": total, "TotalCount": len(lines), "OperateLogs": [log_line(line) for line in lines[at:at + limit]]}
+        return {"AllTotal": total, "TotalCount": len(lines), "OperateLogs": [log_line(line, self.uin) for line in lines[at:at + limit]]}
 
     def _DownloadCertificate(self, given):
         with self.state.lock:
