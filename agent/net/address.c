@@ -15,7 +15,8 @@ bool address_parse(const char *text, uint16_t default_port, struct address *ret)
         struct address a = { .port = default_port };
         const char *port = NULL, *end, *colon = strchr(text, ':');
         size_t len = strlen(text);
-        if (text[0] == '[') {
+        bool bracketed = text[0] == '[';
+        if (bracketed) {
                 end = strchr(text, ']');
                 if (!end || (end[1] && end[1] != ':'))
                         return false;
@@ -35,7 +36,7 @@ bool address_parse(const char *text, uint16_t default_port, struct address *ret)
                         return false;
                 a.port = (uint16_t)number;
         }
-        if (inet_pton(AF_INET, host, &a.ip.v4) == 1)
+        if (!bracketed && inet_pton(AF_INET, host, &a.ip.v4) == 1)
                 a.family = AF_INET;
         else if (inet_pton(AF_INET6, host, &a.ip.v6) == 1)
                 a.family = AF_INET6;
@@ -102,20 +103,15 @@ bool address_in_net(const struct address *a, const char *cidr)
         char net[ADDRESS_TEXT];
         const char *slash = strchr(cidr, '/');
         size_t len = slash ? (size_t)(slash - cidr) : strlen(cidr);
-        struct address n;
-        int64_t bits;
+        uint8_t y[sizeof a->ip] = { 0 };
+        int64_t most = (int64_t)ip_len(a) * 8, bits = most;
         if (len >= sizeof net)
                 return false;
         memcpy(net, cidr, len);
         net[len] = '\0';
-        if (!address_parse(net, 0, &n) || n.family != a->family)
+        if (inet_pton(a->family, net, y) != 1 || (slash && !parse_i64(slash + 1, 0, most, &bits)))
                 return false;
-        int64_t most = (int64_t)ip_len(a) * 8;
-        if (!slash)
-                bits = most;
-        else if (!parse_i64(slash + 1, 0, most, &bits))
-                return false;
-        const uint8_t *x = (const uint8_t *)&a->ip, *y = (const uint8_t *)&n.ip;
+        const uint8_t *x = (const uint8_t *)&a->ip;
         size_t whole = (size_t)bits / 8;
         unsigned rest = (unsigned)bits % 8, mask = rest ? 0xffu << (8 - rest) & 0xffu : 0;
         return memcmp(x, y, whole) == 0 && (rest == 0 || ((x[whole] ^ y[whole]) & mask) == 0);
@@ -127,14 +123,21 @@ bool address_is_loopback(const struct address *a)
                 address_in_net(a, "::ffff:127.0.0.0/104");
 }
 
-/* IANA IPv4 and IPv6 Special-Purpose Address Registries, the entries that are not globally reachable. */
+/* IANA IPv4 and IPv6 Special-Purpose Address Registries. Of IPv6 only 2000::/3 is given out at all, so that nothing
+ * outside it has to be listed; behind the NAT64 prefix lies an IPv4 address, which is judged itself. */
 bool address_is_public(const struct address *a)
 {
         static const char *const special[] = { "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8",
                 "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
-                "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128",
-                "::ffff:0:0/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
-                "5f00::/16", "fc00::/7", "fe80::/10", "ff00::/8" };
+                "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23",
+                "2001:db8::/32", "2002::/16", "3fff::/20" };
+        if (address_in_net(a, "64:ff9b::/96")) {
+                struct address v4 = { .family = AF_INET };
+                memcpy(&v4.ip.v4, a->ip.v6.s6_addr + 12, sizeof v4.ip.v4);
+                return address_is_public(&v4);
+        }
+        if (a->family != AF_INET && !address_in_net(a, "2000::/3"))
+                return false;
         for (size_t i = 0; i < ARRAY_LEN(special); i++)
                 if (address_in_net(a, special[i]))
                         return false;
@@ -151,7 +154,8 @@ bool hostport_split(const char *text, char **ret_host, uint16_t *ret_port, struc
                 host = text + 1;
                 len -= 2;
         }
-        if (len == 0 || (!bracketed && memchr(host, ':', len)) || !parse_i64(colon + 1, 1, 65535, &port))
+        if (len == 0 || (!bracketed && (memchr(host, ':', len) || host[0] == '[')) ||
+                !parse_i64(colon + 1, 1, 65535, &port))
                 return err_set(e, ERR_CONFIG, "endpoint",
                         "\"%.80s\" is not host:port; addresses with colons stand in brackets", text);
         char *copy = text_dup_n(host, len);

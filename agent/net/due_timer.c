@@ -37,8 +37,13 @@ static void set(struct due_timer *t, int64_t due_ms)
                 /* Nothing is due: still armed, far away, so that a set clock is noticed. */
                 when.it_value.tv_sec = (time_t)(clock_now_s() + 86400 * 365);
         }
-        /* Setting over a pending cancellation answers ECANCELED and is then in force all the same. */
-        (void)timerfd_settime(t->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL);
+        int flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
+        if (timerfd_settime(t->fd, flags, &when, NULL) < 0 && errno == ECANCELED) {
+                /* The clock was set since the last read: the new time is in force, but the notice is used up. Due at
+                 * once then, so that the jump is seen in its own round. */
+                when = (struct itimerspec){ .it_value.tv_nsec = 1 };
+                (void)timerfd_settime(t->fd, flags, &when, NULL);
+        }
         t->armed_ms = due_ms;
 }
 
@@ -62,9 +67,9 @@ static void ready(void *arg)
 {
         struct due_timer *t = arg;
         uint64_t count;
-        ssize_t n = read(t->fd, &count, sizeof count);
-        if (n < 0 && errno == ECANCELED)
-                check_jump(t);
+        if (read(t->fd, &count, sizeof count) < 0 && errno == EAGAIN)
+                return;
+        check_jump(t); /* at every round: its notice, ECANCELED, can get lost in setting the timer */
         struct due_entry *entry;
         for (int i = 0; i < FIRE_AT_ONCE && (entry = due_pop(t->heap, clock_now_ms())); i++)
                 t->fire(t->arg, entry);

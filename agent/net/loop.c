@@ -39,10 +39,8 @@ void loop_close(struct loop *l)
         work_finish(l);
         for (struct deferred *d = l->deferred; d; d = l->deferred)
                 loop_undefer(l, d);
-        for (struct signal_watch *w = l->signals; w; w = w->next)
-                uv_close((uv_handle_t *)&w->uv, NULL);
-        (void)uv_run(&l->uv, UV_RUN_DEFAULT);
-        /* What is left belongs to somebody who forgot it: closed so that the loop can go, leaked so that it shows. */
+        /* The loop's own handles, and what somebody forgot: closed first, for a forgotten watch would keep the run
+         * below from ending; its memory is leaked so that it shows. */
         uv_walk(&l->uv, close_left, NULL);
         (void)uv_run(&l->uv, UV_RUN_DEFAULT);
         (void)uv_loop_close(&l->uv);
@@ -142,6 +140,7 @@ void timer_free(struct timer *t)
 
 struct deferred {
         struct deferred *next;
+        uint64_t number; /* of arrival */
         void (*fn)(void *arg);
         void *arg;
 };
@@ -150,16 +149,12 @@ static void run_deferred(uv_idle_t *idle)
 {
         struct loop *l = idle->data;
         /* Only those that were there when the round began: a chain of deferrals must let the loop poll between. */
-        struct deferred **last = l->deferred_end;
-        bool end = false;
-        while (l->deferred && !end) {
+        uint64_t last = l->deferred_count;
+        while (l->deferred && l->deferred->number <= last) {
                 struct deferred *d = l->deferred;
-                end = &d->next == last;
                 l->deferred = d->next;
                 if (!l->deferred)
                         l->deferred_end = &l->deferred;
-                if (end)
-                        last = NULL;
                 void (*fn)(void *) = d->fn;
                 void *arg = d->arg;
                 free(d);
@@ -179,6 +174,7 @@ struct deferred *loop_defer(struct loop *l, void (*fn)(void *arg), void *arg)
                 l->idle.data = l;
                 l->idle_made = true;
         }
+        d->number = ++l->deferred_count;
         d->fn = fn;
         d->arg = arg;
         if (!l->deferred)
@@ -199,9 +195,8 @@ void loop_undefer(struct loop *l, struct deferred *d)
                         free(d);
                         break;
                 }
-        if (l->idle_made && !l->deferred) {
+        if (l->idle_made && !l->deferred)
                 (void)uv_idle_stop(&l->idle);
-        }
 }
 
 /* ---- signals and descriptors ---- */

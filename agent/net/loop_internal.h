@@ -17,6 +17,7 @@ struct loop {
         uv_idle_t idle;
         bool idle_made;
         struct deferred *deferred, **deferred_end;
+        uint64_t deferred_count; /* made so far */
         struct signal_watch *signals;
         struct works *works; /* made at the first use */
 };

@@ -1,0 +1,500 @@
+/* Timers, deferred calls, threads, signals, watched descriptors, due times. What has to wait is woken by a pipe or by
+ * another callback, never by time alone. */
+#include "test.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/due.h"
+#include "agent/base/err.h"
+#include "agent/base/util.h"
+#include "agent/net/due_timer.h"
+#include "agent/net/loop.h"
+
+static struct loop *loop;
+static char said[256];
+
+static int open_loop(void **state)
+{
+        (void)state;
+        said[0] = '\0';
+        return loop_open(&loop, NULL) ? 0 : -1;
+}
+
+static int close_loop(void **state)
+{
+        (void)state;
+        loop_close(loop);
+        return 0;
+}
+
+static void say(void *arg)
+{
+        size_t n = strlen(said);
+        snprintf(said + n, sizeof said - n, "%s ", (const char *)arg);
+}
+
+static void say_and_stop(void *arg)
+{
+        say(arg);
+        loop_stop(loop);
+}
+
+static char A[] = "a", B[] = "b", C[] = "c", END[] = "end";
+
+/* ---- timers ---- */
+
+static void timers_fire_once_in_order_of_their_time(void **state)
+{
+        (void)state;
+        struct timer *a, *b, *c;
+        assert_true(timer_new(&a, loop, say, A, NULL) && timer_new(&b, loop, say, B, NULL) &&
+                timer_new(&c, loop, say_and_stop, END, NULL));
+        timer_start(c, 3);
+        timer_start(a, 2);
+        timer_start(b, -5); /* the past is now */
+        assert_string_equal(said, "");
+        loop_run(loop);
+        assert_string_equal(said, "b a end ");
+        timer_start(a, 0);
+        timer_start(b, 0);
+        timer_stop(b);
+        timer_start(c, 1);
+        loop_run(loop);
+        assert_string_equal(said, "b a end a end ");
+        timer_free(a);
+        timer_free(b);
+        timer_free(c);
+        timer_free(NULL);
+}
+
+static struct timer *own;
+static void free_own(void *arg)
+{
+        say(arg);
+        timer_free(own);
+        timer_free(own); /* closing already */
+}
+
+static void a_timer_may_free_itself(void **state)
+{
+        (void)state;
+        assert_true(timer_new(&own, loop, free_own, A, NULL));
+        timer_start(own, 0);
+        loop_run(loop); /* ends by itself: nothing is left */
+        assert_string_equal(said, "a ");
+}
+
+static void waiting_for_a_flag_ends_either_way(void **state)
+{
+        (void)state;
+        bool flag = false;
+        assert_false(loop_run_until(loop, &flag, 1));
+        flag = true;
+        assert_true(loop_run_until(loop, &flag, 1000000));
+}
+
+/* ---- deferred ---- */
+
+static void deferred_calls_run_later_in_order(void **state)
+{
+        (void)state;
+        assert_non_null(loop_defer(loop, say, A));
+        struct deferred *b = loop_defer(loop, say, B);
+        assert_non_null(loop_defer(loop, say, C));
+        assert_string_equal(said, "");
+        loop_undefer(loop, b);
+        loop_undefer(loop, NULL);
+        loop_run(loop);
+        assert_string_equal(said, "a c ");
+        struct deferred *last = loop_defer(loop, say, A);
+        loop_undefer(loop, last);
+        loop_run(loop); /* nothing keeps it */
+        assert_non_null(loop_defer(loop, say, B)); /* the end of the row was moved back */
+        loop_run(loop);
+        assert_string_equal(said, "a c b ");
+}
+
+static unsigned chained;
+static struct deferred *victim;
+static void chain(void *arg)
+{
+        if (victim)
+                loop_undefer(loop, STEAL(victim)); /* the last of this round */
+        if (++chained < 1000000)
+                (void)loop_defer(loop, chain, arg);
+}
+
+static void a_chain_of_deferrals_lets_others_in(void **state)
+{
+        (void)state;
+        struct timer *t;
+        assert_true(timer_new(&t, loop, say_and_stop, END, NULL));
+        timer_start(t, 0);
+        assert_non_null(loop_defer(loop, chain, NULL));
+        victim = loop_defer(loop, say, B);
+        loop_run(loop);
+        assert_string_equal(said, "end ");
+        assert_true(chained < 1000);
+        timer_free(t);
+}
+
+static void closing_drops_what_is_deferred(void **state)
+{
+        (void)state;
+        assert_non_null(loop_defer(loop, say, A));
+        loop_close(loop);
+        assert_string_equal(said, "");
+        assert_true(loop_open(&loop, NULL));
+}
+
+/* ---- descriptors and signals ---- */
+
+static int pipe_fd[2];
+static void take_byte(void *arg)
+{
+        char c;
+        assert_int_equal(read(pipe_fd[0], &c, 1), 1);
+        say_and_stop(arg);
+}
+
+static void a_watched_descriptor_wakes_the_loop(void **state)
+{
+        (void)state;
+        struct watch *w = NULL;
+        struct err e = { 0 };
+        assert_int_equal(pipe(pipe_fd), 0);
+        assert_true(loop_watch(&w, loop, pipe_fd[0], take_byte, A, NULL));
+        assert_int_equal(write(pipe_fd[1], "xy", 2), 2);
+        loop_run(loop);
+        assert_string_equal(said, "a ");
+        loop_unwatch(w);
+        loop_unwatch(NULL);
+        loop_run(loop); /* the second byte wakes nobody any more */
+        assert_string_equal(said, "a ");
+        close(pipe_fd[0]);
+        close(pipe_fd[1]);
+        w = NULL;
+        assert_false(loop_watch(&w, loop, 1000000, take_byte, A, &e));
+        assert_null(w);
+        assert_int_equal(e.kind, ERR_TEMPORARY);
+}
+
+static void a_forgotten_watch_does_not_keep_the_loop_from_closing(void **state)
+{
+        (void)state;
+        static struct watch *forgotten; /* still reachable: its leak is meant */
+        assert_int_equal(pipe(pipe_fd), 0);
+        assert_true(loop_watch(&forgotten, loop, pipe_fd[0], take_byte, A, NULL));
+        loop_close(loop);
+        close(pipe_fd[0]);
+        close(pipe_fd[1]);
+        assert_true(loop_open(&loop, NULL));
+}
+
+static void on_signal(void *arg, int signum)
+{
+        assert_int_equal(signum, SIGUSR1);
+        say_and_stop(arg);
+}
+
+static void signals_arrive_on_the_loop_and_pipes_may_break(void **state)
+{
+        (void)state;
+        assert_true(loop_on_signal(loop, SIGUSR1, on_signal, A, NULL));
+        loop_run(loop); /* a signal alone keeps nothing running */
+        assert_int_equal(kill(getpid(), SIGUSR1), 0);
+        assert_string_equal(said, "");
+        struct timer *t;
+        assert_true(timer_new(&t, loop, say_and_stop, END, NULL));
+        timer_start(t, 60000);
+        loop_run(loop);
+        assert_string_equal(said, "a ");
+        timer_free(t);
+        assert_int_equal(pipe(pipe_fd), 0);
+        close(pipe_fd[0]);
+        assert_int_equal(write(pipe_fd[1], "x", 1), -1); /* and we are still here */
+        close(pipe_fd[1]);
+}
+
+/* ---- threads ---- */
+
+static bool refuse_threads;
+static unsigned thread_count, thread_most, thread_ran;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER, counter = PTHREAD_MUTEX_INITIALIZER;
+
+static void count_thread(int by)
+{
+        pthread_mutex_lock(&counter);
+        thread_count += (unsigned)by;
+        thread_ran += by > 0;
+        if (thread_count > thread_most)
+                thread_most = thread_count;
+        pthread_mutex_unlock(&counter);
+}
+
+static unsigned ran_so_far(void)
+{
+        pthread_mutex_lock(&counter);
+        unsigned n = thread_ran;
+        pthread_mutex_unlock(&counter);
+        return n;
+}
+
+static void pass_the_gate(void *arg)
+{
+        assert_ptr_not_equal(arg, NULL);
+        count_thread(1);
+        pthread_mutex_lock(&gate);
+        pthread_mutex_unlock(&gate);
+        count_thread(-1);
+}
+
+static unsigned ended, abandoned_count;
+static void work_ended(void *arg, bool abandoned)
+{
+        (void)arg;
+        ended++;
+        abandoned_count += abandoned;
+}
+
+static int open_with_threads(void **state)
+{
+        thread_count = thread_most = thread_ran = ended = abandoned_count = 0;
+        return open_loop(state);
+}
+
+static void work_runs_beside_the_loop_at_most_one_a_core(void **state)
+{
+        (void)state;
+        enum { WORKS = 12 };
+        struct work *w;
+        unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), first = cores < WORKS ? cores : WORKS;
+        pthread_mutex_lock(&gate);
+        for (int i = 0; i < WORKS; i++)
+                assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
+        while (ran_so_far() < first)
+                sched_yield();
+        assert_int_equal(ended, 0);
+        pthread_mutex_unlock(&gate);
+        loop_run(loop); /* ends when all have */
+        assert_int_equal(ended, WORKS);
+        assert_int_equal(thread_ran, WORKS);
+        assert_int_equal(abandoned_count, 0);
+        assert_true(thread_most <= first);
+}
+
+static void abandoned_work_says_so_and_does_not_begin(void **state)
+{
+        (void)state;
+        enum { WORKS = 40 };
+        struct work *w[WORKS];
+        unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+        if (cores >= WORKS)
+                skip();
+        pthread_mutex_lock(&gate);
+        for (int i = 0; i < WORKS; i++)
+                assert_true(work_start(&w[i], loop, pass_the_gate, work_ended, A, NULL));
+        while (ran_so_far() < cores)
+                sched_yield();
+        work_abandon(w[0]); /* runs already */
+        for (int i = WORKS - 1; i >= (int)cores; i--)
+                work_abandon(w[i]);
+        work_abandon(w[0]);
+        assert_int_equal(ended, 0); /* never from inside the call */
+        pthread_mutex_unlock(&gate);
+        loop_run(loop);
+        assert_int_equal(ended, WORKS);
+        assert_int_equal(abandoned_count, WORKS - cores + 1);
+        assert_int_equal(thread_ran, cores);
+}
+
+static void closing_waits_for_what_runs_and_abandons_the_rest(void **state)
+{
+        (void)state;
+        enum { WORKS = 40 };
+        struct work *w;
+        unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+        if (cores >= WORKS)
+                skip();
+        pthread_mutex_lock(&gate);
+        for (int i = 0; i < WORKS; i++)
+                assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
+        while (ran_so_far() < cores)
+                sched_yield();
+        pthread_mutex_unlock(&gate);
+        loop_close(loop);
+        assert_int_equal(ended, WORKS);
+        assert_true(thread_ran < WORKS);
+        assert_int_equal(abandoned_count, WORKS - thread_ran);
+        assert_true(loop_open(&loop, NULL));
+}
+
+int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+        return refuse_threads ? 11 /* EAGAIN */ : __real_pthread_create(ret, attr, fn, arg);
+}
+
+static void allow_threads(void *arg, bool abandoned)
+{
+        (void)abandoned;
+        refuse_threads = true; /* from here on: the row that waits cannot go on */
+        say(arg);
+}
+
+static void relent(void *arg)
+{
+        (void)arg;
+        refuse_threads = false;
+}
+
+static void a_refused_thread_is_an_error_at_first_and_tried_again_later(void **state)
+{
+        (void)state;
+        struct work *w = NULL;
+        struct err e = { 0 };
+        refuse_threads = true;
+        assert_false(work_start(&w, loop, pass_the_gate, work_ended, A, &e));
+        assert_null(w);
+        assert_int_equal(e.kind, ERR_TEMPORARY);
+        refuse_threads = false;
+        int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+        for (int i = 0; i < cores; i++)
+                assert_true(work_start(&w, loop, pass_the_gate, allow_threads, B, NULL));
+        assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
+        struct timer *t;
+        assert_true(timer_new(&t, loop, relent, NULL, NULL));
+        timer_start(t, 50);
+        loop_run(loop);
+        assert_int_equal(ended, 1);
+        assert_int_equal(abandoned_count, 0);
+        timer_free(t);
+}
+
+/* ---- due times ---- */
+
+static struct due_heap heap;
+static struct due_entry due[200];
+static unsigned fired;
+static int64_t jumps[8];
+static unsigned jump_count, jumps_before_fire;
+
+static void fire(void *arg, struct due_entry *entry)
+{
+        assert_int_equal(entry->index, 0); /* out of the heap already */
+        if (fired++ == 0)
+                jumps_before_fire = jump_count;
+        if (fired == *(unsigned *)arg)
+                loop_stop(loop);
+}
+
+static void jumped(void *arg, int64_t delta_s)
+{
+        (void)arg;
+        jumps[jump_count++] = delta_s;
+}
+
+static int open_with_due(void **state)
+{
+        fired = jump_count = jumps_before_fire = 0;
+        return open_loop(state);
+}
+
+static int close_with_due(void **state)
+{
+        clock_fake(-1, -1);
+        due_heap_done(&heap);
+        return close_loop(state);
+}
+
+static void due_entries_fire_and_later_ones_stay(void **state)
+{
+        (void)state;
+        struct due_timer *t = NULL;
+        unsigned want = 190;
+        int64_t now_ms = clock_now_ms();
+        for (size_t i = 0; i < ARRAY_LEN(due); i++)
+                assert_true(due_set(&heap, &due[i],
+                        i < 150           ? (int64_t)i - 5
+                                : i < 190 ? now_ms + 5
+                                          : now_ms + 3600000));
+        assert_true(due_timer_open(&t, loop, &heap, fire, jumped, &want, NULL));
+        assert_int_equal(fired, 0);
+        loop_run(loop);
+        assert_int_equal(fired, 190);
+        assert_int_equal(heap.count, 10);
+        assert_int_equal(jump_count, 0);
+        /* An entry that comes earlier than all wakes it, once it is told. */
+        want = 191;
+        assert_true(due_set(&heap, &due[0], clock_now_ms()));
+        due_timer_arm(t);
+        loop_run(loop);
+        assert_int_equal(fired, 191);
+        due_timer_close(t);
+        due_timer_close(NULL);
+}
+
+static void a_clock_that_moved_is_told_before_anything_fires(void **state)
+{
+        static const struct {
+                int64_t wall_s, boot_s, want; /* since the start; 0: no jump */
+        } row[] = { { 300, 0, 0 }, { 301, 0, 301 }, { 3600, 3600, 0 }, { 0, 301, -301 }, { 0, 300, 0 },
+                { 1000000, 0, 1000000 } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct due_timer *t = NULL;
+                unsigned want = 1;
+                fired = jump_count = jumps_before_fire = 0;
+                clock_fake(1000000000, 5000000);
+                assert_true(due_timer_open(&t, loop, &heap, fire, jumped, &want, NULL));
+                clock_fake(1000000000 + row[i].wall_s * 1000, 5000000 + row[i].boot_s * 1000);
+                assert_true(due_set(&heap, &due[0], 1000)); /* past for the kernel's clock too */
+                due_timer_arm(t);
+                loop_run(loop);
+                assert_int_equal(fired, 1);
+                assert_int_equal(jump_count, row[i].want != 0);
+                assert_int_equal(jumps_before_fire, jump_count);
+                if (jump_count)
+                        assert_int_equal(jumps[0], row[i].want);
+                /* Told once: the new relation is the one to compare with. */
+                assert_true(due_set(&heap, &due[0], 1000));
+                want = 2;
+                due_timer_arm(t);
+                loop_run(loop);
+                assert_int_equal(jump_count, row[i].want != 0);
+                due_timer_close(t);
+        }
+}
+
+#define ON_LOOP(f) cmocka_unit_test_setup_teardown(f, open_loop, close_loop)
+#define THREADS(f) cmocka_unit_test_setup_teardown(f, open_with_threads, close_loop)
+#define DUE(f) cmocka_unit_test_setup_teardown(f, open_with_due, close_with_due)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                ON_LOOP(timers_fire_once_in_order_of_their_time),
+                ON_LOOP(a_timer_may_free_itself),
+                ON_LOOP(waiting_for_a_flag_ends_either_way),
+                ON_LOOP(deferred_calls_run_later_in_order),
+                ON_LOOP(a_chain_of_deferrals_lets_others_in),
+                ON_LOOP(closing_drops_what_is_deferred),
+                ON_LOOP(a_watched_descriptor_wakes_the_loop),
+                ON_LOOP(a_forgotten_watch_does_not_keep_the_loop_from_closing),
+                ON_LOOP(signals_arrive_on_the_loop_and_pipes_may_break),
+                THREADS(work_runs_beside_the_loop_at_most_one_a_core),
+                THREADS(abandoned_work_says_so_and_does_not_begin),
+                THREADS(closing_waits_for_what_runs_and_abandons_the_rest),
+                THREADS(a_refused_thread_is_an_error_at_first_and_tried_again_later),
+                DUE(due_entries_fire_and_later_ones_stay),
+                DUE(a_clock_that_moved_is_told_before_anything_fires),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
