@@ -115,13 +115,14 @@ def spent_once(world, replaces):
 
 
 def compromised(world, state):
-    """I6: no CSR is sent for a key that was on the compromised list before this run's last look; checked on what is listed now."""
+    """I6: no CSR is sent for a key that was listed as compromised. Judged only for calls after the list's last change: what was listed when is
+    not known of earlier ones."""
     path = os.path.join(state, "compromised")
-    listed = {word for line in probe.read_text(path).splitlines() for word in line.split()[:1]} if os.path.exists(path) else set()
-    if not listed:
+    if not os.path.exists(path):
         return []
-    sent = {probe.spki_of_csr(c["parameters"]["CsrContent"]): c["sequence"] for c in _sent_csrs(world)}
-    return [f"I6: the compromised key {key} was sent in call {sent[key]}" for key in listed & set(sent)]
+    listed = {word for line in probe.read_text(path).splitlines() for word in line.split()}
+    late = [c for c in _sent_csrs(world) if c["time"] > os.stat(path).st_mtime]
+    return [f"I6: a compromised key was sent in call {c['sequence']}" for c in late if probe.spki_of_csr(c["parameters"]["CsrContent"]) in listed]
 
 
 def asked_for(world):

@@ -1,8 +1,8 @@
 """A machine of the test's own: user, network, mount, process, IPC and host-name namespaces, private /etc, /run, /tmp and /var/lib.
 
 enter(function) runs function() inside and returns its exit status. When it returns, or when the caller dies, everything inside is dead: the
-kernel kills a process namespace with its first process. Run by root, users 0 to 65535 exist inside; otherwise only one user does (root
-inside, the caller outside), and other users are shown by a nested user namespace (see as_user)."""
+kernel kills a process namespace with its first process. Run by root, users 0 to 65535 exist inside (where root may not make a user namespace,
+it goes without); otherwise only one user does (root inside, the caller outside), and other users are shown by a nested one (see as_user)."""
 
 import ctypes
 import fcntl
@@ -101,10 +101,12 @@ def _outer(function, keep, ready, go, root):
     os.close(go[1])
     try:
         unshare(CLONE_NEWUSER)
+        os.write(ready[1], b"x")
     except OSError as error:
-        print(f"{error}: user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)")
-        return 77
-    os.write(ready[1], b"x")
+        if not root:
+            print(f"{error}: user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)")
+            return 70
+    os.close(ready[1])
     os.read(go[0], 1)
     if os.geteuid() != 0:
         print("the user map could not be written")

@@ -229,16 +229,20 @@ class Dns:
     def _ns(self):
         return "@ 60 NS ns1.example.test.\n" + ("@ 60 NS ns2.example.test.\n" if self.with_secondary else "")
 
+    def _cuts(self, parent):
+        """The delegations from one zone to the zones right below it."""
+        children = [z for z in self.zones if z.endswith("." + parent) and
+                    not any(z.endswith("." + other) and other.endswith("." + parent) for other in self.zones)]
+        return "".join(self._ns().replace("@", child + ".") for child in children)
+
     def _files(self):
         glue = f"ns1.example.test. 60 A {PRIMARY}\nns2.example.test. 60 A {SECONDARY}\n"
         root_soa = "60 SOA ns.nic.test. hostmaster.nic.test. 1 3600 600 86400 60\n"
         write(f"{BASE}/root/root.zone", f"$ORIGIN .\n. {root_soa}. 60 NS ns.nic.test.\ntest. 60 NS ns.nic.test.\nns.nic.test. 60 A {ROOT}\n")
-        cuts = "".join(f"{zone}. 60 NS ns1.example.test.\n" + (f"{zone}. 60 NS ns2.example.test.\n" if self.with_secondary else "")
-                       for zone in self.zones if zone.count(".") == 1)
-        write(f"{BASE}/root/test.zone", f"$ORIGIN test.\n@ {root_soa}@ 60 NS ns.nic.test.\nns.nic 60 A {ROOT}\n{cuts}{glue}")
+        write(f"{BASE}/root/test.zone", f"$ORIGIN test.\n@ {root_soa}@ 60 NS ns.nic.test.\nns.nic 60 A {ROOT}\n{self._cuts('test')}{glue}")
         self._nsd("root", ROOT, {".": "root.zone", "test": "test.zone"})
         for zone, lines in self.zones.items():
-            text = f"$ORIGIN {zone}.\n{self._soa()}{self._ns()}" + (glue if zone == "example.test" else "") + lines
+            text = f"$ORIGIN {zone}.\n{self._soa()}{self._ns()}" + (glue if zone == "example.test" else "") + self._cuts(zone) + lines
             for place in ("knot", "nsd"):
                 write(f"{BASE}/{place}/zones/{zone}.zone", text)
         self._knot()

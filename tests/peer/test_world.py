@@ -8,7 +8,7 @@ import unittest
 import invariants
 import namespace
 import probe
-from servers import HAPROXY, PRIMARY, RESOLVER, SECONDARY, TSIG_ALGORITHMS, WEB, Child
+from servers import HAPROXY, PRIMARY, RESOLVER, SECONDARY, TSIG_ALGORITHMS, WEB, Child, write
 from world import FREE, World
 
 ECDSA = {"id": "ecdsa001", "names": FREE["names"], "package_type": "11", "key": "ec-p256"}
@@ -117,6 +117,67 @@ class Harness(unittest.TestCase):
         self.assertLess(os.getpid(), 100)
 
 
+PLAYED_DAEMON = """#!/usr/bin/python3
+import os, socket, subprocess, sys, time
+child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+    s.sendto(b"STATUS=x\\nREADY=1\\n", os.environ["NOTIFY_SOCKET"])
+print("child", child.pid, flush=True)
+time.sleep(1000)
+"""
+PLAYED_CONTROL = """#!/bin/sh
+[ "$1" = --json ] && { echo '{"uid": '$(id -u)'}'; exit 4; }
+echo "$@ $STATE_DIRECTORY"; exit 5
+"""
+
+
+class Programs(unittest.TestCase):
+    """Starting, asking and killing the daemon, with programs that only play it."""
+
+    def setUp(self):
+        self.folder = "/tmp/played"
+        for name, text in (("dcvd", PLAYED_DAEMON), ("dcvctl", PLAYED_CONTROL)):
+            write(f"{self.folder}/{name}", text, 0o755)
+        before = os.environ.get("DCVD_BUILD")
+        os.environ["DCVD_BUILD"] = self.folder
+        self.addCleanup(os.environ.pop if before is None else os.environ.__setitem__, "DCVD_BUILD", *([] if before is None else [before]))
+
+    def test_the_daemon_is_awaited_and_killed_with_its_children(self):
+        with World(services=()) as world:
+            world.start_dcvd()
+            child = int(probe.until(lambda: world.dcvd.tail().split()[1:], 5)[0])
+            self.assertTrue(os.path.exists(f"/proc/{child}"))
+            world.kill_dcvd()
+            with open(f"/proc/{child}/stat", encoding="ascii") if os.path.exists(f"/proc/{child}/stat") else open(os.devnull, encoding="ascii") as f:
+                self.assertIn((f.read().split() + ["", "", "Z"])[2], "ZX")
+            write(f"{self.folder}/dcvd", "#!/bin/sh\necho no configuration >&2; exit 78\n", 0o755)
+            with self.assertRaisesRegex(AssertionError, "(?s)ended with 78.*no configuration"):
+                world.start_dcvd()
+
+    def test_the_command_and_the_configuration(self):
+        with World(services=()) as world:
+            done = world.dcvctl("status", "www")
+            self.assertEqual((done.returncode, done.stdout), (5, "status www /var/lib/dcvd\n"))
+            self.assertEqual(world.dcvctl_json(as_ids=(65534, 65534)), (4, {"uid": 65534}))
+            path = world.write_config(world.default_config())
+            self.assertIn(FREE["id"], probe.read_text(path))
+            self.assertEqual(os.stat("/etc/dcvd/credentials/tsig").st_mode & 0o777, 0o400)
+            self.assertEqual(invariants.canaries(world, "/var/lib/dcvd"), [])
+            write("/etc/dcvd/leak", "x" + self.secret_of(world), 0o600)
+            self.assertEqual(invariants.canaries(world, "/var/lib/dcvd"), ["I8: credential tsig stands in /etc/dcvd/leak"])
+
+    @staticmethod
+    def secret_of(world):
+        return world.dns.tsig["hmac-sha256"]["secret"]
+
+
+class Zones(unittest.TestCase):
+    def test_a_zone_below_another_is_delegated(self):
+        with World(services=("dns",), zones={"example.test": "", "acme.example.test": "x 60 TXT below\n"}, secondary=False) as world:
+            self.assertEqual(probe.dns_values(RESOLVER, "x.acme.example.test", "TXT", True), ["below"])
+            self.assertEqual(world.dns.servers(), [PRIMARY])
+
+
 class Order(unittest.TestCase):
     """A reissue played by hand: the client's part is this test's, everything else is real."""
 
@@ -161,6 +222,8 @@ class Order(unittest.TestCase):
         os.unlink("/var/lib/dcvd/log")
         with open("/var/lib/dcvd/compromised", "w", encoding="ascii") as f:
             f.write(os.path.basename(kept).removesuffix(".pem") + "\n")
+        self.assertEqual(broken(), set(), "listed after it was sent")
+        os.utime("/var/lib/dcvd/compromised", (1, 1))
         self.assertEqual(broken(), {"I6"})
         os.unlink("/var/lib/dcvd/compromised")
         self.live_sets(world, broken)

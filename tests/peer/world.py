@@ -236,8 +236,9 @@ class World:
     def environment(self, more=None):
         return {"CREDENTIALS_DIRECTORY": "/etc/dcvd/credentials", "STATE_DIRECTORY": STATE, "RUNTIME_DIRECTORY": RUNTIME, **(more or {})}
 
-    def start_dcvd(self, *arguments, env=None, wait=True, limit_s=20, as_dcvd=None):
-        """Starts the daemon; ready means it said READY=1. With many users it starts as root and forks its broker, unless as_dcvd."""
+    def start_dcvd(self, *arguments, env=None, wait=True, limit_s=20, as_dcvd=None, wrap=()):
+        """Starts the daemon; ready means it said READY=1. With many users it starts as root and forks its broker, unless as_dcvd. wrap: a command
+        before it, e.g. strace."""
         if self.notify:
             self.notify.close()
         path = "/run/world-notify"
@@ -248,7 +249,7 @@ class World:
         os.chmod(path, 0o777)
         self.notify.settimeout(0.05)
         alone = not namespace.has_many_users() if as_dcvd is None else as_dcvd
-        self.dcvd = Child("dcvd", [self.program("dcvd"), *arguments], env=self.environment({"NOTIFY_SOCKET": path, **(env or {})}),
+        self.dcvd = Child("dcvd", [*wrap, self.program("dcvd"), *arguments], env=self.environment({"NOTIFY_SOCKET": path, **(env or {})}),
                           as_ids=(DCVD_UID, DCVD_UID) if alone else None)
         self.dcvd.start(self._said_ready if wait else None, limit_s)
         return self.dcvd
@@ -270,11 +271,12 @@ class World:
                 pass
         probe.until(lambda: not any(_alive(pid) for pid in descendants), 5, "the daemon's children gone")
 
-    def dcvctl(self, *arguments, env=None, timeout=90, stdin=None):
-        """Runs dcvctl to its end: returncode, stdout, stderr as text."""
+    def dcvctl(self, *arguments, env=None, timeout=90, stdin=None, as_ids=None):
+        """Runs dcvctl to its end: returncode, stdout, stderr as text. as_ids: (uid, gid), else root where there are users."""
+        as_ids = as_ids or (None if namespace.has_many_users() else (DCVD_UID, DCVD_UID))
         return subprocess.run([self.program("dcvctl"), *arguments], env={**os.environ, **self.environment(env)}, capture_output=True, text=True,
                               timeout=timeout, check=False, input=stdin, cwd="/tmp",
-                              preexec_fn=None if namespace.has_many_users() else namespace.as_user(DCVD_UID, DCVD_UID))
+                              preexec_fn=namespace.as_user(*as_ids) if as_ids else None)
 
     def dcvctl_json(self, *arguments, **how):
         done = self.dcvctl("--json", *arguments, **how)

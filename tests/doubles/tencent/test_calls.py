@@ -4,14 +4,17 @@ import base64
 import email.utils
 import io
 import json
+import socket
+import ssl
 import subprocess
 import unittest
 import zipfile
 
 import client
 import parameters
+import tc3
 from double import Double
-from testing import DoubleCase, certificate, csr, eventually
+from testing import CREDENTIAL, DoubleCase, certificate, csr, eventually
 from when import from_gmt8, gmt8
 
 NAMES = ["www.example.test", "example.test"]
@@ -278,6 +281,26 @@ class Revocation(DoubleCase):
         for public_id, want in (("upload01", "InvalidCertificateSource"), ("endsoon1", "RevokeFailed"), ("again001", "RevokeFailed"),
                                 ("wotrus01", "InvalidCertificateStatusCode")):
             self.assertEqual(self.code("RevokeCertificate", {"CertificateId": public_id}), "FailedOperation." + want, public_id)
+
+
+class OverTls(DoubleCase):
+    def test_a_double_with_a_certificate_answers_over_tls(self):
+        folder = self.folder + "/certs/free0001/"
+        tls = (folder + "fullchain.pem", folder + "privkey.pem")
+        secured = Double("127.0.0.1:0", self.folder, self.double.state.scenario, control="127.0.0.1:0", tls=tls)
+        self.addCleanup(secured.stop)
+        secured.start()
+        context = ssl.create_default_context(cafile=self.folder + "/root.pem")
+        body = b"{}"
+        signed = tc3.sign(CREDENTIAL["secret_id"], CREDENTIAL["secret_key"], "www.example.test", body)
+        signed.update({"X-TC-Action": "DescribeCertificates", "X-TC-Version": "2019-12-05"})
+        with socket.create_connection(secured.server.server_address) as plain, context.wrap_socket(plain, server_hostname="www.example.test") as s:
+            head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
+            s.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+            reply = b""
+            while part := s.recv(65536):
+                reply += part
+        self.assertEqual(json.loads(reply.partition(b"\r\n\r\n")[2])["Response"]["TotalCount"], 1)
 
 
 class Restart(DoubleCase):
