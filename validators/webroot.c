@@ -1,6 +1,7 @@
 /* webroot: a file below the web server's document root, written by dcvd-helper, whose directory comes from the
  * root-owned configuration: the request carries the publisher's name, the path and the bytes. */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,9 +70,12 @@ static void answered(void *arg, const json_t *answer, const struct err *err)
         struct publish_call *c = arg;
         publish_done_fn *done = c->done;
         void *done_arg = c->arg;
-        (void)answer;
+        char handle[32] = "";
+        int64_t made = json_i64(answer, "made", 0);
+        if (made > 0) /* directories made on the way: they go with the file, if they are empty then */
+                snprintf(handle, sizeof handle, "made %lld", (long long)made);
         call_free(c);
-        done(done_arg, err ? NULL : "written", err);
+        done(done_arg, err ? NULL : handle, err);
 }
 
 static struct publish_call *request(struct publisher *p, const char *verb, const struct proof *proof,
@@ -80,6 +84,8 @@ static struct publish_call *request(struct publisher *p, const char *verb, const
         struct publish_call *c = calloc(1, sizeof *c);
         CLEANUP(json_decref_p)
         json_t *header = json_pack("{s:s, s:s, s:s}", "publisher", p->name, "path", proof->path, "host", proof->place);
+        if (handle && sscanf(handle, "made %lld", &made) == 1)
+                json_put_i64(header, "made", made);
         if (!c || !header) {
                 free(c);
                 err_memory(e);
@@ -99,14 +105,13 @@ static struct publish_call *request(struct publisher *p, const char *verb, const
 static struct publish_call *publish(
         struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
 {
-        return request(p, "token-put", proof, done, arg, e);
+        return request(p, "token-put", proof, NULL, done, arg, e);
 }
 
 static struct publish_call *retract(struct publisher *p, const struct proof *proof, const char *handle,
         publish_done_fn *done, void *arg, struct err *e)
 {
-        (void)handle;
-        return request(p, "token-drop", proof, done, arg, e);
+        return request(p, "token-drop", proof, handle, done, arg, e);
 }
 
 static const struct conf_key keys[] = {

@@ -1,5 +1,6 @@
-/* STATE/sets/<cert>/<n>/: complete sets (cert.pem chain.pem fullchain.pem privkey.pem meta.json), copies, never links; and STATE/live/<cert>, the one
- * link, switched by one rename (I3). Blocking file work, small; called on the loop between waits (a few fsyncs) or by one-shot programs. */
+/* STATE/sets/<cert>/<n>/: complete sets (cert.pem chain.pem fullchain.pem privkey.pem meta.json), copies, never links;
+ * and STATE/live/<cert>, the one link, switched by one rename (I3). Blocking file work, small; called on the loop
+ * between waits (a few fsyncs) or by one-shot programs. */
 #ifndef DCVD_DEPLOY_SETS_H
 #define DCVD_DEPLOY_SETS_H
 
@@ -14,15 +15,17 @@ struct set { /* one complete set, in memory */
         unsigned number;
         struct chain chain;
         struct secret key_pem; /* len 0: the key is held elsewhere */
-        json_t *meta;          /* object: spki, sha256, not_before, not_after, names, ca, order, job, created, good (bool), origin */
+        json_t *meta; /* object: spki, sha256, not_before, not_after, names, ca, order, job, created, good (bool),
+                         origin */
 };
 void set_done(struct set *s);
 
-bool sets_open(struct sets **ret, const char *state_directory, struct err *e); /* makes sets/ and live/; removes half-written temporary ones */
+bool sets_open(struct sets **ret, const char *state_directory,
+        struct err *e); /* makes sets/ and live/; removes half-written temporary ones */
 void sets_close(struct sets *s);
 /* Writes a new set under the next number (whole or not at all; fsynced). meta is borrowed. */
-bool sets_write(struct sets *s, const char *cert, const struct chain *chain, const struct secret *key_pem, const json_t *meta, unsigned *ret_number,
-        struct err *e);
+bool sets_write(struct sets *s, const char *cert, const struct chain *chain, const struct secret *key_pem,
+        const json_t *meta, unsigned *ret_number, struct err *e);
 bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e);
 bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e);
 unsigned sets_live(struct sets *s, const char *cert); /* 0: none */
@@ -31,6 +34,6 @@ bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *
 bool sets_list(struct sets *s, const char *cert, unsigned **ret, size_t *ret_count, struct err *e);
 bool sets_certs(struct sets *s, struct texts *ret, struct err *e); /* names that have sets */
 bool sets_remove(struct sets *s, const char *cert, unsigned number, struct err *e); /* refuses the live one */
-bool sets_forget(struct sets *s, const char *cert, struct err *e);                  /* all sets and the live link */
+bool sets_forget(struct sets *s, const char *cert, struct err *e); /* all sets and the live link */
 
 #endif

@@ -1,0 +1,17 @@
+/* The verbs of dcvd-helper, for this room only. */
+#ifndef DCVD_DEPLOY_HELPER_INTERNAL_H
+#define DCVD_DEPLOY_HELPER_INTERNAL_H
+
+#include "agent/base/err.h"
+#include "agent/deploy/helper_verbs.h"
+
+bool helper_deploy(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
+bool helper_restore(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
+bool helper_token_put(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
+bool helper_token_drop(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
+
+/* services.c: tests, then reloads; each result is appended to answer.services. False: e is the first failure. */
+bool services_test(const struct conf_target *t, json_t *answer, struct err *e);
+bool services_reload(const struct conf_target *t, json_t *answer, struct err *e);
+
+#endif

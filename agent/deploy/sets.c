@@ -1,0 +1,320 @@
+#include "agent/deploy/sets.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/err.h"
+#include "agent/base/file.h"
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+
+#define TEMPORARY ".new" /* a set that is being written: removed at start */
+#define META_MAX (256 * 1024)
+#define NUMBER_MAX 1000000000u
+
+struct sets {
+        char *directory;
+        int sets_fd, live_fd;
+};
+
+void set_done(struct set *s)
+{
+        chain_done(&s->chain);
+        secret_done(&s->key_pem);
+        json_decref(s->meta);
+        *s = (struct set){ 0 };
+}
+
+static bool number_of(const char *name, unsigned *ret)
+{
+        int64_t n;
+        if (name[0] == '0' || !parse_i64(name, 1, NUMBER_MAX, &n))
+                return false;
+        *ret = (unsigned)n;
+        return true;
+}
+
+/* Calls fn for each entry of a directory that is not hidden or "." ... */
+static bool each(
+        int dir_fd, const char *name, bool (*fn)(void *arg, int fd, const char *entry), void *arg, struct err *e)
+{
+        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT || err_errno(e, errno, "sets.read", "sets of %s", name);
+        DIR *d = fdopendir(fd);
+        if (!d) {
+                close_p(&fd);
+                return err_memory(e);
+        }
+        bool good = true;
+        for (struct dirent *entry; good && (entry = readdir(d));)
+                if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                        good = fn(arg, dirfd(d), entry->d_name);
+        (void)closedir(d);
+        return good;
+}
+
+static bool sweep_set(void *arg, int fd, const char *entry)
+{
+        struct err e;
+        (void)arg;
+        if (strcmp(entry, TEMPORARY) == 0)
+                (void)tree_remove_at(fd, entry, &e); /* in the way of the next write only, which tells */
+        return true;
+}
+
+static bool sweep_cert(void *arg, int fd, const char *entry)
+{
+        struct err e;
+        (void)each(fd, entry, sweep_set, arg, &e);
+        return true;
+}
+
+bool sets_open(struct sets **ret, const char *state_directory, struct err *e)
+{
+        CLEANUP(close_p) int state = -1;
+        struct sets *s = calloc(1, sizeof *s);
+        if (!s || !(s->directory = text_dup(state_directory))) {
+                free(s);
+                return err_memory(e);
+        }
+        s->sets_fd = s->live_fd = -1;
+        if (!dir_open(state_directory, false, 0, &state, e) ||
+                !dir_open_at(state, "sets", true, 0700, &s->sets_fd, e) ||
+                !dir_open_at(state, "live", true, 0700, &s->live_fd, e) || !each(s->sets_fd, ".", sweep_cert, s, e)) {
+                sets_close(s);
+                return err_wrap(e, "%s", state_directory);
+        }
+        *ret = s;
+        return true;
+}
+
+void sets_close(struct sets *s)
+{
+        if (!s)
+                return;
+        close_p(&s->sets_fd);
+        close_p(&s->live_fd);
+        free(s->directory);
+        free(s);
+}
+
+/* ---- listing ---- */
+
+struct list {
+        unsigned *number;
+        size_t count;
+        bool failed;
+};
+
+static bool add_number(void *arg, int fd, const char *entry)
+{
+        struct list *l = arg;
+        unsigned n;
+        (void)fd;
+        if (!number_of(entry, &n))
+                return true;
+        unsigned *more = realloc(l->number, (l->count + 1) * sizeof *more);
+        if (!more)
+                return !(l->failed = true);
+        l->number = more;
+        more[l->count++] = n;
+        return true;
+}
+
+static int rising(const void *a, const void *b)
+{
+        unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+        return (x > y) - (x < y);
+}
+
+bool sets_list(struct sets *s, const char *cert, unsigned **ret, size_t *ret_count, struct err *e)
+{
+        struct list l = { 0 };
+        if (!name_is_safe(cert))
+                return err_set(e, ERR_BUG, "sets.name", "\"%s\" is not a certificate's name", cert);
+        if (!each(s->sets_fd, cert, add_number, &l, e)) {
+                free(l.number);
+                return l.failed ? err_memory(e) : false;
+        }
+        if (l.count > 1)
+                qsort(l.number, l.count, sizeof *l.number, rising);
+        *ret = l.number;
+        *ret_count = l.count;
+        return true;
+}
+
+static bool add_cert(void *arg, int fd, const char *entry)
+{
+        struct stat st;
+        if (!name_is_safe(entry) || fstatat(fd, entry, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+                return true;
+        return texts_add(arg, entry);
+}
+
+bool sets_certs(struct sets *s, struct texts *ret, struct err *e)
+{
+        struct texts t = { 0 };
+        if (!each(s->sets_fd, ".", add_cert, &t, e)) {
+                texts_done(&t);
+                return err_memory(e);
+        }
+        texts_sort(&t);
+        *ret = t;
+        return true;
+}
+
+/* ---- writing ---- */
+
+static bool write_files(int fd, const struct chain *c, const struct secret *key, const json_t *meta, struct err *e)
+{
+        CLEANUP(free_p) char *text = json_text(meta);
+        if (!text)
+                return err_memory(e);
+        return file_create_at(fd, "cert.pem", 0600, c->cert_pem, strlen(c->cert_pem), e) &&
+                file_create_at(fd, "chain.pem", 0600, c->chain_pem, strlen(c->chain_pem), e) &&
+                file_create_at(fd, "fullchain.pem", 0600, c->fullchain_pem, strlen(c->fullchain_pem), e) &&
+                (key->len == 0 || file_create_at(fd, "privkey.pem", 0600, key->data, key->len, e)) &&
+                file_create_at(fd, "meta.json", 0600, text, strlen(text), e) && dir_sync(fd, e);
+}
+
+bool sets_write(struct sets *s, const char *cert, const struct chain *chain, const struct secret *key_pem,
+        const json_t *meta, unsigned *ret_number, struct err *e)
+{
+        CLEANUP(close_p) int cert_fd = -1;
+        CLEANUP(close_p) int fd = -1;
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        char name[16];
+        if (!sets_list(s, cert, &number, &count, e) || !dir_open_at(s->sets_fd, cert, true, 0700, &cert_fd, e) ||
+                !dir_sync(s->sets_fd, e) || !tree_remove_at(cert_fd, TEMPORARY, e) ||
+                !dir_open_at(cert_fd, TEMPORARY, true, 0700, &fd, e))
+                return err_wrap(e, "set of %s", cert);
+        unsigned next = count ? number[count - 1] + 1 : 1;
+        snprintf(name, sizeof name, "%u", next);
+        if (!write_files(fd, chain, key_pem, meta, e))
+                return err_wrap(e, "set %u of %s", next, cert);
+        /* Its name appears only when it is whole. */
+        if (renameat(cert_fd, TEMPORARY, cert_fd, name) < 0)
+                return err_errno(e, errno, "sets.write", "set %u of %s", next, cert);
+        if (!dir_sync(cert_fd, e))
+                return false;
+        *ret_number = next;
+        return true;
+}
+
+static bool open_set(struct sets *s, const char *cert, unsigned number, int *ret, struct err *e)
+{
+        char path[96];
+        if (!name_is_safe(cert))
+                return err_set(e, ERR_BUG, "sets.name", "\"%s\" is not a certificate's name", cert);
+        snprintf(path, sizeof path, "%s/%u", cert, number);
+        int fd = openat(s->sets_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 && errno == ENOENT) {
+                err_set(e, ERR_CONFIG, "set.absent", "%s has no set %u", cert, number);
+                return err_fix(e, "dcvctl sets %s shows those it has", cert);
+        }
+        if (fd < 0)
+                return err_errno(e, errno, "sets.read", "set %u of %s", number, cert);
+        *ret = fd;
+        return true;
+}
+
+static bool read_key(int fd, const struct chain *c, struct secret *ret, struct err *e)
+{
+        char *pem = NULL, spki[65];
+        size_t len = 0;
+        struct key *key = NULL;
+        if (faccessat(fd, "privkey.pem", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                return true; /* held elsewhere */
+        if (!file_read_at(fd, "privkey.pem", 64 * 1024, &pem, &len, e))
+                return false;
+        bool good = key_read_pem(pem, len, NULL, &key, e) && key_spki_hex(key, spki, e);
+        if (good && strcmp(spki, c->leaf.spki_hex) != 0)
+                good = err_set(e, ERR_CONFIG, "set.damaged", "key and certificate do not belong together");
+        good = good && secret_set(ret, pem, len, e);
+        key_free(key);
+        wipe(pem, len);
+        free(pem);
+        return good;
+}
+
+bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        CLEANUP(free_p) char *pem = NULL, *meta = NULL;
+        size_t len = 0, meta_len = 0;
+        struct set out = { .number = number };
+        if (!open_set(s, cert, number, &fd, e))
+                return false;
+        bool good = file_read_at(fd, "fullchain.pem", CHAIN_PEM_MAX, &pem, &len, e) &&
+                chain_read(pem, len, NULL, &out.chain, e) && read_key(fd, &out.chain, &out.key_pem, e) &&
+                file_read_at(fd, "meta.json", META_MAX, &meta, &meta_len, e) &&
+                json_read(meta, meta_len, 8, &out.meta, e);
+        if (!good) {
+                set_done(&out);
+                return err_wrap(e, "set %u of %s", number, cert);
+        }
+        *ret = out;
+        return true;
+}
+
+bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        CLEANUP(free_p) char *text = json_text(meta);
+        if (!text)
+                return err_memory(e);
+        return open_set(s, cert, number, &fd, e) &&
+                file_write_atomic_at(fd, "meta.json", 0600, (uid_t)-1, (gid_t)-1, text, strlen(text), e);
+}
+
+/* ---- the live link ---- */
+
+unsigned sets_live(struct sets *s, const char *cert)
+{
+        char target[128];
+        unsigned n;
+        ssize_t len = name_is_safe(cert) ? readlinkat(s->live_fd, cert, target, sizeof target - 1) : -1;
+        if (len <= 0)
+                return 0;
+        target[len] = '\0';
+        const char *slash = strrchr(target, '/');
+        return slash && number_of(slash + 1, &n) ? n : 0;
+}
+
+bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        char target[128];
+        if (!open_set(s, cert, number, &fd, e))
+                return false;
+        snprintf(target, sizeof target, "../sets/%s/%u", cert, number);
+        return symlink_switch_at(s->live_fd, cert, target, e) || err_wrap(e, "live link of %s", cert);
+}
+
+bool sets_remove(struct sets *s, const char *cert, unsigned number, struct err *e)
+{
+        CLEANUP(close_p) int cert_fd = -1;
+        char name[16];
+        if (sets_live(s, cert) == number)
+                return err_set(e, ERR_BUG, "set.live", "set %u of %s is live", number, cert);
+        snprintf(name, sizeof name, "%u", number);
+        return dir_open_at(s->sets_fd, cert, false, 0, &cert_fd, e) && tree_remove_at(cert_fd, name, e) &&
+                dir_sync(cert_fd, e);
+}
+
+bool sets_forget(struct sets *s, const char *cert, struct err *e)
+{
+        if (!name_is_safe(cert))
+                return err_set(e, ERR_BUG, "sets.name", "\"%s\" is not a certificate's name", cert);
+        if (unlinkat(s->live_fd, cert, 0) < 0 && errno != ENOENT)
+                return err_errno(e, errno, "sets.forget", "live link of %s", cert);
+        return dir_sync(s->live_fd, e) && tree_remove_at(s->sets_fd, cert, e) && dir_sync(s->sets_fd, e);
+}
