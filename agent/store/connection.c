@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/util.h"
 #include "agent/store/store_internal.h"
@@ -61,6 +62,18 @@ static int no_transactions(void *arg, int action, const char *a, const char *b, 
         return c->preparing && (action == SQLITE_TRANSACTION || action == SQLITE_SAVEPOINT) ? SQLITE_DENY : SQLITE_OK;
 }
 
+/* sha256_hex(text): so that a chain of hashes can be made inside the transaction that orders its links. */
+static void sha256_hex_function(sqlite3_context *context, int count, sqlite3_value **value)
+{
+        char hex[65];
+        (void)count;
+        const unsigned char *text = sqlite3_value_text(value[0]);
+        if (!text)
+                return sqlite3_result_null(context);
+        sha256_hex(text, (size_t)sqlite3_value_bytes(value[0]), hex);
+        sqlite3_result_text(context, hex, -1, SQLITE_TRANSIENT);
+}
+
 bool connection_open(struct connection *c, const char *path, int flags, struct err *e)
 {
         *c = (struct connection){ .path = path };
@@ -73,6 +86,8 @@ bool connection_open(struct connection *c, const char *path, int flags, struct e
         (void)sqlite3_busy_timeout(c->db, BUSY_MS); /* another program that looks into the file */
         (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+        (void)sqlite3_create_function(
+                c->db, "sha256_hex", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sha256_hex_function, NULL, NULL);
         (void)sqlite3_set_authorizer(c->db, no_transactions, c);
         (void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, TEXT_MAX);
         (void)sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, 0);

@@ -29,6 +29,7 @@ void store_dispatch(struct store *s);
 
 /* A batch is a list of statements committed together or not at all. Values are copied. Types: 'i' int64_t, 't' const char * (NULL ok),
  * 'b' const void *, size_t, 'n' null; so store_batch_add(b, "UPDATE jobs SET state=?,due=? WHERE id=?", "tii", ...). */
+/* Besides SQLite's own functions there is sha256_hex(text). */
 struct store_batch *store_batch_new(void);
 bool store_batch_add(struct store_batch *b, const char *sql, const char *types, ...);
 void store_batch_free(struct store_batch *b); /* NULL allowed */
