@@ -79,8 +79,9 @@ static void answered(void *arg, const json_t *answer, const struct err *err)
 }
 
 static struct publish_call *request(struct publisher *p, const char *verb, const struct proof *proof,
-        publish_done_fn *done, void *arg, struct err *e)
+        const char *handle, publish_done_fn *done, void *arg, struct err *e)
 {
+        long long made = 0;
         struct publish_call *c = calloc(1, sizeof *c);
         CLEANUP(json_decref_p)
         json_t *header = json_pack("{s:s, s:s, s:s}", "publisher", p->name, "path", proof->path, "host", proof->place);
