@@ -1,0 +1,31 @@
+/* What an operator can ask for, each as one function with JSON in and out, used by the control socket and by dcvctl in
+ * its own process. done is called once, never before the function returned. result carries "exit" (interface.md section
+ * 1) and the facts; err the refusal. */
+#ifndef DCVD_JOB_ACTIONS_H
+#define DCVD_JOB_ACTIONS_H
+
+#include <jansson.h>
+
+#include "agent/base/err.h"
+
+struct engine;
+
+typedef void action_done_fn(void *arg, const json_t *result, const struct err *err);
+typedef void action_fn(struct engine *g, const json_t *args, action_done_fn *done, void *arg);
+
+/* {certs:[..] | all:true | spki | issuer | serials:[..], reason, compromised, force, dry_run, yes} ->
+ * {jobs:[{id,cert,joined}], refused:[..]} or, in a dry run, what would happen. */
+action_fn action_reissue;
+action_fn action_cancel; /* {cert, yes} */
+action_fn action_status; /* {certs:[..], records} -> dcvd.status/1 */
+action_fn action_history; /* {cert, since_s, limit} */
+action_fn action_import; /* {cert, cert_pem, key_pem, csr_pem, passphrase} */
+action_fn action_list; /* {ca, search}: what the account holds -> for import --from tencent */
+action_fn action_sets; /* {cert} */
+action_fn action_deploy; /* {cert, set, dry_run} */
+action_fn action_forget; /* {cert, purge, yes} */
+action_fn action_withdraw; /* {cert | stale} */
+action_fn action_verify; /* {certs:[..]} */
+action_fn action_job; /* {id}: the state of one job, also an ended one */
+
+#endif

@@ -1,0 +1,478 @@
+/* What an operator can ask for: taking over what the host has, sets, putting to use again, looking, retiring. */
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/actions.h"
+#include "agent/job/internal.h"
+#include "agent/pki/csr.h"
+
+/* ---- import ---- */
+
+static bool take_key(struct engine *g, const json_t *args, const char **ret_spki, char spki[65], struct secret *ret_pem,
+        struct err *e)
+{
+        const char *pem = json_str(args, "key_pem"), *passphrase = json_str(args, "passphrase");
+        struct secret phrase = { 0 };
+        struct key *key = NULL;
+        *ret_spki = NULL;
+        if (!pem)
+                return true; /* held elsewhere */
+        if (passphrase && !secret_set(&phrase, passphrase, strlen(passphrase), e))
+                return false;
+        bool good = key_read_pem(pem, strlen(pem), passphrase ? &phrase : NULL, &key, e) &&
+                keystore_put(g->keystore, key, spki, e) && key_write_pem(key, NULL, ret_pem, e);
+        secret_done(&phrase);
+        key_free(key);
+        *ret_spki = spki;
+        return good;
+}
+
+static bool check_csr(const json_t *args, const char *spki_hex, struct err *e)
+{
+        const char *pem = json_str(args, "csr_pem");
+        struct csr csr = { 0 };
+        if (!pem)
+                return true;
+        if (!csr_read(pem, strlen(pem), &csr, e))
+                return false;
+        bool same = strcmp(csr.spki_hex, spki_hex) == 0;
+        csr_done(&csr);
+        return same || err_set(e, ERR_CONFIG, "import.csr", "the CSR is for another key than the certificate");
+}
+
+static json_t *import_meta(const struct chain *c)
+{
+        json_t *o = json_object(), *names = json_array();
+        for (size_t i = 0; i < c->leaf.names.count; i++)
+                json_array_append_new(names, json_string(c->leaf.names.item[i]));
+        json_object_set_new(o, "names", names);
+        json_put_text(o, "spki", c->leaf.spki_hex);
+        json_put_text(o, "sha256", c->leaf.sha256);
+        json_put_text(o, "serial", c->leaf.serial_hex);
+        json_put_text(o, "issuer", c->leaf.issuer);
+        json_put_i64(o, "not_before", c->leaf.not_before_s);
+        json_put_i64(o, "not_after", c->leaf.not_after_s);
+        json_put_i64(o, "created", clock_now_s());
+        json_put_text(o, "origin", "imported");
+        json_put_bool(o, "good", true);
+        return o;
+}
+
+static bool check_import(
+        struct engine *g, const struct conf_cert *conf, const struct chain *c, const char *spki, struct err *e)
+{
+        if (spki && strcmp(spki, c->leaf.spki_hex) != 0)
+                return err_set(e, ERR_CONFIG, "import.pair", "the key does not belong to the certificate");
+        for (size_t i = 0; conf && i < conf->names.count; i++)
+                if (!names_cover(&c->leaf.names, conf->names.item[i]))
+                        return err_set(e, ERR_CONFIG, "import.names",
+                                "the certificate does not cover %s, which the configuration names",
+                                conf->names.item[i]);
+        if (compromised_has(g->keystore, c->leaf.spki_hex))
+                log_warning(conf ? conf->name : "", "the imported certificate's key is marked compromised; reissue it");
+        return true;
+}
+
+static bool adopt(struct engine *g, struct cert *cert, const struct chain *c, const struct secret *key_pem,
+        const char *spki, unsigned *ret_number, struct err *e)
+{
+        CLEANUP(json_decref_p) json_t *meta = import_meta(c);
+        if (cert->row.live_sha256 && strcmp(cert->row.live_sha256, c->leaf.sha256) == 0) {
+                *ret_number = (unsigned)cert->row.live_set;
+                return true;
+        }
+        if (!sets_write(g->sets, cert->row.name, c, key_pem, meta, ret_number, e) ||
+                !sets_switch(g->sets, cert->row.name, *ret_number, e) || !cert_load_live(cert, e))
+                return false;
+        job_set(&cert->row.stopped, NULL);
+        struct store_batch *b = store_batch_new();
+        if (b && journal_put_cert(b, &cert->row) && (!spki || journal_key(b, spki, cert->row.name, clock_now_s())) &&
+                journal_audit(b, clock_now_s(), cert->row.name, 0, "imported", meta))
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+        return true;
+}
+
+void action_import(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        struct cert *cert = NULL;
+        struct chain c = { 0 };
+        struct secret key = { 0 };
+        char spki[65];
+        const char *has = NULL, *pem = json_str(args, "cert_pem");
+        unsigned number = 0;
+        if (!action_cert(g, args, &cert, &e))
+                return done(arg, NULL, &e);
+        if (cert->job) {
+                err_set(&e, ERR_RULE, "running", "job %lld of %s is running; dcvctl cancel %s first",
+                        (long long)cert->job->row.id, cert->row.name, cert->row.name);
+                return done(arg, NULL, &e);
+        }
+        if (!pem) {
+                err_set(&e, ERR_CONFIG, "usage", "no certificate was given");
+                return done(arg, NULL, &e);
+        }
+        bool good = take_key(g, args, &has, spki, &key, &e) && chain_read(pem, strlen(pem), has, &c, &e) &&
+                check_import(g, config_cert(g->conf, cert->row.name), &c, has, &e) &&
+                check_csr(args, c.leaf.spki_hex, &e) && adopt(g, cert, &c, &key, has, &number, &e);
+        secret_done(&key);
+        if (!good) {
+                chain_done(&c);
+                return done(arg, NULL, &e);
+        }
+        char end[32];
+        format_date(c.leaf.not_after_s, end, sizeof end);
+        CLEANUP(free_p)
+        char *text = text_format("%s: taken over as set %u, valid until %s", cert->row.name, number, end);
+        CLEANUP(json_decref_p)
+        json_t *o = json_pack(
+                "{s:i, s:i, s:s?, s:s}", "exit", 0, "set", (int)number, "text", text, "sha256", c.leaf.sha256);
+        chain_done(&c);
+        cert_plan(cert);
+        done(arg, o, NULL);
+}
+
+/* ---- list ---- */
+
+struct listing {
+        struct backend_ca *ca;
+        action_done_fn *done;
+        void *arg;
+};
+
+static void listed(void *arg, const struct ca_listed *list, size_t count, const struct err *err)
+{
+        struct listing *l = arg;
+        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:s, s:[]}", "exit", 0, "ca", l->ca->name, "certificates");
+        for (size_t i = 0; i < count; i++) {
+                json_t *c = json_object(), *names = json_array();
+                for (size_t k = 0; k < list[i].names.count; k++)
+                        json_array_append_new(names, json_string(list[i].names.item[k]));
+                json_put_text(c, "id", list[i].id);
+                json_put_text(c, "product", list[i].product);
+                json_put_text(c, "domain", list[i].domain);
+                json_put_text(c, "status", list[i].status);
+                json_object_set_new(c, "names", names);
+                json_put_i64(c, "not_after", list[i].not_after_s);
+                json_put_i64(c, "reissuable_until", list[i].reissuable_until_s);
+                json_put_text(c, "rule", list[i].rule);
+                json_put_text(c, "rule_text", list[i].rule_text);
+                json_put_text(c, "validation", conf_validation_name(list[i].validation));
+                json_array_append_new(json_object_get(o, "certificates"), c);
+        }
+        l->done(l->arg, err ? NULL : o, err);
+        free(l);
+}
+
+void action_list(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        const char *name = json_str(args, "ca"), *search = json_str(args, "search");
+        struct listing *l = calloc(1, sizeof *l);
+        if (!l) {
+                err_memory(&e);
+                return done(arg, NULL, &e);
+        }
+        for (size_t i = 0; i < g->ca_count && !l->ca; i++)
+                if (name && (strcmp(g->ca[i].name, name) == 0 || strcmp(g->ca[i].ops->type, name) == 0))
+                        l->ca = &g->ca[i];
+        *l = (struct listing){ l->ca, done, arg };
+        if (!l->ca || !l->ca->ops->list)
+                err_set(&e, ERR_CONFIG, "ca.unknown", "no CA %s is configured that can list its certificates",
+                        name ? name : "");
+        else if (l->ca->ops->list(l->ca->ca, search, listed, l, &e))
+                return;
+        free(l);
+        done(arg, NULL, &e);
+}
+
+/* ---- sets, deploy, verify, forget ---- */
+
+void action_sets(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        struct cert *cert = NULL;
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        if (!action_cert(g, args, &cert, &e) || !sets_list(g->sets, cert->row.name, &number, &count, &e))
+                return done(arg, NULL, &e);
+        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:s, s:[]}", "exit", 0, "cert", cert->row.name, "sets");
+        for (size_t i = 0; i < count; i++) {
+                struct set s = { 0 };
+                json_t *one;
+                if (sets_read(g->sets, cert->row.name, number[i], &s, &e)) {
+                        one = json_deep_copy(s.meta);
+                        json_put_bool(one, "compromised", compromised_has(g->keystore, s.chain.leaf.spki_hex));
+                        set_done(&s);
+                } else {
+                        one = json_pack("{s:s}", "damaged", e.text);
+                }
+                json_put_i64(one, "set", number[i]);
+                json_put_bool(one, "live", number[i] == sets_live(g->sets, cert->row.name));
+                json_array_append_new(json_object_get(o, "sets"), one);
+        }
+        done(arg, o, NULL);
+}
+
+struct redeploy {
+        struct engine *g;
+        struct job_row row;
+        action_done_fn *done;
+        void *arg;
+};
+
+static void redeploy_started(void *arg, int64_t rowid, const struct err *err)
+{
+        (void)rowid;
+        struct redeploy *r = arg;
+        struct err e;
+        struct job *j = NULL;
+        if (err)
+                e = *err;
+        else if ((j = job_new(r->g, &r->row, &e)))
+                job_run(j);
+        CLEANUP(json_decref_p)
+        json_t *o = j ? json_pack("{s:i, s:[{s:I, s:s, s:b}]}", "exit", 0, "jobs", "id", (json_int_t)j->row.id, "cert",
+                                j->row.cert, "joined", 0)
+                      : NULL;
+        r->done(r->arg, o, o ? NULL : &e);
+        job_row_done(&r->row);
+        free(r);
+}
+
+static bool deployable(struct engine *g, struct cert *cert, int64_t number, struct set *s, struct err *e)
+{
+        if (cert->job)
+                return err_set(e, ERR_RULE, "running", "job %lld of %s is running", (long long)cert->job->row.id,
+                        cert->row.name);
+        if (number <= 0 || number > UINT32_MAX)
+                return err_set(e, ERR_CONFIG, "set.none", "%s has no set to deploy; dcvctl sets %s", cert->row.name,
+                        cert->row.name);
+        if (!sets_read(g->sets, cert->row.name, (unsigned)number, s, e))
+                return false;
+        if (compromised_has(g->keystore, s->chain.leaf.spki_hex)) {
+                err_set(e, ERR_RULE, "I6", "set %lld of %s uses a key that is marked compromised", (long long)number,
+                        cert->row.name);
+                return err_fix(e, "dcvctl sets %s shows the others; dcvctl reissue %s makes a new one", cert->row.name,
+                        cert->row.name);
+        }
+        return true;
+}
+
+void action_deploy(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        struct cert *cert = NULL;
+        struct set s = { 0 };
+        if (!action_cert(g, args, &cert, &e))
+                return done(arg, NULL, &e);
+        const struct conf_cert *conf = config_cert(g->conf, cert->row.name);
+        int64_t number = json_i64(args, "set", cert->row.live_set);
+        struct redeploy *r = calloc(1, sizeof *r);
+        bool good = r && deployable(g, cert, number, &s, &e);
+        if (!r)
+                err_memory(&e);
+        if (good && !conf)
+                good = err_set(&e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration",
+                        cert->row.name);
+        if (good && json_bool(args, "dry_run", false)) {
+                CLEANUP(free_p)
+                char *text = text_format("would deploy set %lld of %s to %zu target%s; nothing is spent",
+                        (long long)number, cert->row.name, conf->target_count, conf->target_count == 1 ? "" : "s");
+                CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:s?, s:b}", "exit", 0, "text", text, "dry_run", 1);
+                set_done(&s);
+                free(r);
+                return done(arg, o, NULL);
+        }
+        if (good) {
+                r->g = g;
+                r->done = done;
+                r->arg = arg;
+                r->row = (struct job_row){ .id = g->next_job++,
+                        .cert = text_dup(cert->row.name),
+                        .state = JOB_QUEUED,
+                        .policy = policy_text(conf),
+                        .trigger = text_dup("operator"),
+                        .reason = text_dup("deploy"),
+                        .created_s = clock_now_s(),
+                        .entered_s = clock_now_s(),
+                        .live_set = cert->row.live_set,
+                        .live_sha256 = text_dup(cert->row.live_sha256),
+                        .set_number = number,
+                        .cert_sha256 = text_dup(s.chain.leaf.sha256),
+                        .spki = text_dup(s.chain.leaf.spki_hex) };
+                struct store_batch *b = store_batch_new();
+                good = b && journal_put_job(b, &r->row) &&
+                        journal_audit(b, clock_now_s(), cert->row.name, r->row.id, "deploy", NULL);
+                if (!good) {
+                        store_batch_free(b);
+                        err_memory(&e);
+                } else {
+                        good = engine_commit(g, b, redeploy_started, r, &e);
+                }
+                if (!good)
+                        job_row_done(&r->row);
+        }
+        set_done(&s);
+        if (!good) {
+                free(r);
+                done(arg, NULL, &e);
+        }
+}
+
+/* Looks at every endpoint of the chosen certificates, one certificate after the other. */
+struct verify {
+        struct engine *g;
+        action_done_fn *done;
+        void *arg;
+        json_t *result, *names;
+        size_t at;
+        bool different;
+};
+static void verify_next(void *arg);
+
+static void verified(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
+{
+        struct verify *v = arg;
+        const char *name = json_string_value(json_array_get(v->names, v->at));
+        json_t *o = json_pack("{s:s, s:[]}", "cert", name, "endpoints");
+        struct cert *c = engine_cert(v->g, name);
+        for (size_t i = 0; i < count; i++) {
+                json_t *x = json_object();
+                json_put_text(x, "endpoint", list[i].address);
+                json_put_text(x, "sni", list[i].sni);
+                json_put_text(x, "protocol", tls_protocol_name(list[i].protocol));
+                json_put_bool(x, "match", list[i].verdict == LOOK_SAME);
+                json_put_text(x, "sha256", list[i].served_sha256);
+                json_put_i64(x, "not_after", list[i].served_not_after_s);
+                json_put_text(x, "text", list[i].text);
+                json_array_append_new(json_object_get(o, "endpoints"), x);
+        }
+        if (err) {
+                json_put_text(o, "text", err->text);
+                v->different = true;
+        } else if (count == 0) {
+                json_put_text(o, "text",
+                        c && c->row.live_set ? "no endpoint to look at" : "not adopted: nothing to compare with");
+        }
+        json_array_append_new(json_object_get(v->result, "certificates"), o);
+        v->at++;
+        verify_next(v);
+}
+
+static void verify_next(void *arg)
+{
+        struct verify *v = arg;
+        for (; v->at < json_array_size(v->names); v->at++) {
+                const char *name = json_string_value(json_array_get(v->names, v->at));
+                const struct cert *c = engine_cert(v->g, name);
+                const struct conf_cert *conf = config_cert(v->g->conf, name);
+                struct set s = { 0 };
+                struct err e;
+                if (!c || !conf || !c->row.live_set ||
+                        !sets_read(v->g->sets, name, (unsigned)c->row.live_set, &s, &e)) {
+                        json_array_append_new(json_object_get(v->result, "certificates"),
+                                json_pack("{s:s, s:[], s:s}", "cert", name, "endpoints", "text",
+                                        "not adopted: nothing to compare with"));
+                        continue;
+                }
+                struct look_request r = { .cert = conf,
+                        .want_sha256 = s.chain.leaf.sha256,
+                        .key_type = s.chain.leaf.key_type,
+                        .in_a_row = 1 };
+                bool started = look_start(v->g->loop, &r, verified, v, &e) != NULL;
+                set_done(&s);
+                if (started)
+                        return;
+                v->different = true;
+        }
+        json_put_i64(v->result, "exit", v->different ? 1 : 0);
+        v->done(v->arg, v->result, NULL);
+        json_decref(v->result);
+        json_decref(v->names);
+        free(v);
+}
+
+void action_verify(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        json_t *names = json_deep_copy(json_object_get(args, "certs"));
+        if (json_array_size(names) == 0) {
+                json_decref(names);
+                names = json_array();
+                for (size_t i = 0; i < g->conf->cert_count; i++)
+                        json_array_append_new(names, json_string(g->conf->cert[i].name));
+        }
+        for (size_t i = 0; i < json_array_size(names); i++) {
+                struct cert *c;
+                CLEANUP(json_decref_p) json_t *one = json_pack("{s:O}", "cert", json_array_get(names, i));
+                if (!action_cert(g, one, &c, &e)) {
+                        json_decref(names);
+                        return done(arg, NULL, &e);
+                }
+        }
+        struct verify *v = calloc(1, sizeof *v);
+        if (!v) {
+                json_decref(names);
+                err_memory(&e);
+                return done(arg, NULL, &e);
+        }
+        *v = (struct verify){ .g = g,
+                .done = done,
+                .arg = arg,
+                .names = names,
+                .result = json_pack("{s:s, s:[]}", "schema", "dcvd.verify/1", "certificates") };
+        verify_next(v);
+}
+
+void action_forget(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        struct cert *cert = NULL;
+        bool purge = json_bool(args, "purge", false);
+        if (!action_cert(g, args, &cert, &e))
+                return done(arg, NULL, &e);
+        if (config_cert(g->conf, cert->row.name)) {
+                err_set(&e, ERR_CONFIG, "forget", "certificate %s is still in the configuration", cert->row.name);
+                err_fix(&e, "remove it from the configuration and reload dcvd first");
+                return done(arg, NULL, &e);
+        }
+        if (cert->job || tokens_pending_withdrawal(g, cert->row.name)) {
+                err_set(&e, ERR_RULE, "running",
+                        "%s still has a running job or tokens out; dcvctl cancel, then dcvctl withdraw %s",
+                        cert->row.name, cert->row.name);
+                return done(arg, NULL, &e);
+        }
+        if (purge && !json_bool(args, "yes", false)) {
+                CLEANUP(json_decref_p)
+                json_t *o = json_pack("{s:i, s:b, s:s}", "exit", 0, "confirm", 1, "text",
+                        "--purge removes its sets and keys from disk");
+                return done(arg, o, NULL);
+        }
+        if (purge && !sets_forget(g->sets, cert->row.name, &e))
+                return done(arg, NULL, &e);
+        struct store_batch *b = store_batch_new();
+        if (b && store_batch_add(b, "DELETE FROM certificate WHERE name=?", "t", cert->row.name) &&
+                journal_audit(b, clock_now_s(), cert->row.name, 0, purge ? "purged" : "forgotten", NULL))
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+        CLEANUP(free_p)
+        char *text = text_format(
+                "%s: forgotten%s", cert->row.name, purge ? ", its sets removed; keys go with the next retirement" : "");
+        for (size_t i = 0; i < g->cert_count; i++)
+                if (g->cert[i] == cert) {
+                        memmove(&g->cert[i], &g->cert[i + 1], (--g->cert_count - i) * sizeof *g->cert);
+                        break;
+                }
+        cert_free(cert);
+        if (purge)
+                keys_retire(g);
+        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:s?}", "exit", 0, "text", text);
+        done(arg, o, NULL);
+}

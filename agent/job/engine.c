@@ -1,0 +1,692 @@
+/* Opening, going on after a restart, and closing: the order of things is the point of this file. */
+#include "agent/job/engine.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+#include "agent/net/dns.h"
+#include "agent/net/due_timer.h"
+#include "agent/net/helper.h"
+#include "agent/net/http.h"
+#include "agent/net/httpd.h"
+#include "agent/net/loop.h"
+#include "validators/token_table.h"
+
+#define HELPER_SOCKET "/run/dcvd-helper/socket"
+
+/* ---- commits ---- */
+
+bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e)
+{
+        return store_commit_own(g->store, own, done, arg, e);
+}
+
+static void logged(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)arg;
+        (void)rowid;
+        if (e)
+                log_err("", "writing the journal", e);
+}
+
+void engine_commit_logged(struct engine *g, struct store_batch *own)
+{
+        struct err e;
+        if (!store_commit_own(g->store, own, logged, NULL, &e))
+                log_err("", "writing the journal", &e);
+}
+
+bool engine_put_compromised(struct engine *g, const char *spki, const char *why, struct err *e)
+{
+        if (!compromised_add(g->keystore, spki, e))
+                return false;
+        struct store_batch *b = store_batch_new();
+        CLEANUP(json_decref_p) json_t *data = json_pack("{s:s, s:s?}", "spki", spki, "why", why);
+        if (!b || !journal_compromised(b, spki, clock_now_s(), why) ||
+                !journal_audit(b, clock_now_s(), NULL, 0, "key-compromised", data)) {
+                store_batch_free(b);
+                return err_memory(e);
+        }
+        engine_commit_logged(g, b);
+        return true;
+}
+
+/* ---- small look-ups ---- */
+
+struct job *engine_job(struct engine *g, int64_t id)
+{
+        for (size_t i = 0; i < g->job_count; i++)
+                if (g->job[i]->row.id == id)
+                        return g->job[i];
+        return NULL;
+}
+
+struct backend_ca *engine_ca(struct engine *g, const char *name)
+{
+        for (size_t i = 0; i < g->ca_count; i++)
+                if (strcmp(g->ca[i].name, name) == 0)
+                        return &g->ca[i];
+        return NULL;
+}
+
+struct backend_publisher *engine_publisher(struct engine *g, const char *name)
+{
+        for (size_t i = 0; i < g->publisher_count; i++)
+                if (strcmp(g->publisher[i].name, name) == 0)
+                        return &g->publisher[i];
+        return NULL;
+}
+
+struct order_row *engine_order(struct engine *g, const char *ca, const char *order_id)
+{
+        for (size_t i = 0; ca && order_id && i < g->order_count; i++)
+                if (strcmp(g->order[i].ca, ca) == 0 && strcmp(g->order[i].order_id, order_id) == 0)
+                        return &g->order[i];
+        return NULL;
+}
+
+struct order_row *engine_order_of_cert(struct engine *g, const char *cert, const char *ca)
+{
+        for (size_t i = 0; i < g->order_count; i++)
+                if (g->order[i].open && strcmp(g->order[i].cert, cert) == 0 && strcmp(g->order[i].ca, ca) == 0)
+                        return &g->order[i];
+        return NULL;
+}
+
+static bool order_copy(struct order_row *ret, const struct order_row *from)
+{
+        *ret = (struct order_row){ text_dup(from->ca), text_dup(from->order_id), text_dup(from->cert),
+                text_dup(from->subject_id), text_dup(from->spki), text_dup(from->csr), from->open, from->opened_s,
+                from->deadline_s, from->job };
+        return ret->ca && ret->order_id && ret->cert;
+}
+
+bool engine_order_put(struct engine *g, struct store_batch *b, const struct order_row *row)
+{
+        struct order_row *known = engine_order(g, row->ca, row->order_id), copy;
+        if (!row->ca || !row->order_id || !journal_put_order(b, row))
+                return false;
+        if (!row->open) {
+                if (known) {
+                        order_row_done(known);
+                        *known = g->order[--g->order_count];
+                }
+                return true;
+        }
+        if (!order_copy(&copy, row)) {
+                order_row_done(&copy);
+                return false;
+        }
+        if (known) {
+                if (copy.deadline_s == 0)
+                        copy.deadline_s = known->deadline_s;
+                order_row_done(known);
+                *known = copy;
+                return true;
+        }
+        struct order_row *more = realloc(g->order, (g->order_count + 1) * sizeof *more);
+        if (!more) {
+                order_row_done(&copy);
+                return false;
+        }
+        g->order = more;
+        g->order[g->order_count++] = copy;
+        return true;
+}
+
+/* ---- what a CA remembers ---- */
+
+static bool remember(void *arg, const char *ca, const char *key, const char *value)
+{
+        struct engine *g = arg;
+        json_t *of_ca = json_object_get(g->memory, ca);
+        if (!of_ca) {
+                of_ca = json_object();
+                json_object_set_new(g->memory, ca, of_ca);
+        }
+        if (value)
+                json_put_text(of_ca, key, value);
+        else
+                json_object_del(of_ca, key);
+        struct store_batch *b = store_batch_new();
+        bool good = b &&
+                (value ? store_batch_add(b, "INSERT OR REPLACE INTO memory(ca, key, value) VALUES(?,?,?)", "ttt", ca,
+                                 key, value)
+                       : store_batch_add(b, "DELETE FROM memory WHERE ca=? AND key=?", "tt", ca, key));
+        if (good)
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+        return good;
+}
+
+static char *recall(void *arg, const char *ca, const char *key)
+{
+        struct engine *g = arg;
+        return text_dup(json_str(json_object_get(g->memory, ca), key));
+}
+
+static bool memory_row(void *arg, const struct store_row *row)
+{
+        json_t *all = arg;
+        json_t *of_ca = json_object_get(all, row_text(row, 0));
+        if (!of_ca) {
+                of_ca = json_object();
+                json_object_set_new(all, row_text(row, 0), of_ca);
+        }
+        return json_put_text(of_ca, row_text(row, 1), row_text(row, 2));
+}
+
+/* ---- backends ---- */
+
+static const struct ca_ops *ca_ops_of(struct engine *g, const char *type)
+{
+        for (const struct ca_ops *const *ops = g->ca_registry; *ops; ops++)
+                if (strcmp((*ops)->type, type) == 0)
+                        return *ops;
+        return NULL;
+}
+
+static const struct publisher_ops *publisher_ops_of(struct engine *g, const char *type)
+{
+        for (const struct publisher_ops *const *ops = g->publisher_registry; *ops; ops++)
+                if (strcmp((*ops)->type, type) == 0)
+                        return *ops;
+        return NULL;
+}
+
+static void close_backends(
+        struct backend_ca *ca, size_t ca_count, struct backend_publisher *publisher, size_t publisher_count)
+{
+        for (size_t i = 0; i < ca_count; i++) {
+                if (ca[i].ca)
+                        ca[i].ops->close(ca[i].ca);
+                free(ca[i].name);
+        }
+        for (size_t i = 0; i < publisher_count; i++) {
+                if (publisher[i].publisher)
+                        publisher[i].ops->close(publisher[i].publisher);
+                free(publisher[i].name);
+        }
+        free(ca);
+        free(publisher);
+}
+
+static bool open_cas(
+        struct engine *g, const struct conf *conf, struct backend_ca **ret, size_t *ret_count, struct err *e)
+{
+        *ret = calloc(conf->ca_count + 1, sizeof **ret);
+        if (!*ret)
+                return err_memory(e);
+        for (size_t i = 0; i < conf->ca_count; i++) {
+                struct backend_ca *b = &(*ret)[(*ret_count)++];
+                b->ops = ca_ops_of(g, conf->ca[i].kind->type);
+                b->name = text_dup(conf->ca[i].name);
+                struct ca_env env = { .loop = g->loop,
+                        .http = g->http,
+                        .name = b->name,
+                        .remember = remember,
+                        .recall = recall,
+                        .memory_arg = g };
+                if (!b->name || !b->ops || !b->ops->open)
+                        return err_set(
+                                e, ERR_CONFIG, "ca.type", "CA type %s is not in this build", conf->ca[i].kind->type);
+                if (!b->ops->open(&b->ca, &env, conf->ca[i].parsed, e))
+                        return err_wrap(e, "cas.%s", conf->ca[i].name);
+        }
+        return true;
+}
+
+static bool open_publishers(
+        struct engine *g, const struct conf *conf, struct backend_publisher **ret, size_t *ret_count, struct err *e)
+{
+        struct publisher_env env = { .loop = g->loop,
+                .dns = g->dns,
+                .http = g->http,
+                .helper = g->helper,
+                .propagation = g->propagation,
+                .tokens = g->token_table };
+        *ret = calloc(conf->publisher_count + 1, sizeof **ret);
+        if (!*ret)
+                return err_memory(e);
+        for (size_t i = 0; i < conf->publisher_count; i++) {
+                struct backend_publisher *b = &(*ret)[(*ret_count)++];
+                b->ops = publisher_ops_of(g, conf->publisher[i].kind->type);
+                b->name = text_dup(conf->publisher[i].name);
+                if (!b->name || !b->ops || !b->ops->open)
+                        return err_set(e, ERR_CONFIG, "publisher.type", "publisher type %s is not in this build",
+                                conf->publisher[i].kind->type);
+                if (!b->ops->open(&b->publisher, &env, b->name, conf->publisher[i].parsed, e))
+                        return err_wrap(e, "publishers.%s", conf->publisher[i].name);
+        }
+        return true;
+}
+
+/* ---- opening ---- */
+
+static const char **resolver_list(const struct conf *conf)
+{
+        const char **list = calloc(conf->resolvers.count + 1, sizeof *list);
+        for (size_t i = 0; list && i < conf->resolvers.count; i++)
+                list[i] = conf->resolvers.item[i];
+        return list;
+}
+
+static const char **except_list(const struct conf *conf)
+{
+        const char **list = calloc(conf->proxy_except.count + 1, sizeof *list);
+        for (size_t i = 0; list && i < conf->proxy_except.count; i++)
+                list[i] = conf->proxy_except.item[i];
+        return list;
+}
+
+static bool open_clients(struct engine *g, struct err *e)
+{
+        CLEANUP(free_p) const char **resolvers = resolver_list(g->conf);
+        CLEANUP(free_p) const char **except = except_list(g->conf);
+        if (!resolvers || !except)
+                return err_memory(e);
+        struct dns_conf dns = { .resolvers = g->conf->resolvers.count ? resolvers : NULL };
+        struct http_conf http = {
+                .user_agent = "dcvd/" DCVD_VERSION, .proxy_url = g->conf->proxy_url, .proxy_except = except
+        };
+        return dns_open(&g->dns, g->loop, &dns, e) && http_open(&g->http, g->loop, g->dns, &http, e) &&
+                propagation_engine_open(&g->propagation, g->loop, g->dns, g->http, e) &&
+                token_table_new(&g->token_table, e);
+}
+
+/* Nothing in STATE is written before the lock is ours and owner and mode are right (B8, H3). */
+static bool open_state_directory(struct engine *g, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        struct stat st;
+        const char *path = g->conf->state_directory;
+        CLEANUP(free_p) char *lock = text_format("%s/lock", path);
+        if (!lock)
+                return err_memory(e);
+        if (!dir_open(path, true, 0700, &fd, e)) {
+                err_wrap(e, "state directory %s", path);
+                return err_fix(e, "install -d -m 0700 -o dcvd -g dcvd %s", path);
+        }
+        if (fstat(fd, &st) < 0)
+                return err_set(e, ERR_CONFIG, "state", "state directory %s cannot be read", path);
+        if (st.st_uid != geteuid()) {
+                err_set(e, ERR_CONFIG, "state.owner", "state directory %s is owned by user %u, dcvd runs as user %u",
+                        path, (unsigned)st.st_uid, (unsigned)geteuid());
+                return err_fix(e, "chown -R %u %s, or run as that user", (unsigned)geteuid(), path);
+        }
+        if (st.st_mode & 0022) {
+                err_set(e, ERR_CONFIG, "state.mode", "state directory %s has mode %04o: others could change it", path,
+                        (unsigned)st.st_mode & 07777);
+                return err_fix(e, "chmod 0700 %s", path);
+        }
+        return file_lock(lock, &g->lock_fd, e);
+}
+
+static void woken(uv_async_t *async)
+{
+        struct engine *g = async->data;
+        store_dispatch(g->store);
+}
+
+static void wake(void *arg)
+{
+        (void)uv_async_send(arg); /* fails only for a closed handle: the loop is ending */
+}
+
+static bool open_store(struct engine *g, enum store_origin *origin, struct err *e)
+{
+        CLEANUP(free_p) char *path = text_format("%s/dcvd.db", g->conf->state_directory);
+        g->wake = calloc(1, sizeof *g->wake);
+        if (!path || !g->wake)
+                return err_memory(e);
+        g->wake->data = g;
+        if (uv_async_init(loop_uv(g->loop), g->wake, woken) != 0) {
+                free(g->wake);
+                g->wake = NULL;
+                return err_set(e, ERR_TEMPORARY, "loop", "the loop takes no more handles");
+        }
+        struct store_conf conf = { .path = path,
+                .migrations = journal_migrations,
+                .migration_count = journal_migration_count,
+                .wake = wake,
+                .wake_arg = g->wake };
+        return store_open(&g->store, &conf, origin, e);
+}
+
+static bool load_jobs(struct engine *g, struct err *e)
+{
+        struct job_row *rows = NULL;
+        size_t count = 0;
+        bool good = journal_load_jobs(g->store, &rows, &count, e);
+        for (size_t i = 0; good && i < count; i++)
+                good = job_new(g, &rows[i], e) != NULL;
+        for (size_t i = 0; i < count; i++)
+                job_row_done(&rows[i]);
+        free(rows);
+        return good;
+}
+
+static bool load_certs(struct engine *g, struct err *e)
+{
+        struct cert_row *rows = NULL;
+        size_t count = 0;
+        bool good = journal_load_certs(g->store, &rows, &count, e);
+        for (size_t i = 0; good && i < count; i++) {
+                struct cert *c = engine_cert_add(g, rows[i].name, e);
+                good = c != NULL;
+                if (good) {
+                        free(c->row.name);
+                        c->row = rows[i];
+                        rows[i] = (struct cert_row){ 0 };
+                }
+        }
+        for (size_t i = 0; i < count; i++)
+                cert_row_done(&rows[i]);
+        free(rows);
+        for (size_t i = 0; good && i < g->conf->cert_count; i++)
+                if (!engine_cert(g, g->conf->cert[i].name))
+                        good = engine_cert_add(g, g->conf->cert[i].name, e) != NULL;
+        return good;
+}
+
+static bool load_tokens(struct engine *g, struct err *e)
+{
+        struct token_row *rows = NULL;
+        size_t count = 0;
+        if (!journal_load_tokens(g->store, &rows, &count, e))
+                return false;
+        g->token = calloc(count + 1, sizeof(struct token *));
+        bool good = g->token != NULL;
+        for (size_t i = 0; i < count; i++) {
+                struct token *t = good ? calloc(1, sizeof *t) : NULL;
+                good = t != NULL;
+                if (!t) {
+                        token_row_done(&rows[i]);
+                        continue;
+                }
+                t->engine = g;
+                t->due.kind = DUE_TOKEN;
+                t->row = rows[i];
+                g->token[g->token_count++] = t;
+        }
+        free(rows);
+        return good || err_memory(e);
+}
+
+/* Live sets are the truth about what is live; the journal only remembers. An empty journal beside existing sets was
+ * lost: nothing starts by itself until the CA was asked. */
+static bool load_live(struct engine *g, enum store_origin origin, struct err *e)
+{
+        struct texts names = { 0 };
+        bool good = sets_certs(g->sets, &names, e);
+        g->rebuilt = good && origin == STORE_NEW && names.count > 0;
+        for (size_t i = 0; good && i < names.count; i++) {
+                struct cert *c = engine_cert(g, names.item[i]);
+                if (!c && !(c = engine_cert_add(g, names.item[i], e))) {
+                        good = false;
+                        break;
+                }
+                struct err read;
+                if (!cert_load_live(c, &read))
+                        log_err(c->row.name, "the live set cannot be read", &read);
+                if (g->rebuilt)
+                        job_set(&c->row.stopped,
+                                "the journal was lost: sets and keys were taken over, nothing starts by itself");
+        }
+        texts_done(&names);
+        if (g->rebuilt)
+                log_warning("",
+                        "the journal is empty beside existing sets: rebuilt from what is on disk; automatic work rests "
+                        "for %lld h",
+                        (long long)(g->conf->limit_cooldown_ms / 3600000));
+        return good;
+}
+
+static bool merge_compromised(struct engine *g, struct err *e)
+{
+        struct texts list = { 0 };
+        if (!compromised_list(g->keystore, &list, e))
+                return false;
+        struct store_batch *b = store_batch_new();
+        bool good = b != NULL;
+        for (size_t i = 0; good && i < list.count; i++)
+                good = journal_compromised(b, list.item[i], clock_now_s(), "STATE/compromised");
+        texts_done(&list);
+        if (good && store_batch_count(b) > 0)
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+        return good || err_memory(e);
+}
+
+static bool back_compromised(void *arg, const struct store_row *row)
+{
+        struct engine *g = arg;
+        struct err e;
+        const char *spki = row_text(row, 0);
+        return !spki || compromised_has(g->keystore, spki) || compromised_add(g->keystore, spki, &e);
+}
+
+static bool load(struct engine *g, enum store_origin origin, struct err *e)
+{
+        return store_query(g->store, "SELECT ca, key, value FROM memory", "", memory_row, g->memory, e) &&
+                load_certs(g, e) && load_live(g, origin, e) &&
+                journal_load_orders(g->store, &g->order, &g->order_count, e) && load_tokens(g, e) && load_jobs(g, e) &&
+                journal_next_ids(g->store, &g->next_job, &g->next_token, e) && merge_compromised(g, e) &&
+                store_query(g->store, "SELECT spki FROM compromised", "", back_compromised, g, e);
+}
+
+static void jumped(void *arg, int64_t delta_s)
+{
+        struct engine *g = arg;
+        char span[40];
+        format_span(delta_s, span, sizeof span);
+        log_warning("", "the clock was set by %s; nothing renews, expires or revokes before a second look confirms it",
+                span);
+        g->clock_suspect_until_ms = clock_boot_ms() + 300 * 1000;
+}
+
+bool engine_open(struct engine **ret, struct loop *loop, const struct engine_conf *c, struct err *e)
+{
+        struct engine *g = calloc(1, sizeof *g);
+        if (!g)
+                return err_memory(e);
+        enum store_origin origin = STORE_EXISTING;
+        g->loop = loop;
+        g->conf = c->conf;
+        g->lock_fd = -1;
+        g->ca_registry = c->cas ? c->cas : ca_registry;
+        g->publisher_registry = c->publishers ? c->publishers : publisher_registry;
+        g->memory = json_object();
+        bool good = open_state_directory(g, e) && open_store(g, &origin, e) &&
+                keystore_open(&g->keystore, g->conf->state_directory, e) &&
+                sets_open(&g->sets, g->conf->state_directory, e) && open_clients(g, e) &&
+                helper_open(&g->helper, loop, HELPER_SOCKET, c->helper_fd, e) &&
+                open_cas(g, g->conf, &g->ca, &g->ca_count, e) &&
+                open_publishers(g, g->conf, &g->publisher, &g->publisher_count, e) && load(g, origin, e) &&
+                due_timer_open(&g->due_timer, loop, &g->heap, engine_due_fired, jumped, g, e);
+        if (!good) {
+                g->conf = NULL; /* stays the caller's */
+                engine_close(g);
+                return false;
+        }
+        *ret = g;
+        return true;
+}
+
+/* ---- token listeners ---- */
+
+static bool listen_one(struct engine *g, const char *where, struct err *e)
+{
+        struct httpd_conf conf = { .listen = where, .fd = -1, .body_max_bytes = 1024, .name = "tokens" };
+        if (strcmp(where, "systemd") == 0) {
+                conf.listen = NULL;
+                conf.fd = listen_fd_by_name("tokens");
+                if (conf.fd < 0) {
+                        err_set(e, ERR_CONFIG, "listen", "tokens.listen: systemd passed no socket named tokens");
+                        return err_fix(e, "systemctl enable --now dcvd-tokens.socket");
+                }
+        }
+        struct httpd **more = realloc(g->httpd, (g->httpd_count + 1) * sizeof(struct httpd *));
+        if (!more)
+                return err_memory(e);
+        g->httpd = more;
+        if (!httpd_open(&g->httpd[g->httpd_count], g->loop, &conf, token_table_serve, g->token_table, e))
+                return false;
+        g->httpd_count++;
+        return true;
+}
+
+bool engine_listen_tokens(struct engine *g, struct err *e)
+{
+        for (size_t i = 0; i < g->conf->tokens_listen.count; i++)
+                if (!listen_one(g, g->conf->tokens_listen.item[i], e))
+                        return err_wrap(e, "tokens.listen");
+        return true;
+}
+
+void engine_start(struct engine *g)
+{
+        g->started = true;
+        for (size_t i = 0; i < g->job_count; i++)
+                g->job[i]->lock_held = false;
+        tokens_start(g);
+        for (size_t i = g->job_count; i-- > 0;)
+                job_resume_loaded(g->job[i]);
+        for (size_t i = 0; i < g->cert_count; i++)
+                cert_plan(g->cert[i]);
+        due_timer_arm(g->due_timer);
+}
+
+bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
+{
+        struct backend_ca *ca = NULL;
+        struct backend_publisher *publisher = NULL;
+        size_t ca_count = 0, publisher_count = 0;
+        if (strcmp(conf_own->state_directory, g->conf->state_directory) != 0)
+                return err_set(e, ERR_CONFIG, "state", "state_directory cannot change while dcvd runs: restart it");
+        if (!open_cas(g, conf_own, &ca, &ca_count, e) ||
+                !open_publishers(g, conf_own, &publisher, &publisher_count, e)) {
+                close_backends(ca, ca_count, publisher, publisher_count);
+                return false;
+        }
+        for (size_t i = 0; i < conf_own->cert_count; i++)
+                if (!engine_cert(g, conf_own->cert[i].name) && !engine_cert_add(g, conf_own->cert[i].name, e)) {
+                        close_backends(ca, ca_count, publisher, publisher_count);
+                        return false;
+                }
+        /* Calls of running jobs belong to the old backends: they are stopped and their steps run again with the new
+         * ones. */
+        for (size_t i = 0; i < g->job_count; i++)
+                if (g->job[i]->ca_call)
+                        job_stop_work(g->job[i]);
+        for (size_t i = 0; i < g->cert_count; i++)
+                if (g->cert[i]->asking) {
+                        g->cert[i]->asked->ops->cancel(g->cert[i]->asked->ca, g->cert[i]->asking);
+                        g->cert[i]->asking = NULL;
+                }
+        for (size_t i = 0; i < g->token_count; i++)
+                if (g->token[i]->call) {
+                        g->token[i]->publisher->ops->cancel(g->token[i]->publisher->publisher, g->token[i]->call);
+                        g->token[i]->call = NULL;
+                        g->token[i]->busy = false;
+                }
+        close_backends(g->ca, g->ca_count, g->publisher, g->publisher_count);
+        g->ca = ca;
+        g->ca_count = ca_count;
+        g->publisher = publisher;
+        g->publisher_count = publisher_count;
+        config_free(g->conf);
+        g->conf = conf_own;
+        for (size_t i = 0; i < g->job_count; i++)
+                g->job[i]->ca = NULL;
+        tokens_start(g);
+        for (size_t i = g->job_count; i-- > 0;)
+                if (!g->job[i]->moving && !g->job[i]->deploy && !g->job[i]->look && !g->job[i]->propagate_count)
+                        job_run(g->job[i]);
+        for (size_t i = 0; i < g->cert_count; i++)
+                cert_plan(g->cert[i]);
+        return true;
+}
+
+void engine_close(struct engine *g)
+{
+        if (!g)
+                return;
+        g->closing = true;
+        for (size_t i = 0; i < g->httpd_count; i++)
+                httpd_close(g->httpd[i]);
+        free(g->httpd);
+        struct err e;
+        if (g->store && g->started)
+                (void)store_flush(g->store, &e); /* what is queued is on disk; callbacks see closing */
+        while (g->job_count > 0)
+                job_free(g->job[g->job_count - 1]);
+        while (g->token_count > 0)
+                token_free(g->token[g->token_count - 1]);
+        for (size_t i = 0; i < g->cert_count; i++)
+                cert_free(g->cert[i]);
+        for (size_t i = 0; i < g->order_count; i++)
+                order_row_done(&g->order[i]);
+        free(g->job);
+        free(g->token);
+        free(g->cert);
+        free(g->order);
+        close_backends(g->ca, g->ca_count, g->publisher, g->publisher_count);
+        if (g->propagation)
+                propagation_engine_close(g->propagation);
+        token_table_free(g->token_table);
+        if (g->http)
+                http_close(g->http);
+        if (g->dns)
+                dns_close(g->dns);
+        if (g->helper)
+                helper_close(g->helper);
+        if (g->due_timer)
+                due_timer_close(g->due_timer);
+        due_heap_done(&g->heap);
+        if (g->store)
+                store_close(g->store);
+        if (g->wake)
+                uv_close((uv_handle_t *)g->wake, (uv_close_cb)free);
+        if (g->sets)
+                sets_close(g->sets);
+        if (g->keystore)
+                keystore_close(g->keystore);
+        json_decref(g->memory);
+        close_p(&g->lock_fd);
+        config_free(g->conf);
+        while (g->listener)
+                engine_unlisten(g, g->listener);
+        free(g);
+}
+
+const struct conf *engine_config(const struct engine *g)
+{
+        return g->conf;
+}
+
+struct loop *engine_loop(struct engine *g)
+{
+        return g->loop;
+}
+
+bool engine_idle(const struct engine *g)
+{
+        for (size_t i = 0; i < g->job_count; i++)
+                if (g->job[i]->moving || g->job[i]->slot || g->job[i]->ready || g->job[i]->go_on)
+                        return false;
+        for (size_t i = 0; i < g->token_count; i++)
+                if (g->token[i]->busy)
+                        return false;
+        return true;
+}

@@ -1,0 +1,266 @@
+/* The inside of the engine and of a job, for this room only. */
+#ifndef DCVD_JOB_INTERNAL_H
+#define DCVD_JOB_INTERNAL_H
+
+#include <string.h>
+#include <uv.h>
+
+#include "agent/base/due.h"
+#include "agent/ca/ca.h"
+#include "agent/deploy/deploy.h"
+#include "agent/job/engine.h"
+#include "agent/job/journal.h"
+#include "agent/job/policy.h"
+#include "agent/job/state.h"
+#include "agent/pki/keystore.h"
+#include "validators/propagation.h"
+#include "validators/publisher.h"
+
+struct due_timer;
+struct httpd;
+struct job;
+
+struct backend_ca {
+        char *name;
+        const struct ca_ops *ops;
+        struct ca *ca;
+};
+struct backend_publisher {
+        char *name;
+        const struct publisher_ops *ops;
+        struct publisher *publisher;
+        long ttl; /* for instructions */
+};
+
+/* One heap serves certificates, jobs and tokens: the kind says what an entry sits in. */
+enum due_kind { DUE_CERT, DUE_JOB, DUE_TOKEN };
+struct due {
+        struct due_entry entry;
+        enum due_kind kind;
+};
+
+/* What is kept of a certificate at rest. */
+struct cert {
+        struct cert_row row;
+        struct due due; /* the next planned look: expiry notice, question to the CA, retention */
+        struct job *job; /* NULL: none runs */
+        struct ca_call *asking; /* the planned question at the CA */
+        struct backend_ca *asked;
+        struct engine *engine;
+};
+
+/* A token that is out, or on its way in either direction. */
+struct token {
+        struct token_row row;
+        struct due due; /* a withdrawal that failed is tried again */
+        unsigned failures;
+        struct backend_publisher *publisher; /* while call runs */
+        struct publish_call *call;
+        bool busy; /* a call or a commit of its row runs */
+        bool gone; /* withdrawn and committed: about to be freed */
+        char problem[240];
+        struct engine *engine;
+};
+
+struct propagate { /* one running propagation of a job */
+        struct job *job;
+        struct token *token;
+        struct propagation *run;
+        bool done;
+        json_t *state; /* as last told */
+};
+
+struct job {
+        struct job_row row;
+        struct engine *engine;
+        struct cert *cert;
+        struct conf_cert *policy;
+        struct due due;
+        enum job_state next;
+        bool moving; /* takes no event until its row is on disk */
+        bool slot; /* acts */
+        bool ready; /* waits in the line for a slot */
+        bool ended;
+        bool stop_wanted; /* cancel arrived while moving */
+        bool cancel_order; /* and the order at the CA is to be cancelled */
+        bool intent_fresh; /* the open intent was committed by this process just now: the write may be sent */
+        bool lock_held;
+        bool counted; /* failures: this state's last action failed */
+        struct timer *limit;
+        struct timer *poll;
+        struct timer *pause;
+        /* what runs for it; at most one of each */
+        struct backend_ca *ca;
+        struct ca_call *ca_call;
+        struct deploy_run *deploy;
+        struct look_run *look;
+        struct keying *keying;
+        struct propagate *propagate;
+        size_t propagate_count;
+        struct ca_subject *subject; /* of this attempt; read back from the row when needed */
+        struct ca_view *view; /* the newest */
+        struct deferred *go_on;
+        char progress[400]; /* one line for people */
+        int64_t submitted_ms; /* boot time of the last telling */
+        int64_t diagnosed_ms;
+};
+
+struct listener {
+        engine_event_fn *fn;
+        void *arg;
+};
+struct engine_listener {
+        struct listener l;
+        struct engine_listener *next;
+};
+
+struct engine {
+        struct loop *loop;
+        struct conf *conf;
+        const struct ca_ops *const *ca_registry;
+        const struct publisher_ops *const *publisher_registry;
+        int lock_fd;
+        struct dns *dns;
+        struct http *http;
+        struct helper *helper;
+        struct store *store;
+        uv_async_t *wake;
+        struct keystore *keystore;
+        struct sets *sets;
+        struct propagation_engine *propagation;
+        struct token_table *token_table;
+        struct httpd **httpd;
+        size_t httpd_count;
+        struct backend_ca *ca;
+        size_t ca_count;
+        struct backend_publisher *publisher;
+        size_t publisher_count;
+        struct cert **cert; /* sorted by name */
+        size_t cert_count;
+        struct job **job; /* by id, rising */
+        size_t job_count;
+        struct token **token;
+        size_t token_count;
+        struct order_row *order; /* open ones */
+        size_t order_count;
+        json_t *memory; /* {ca: {key: value}} */
+        struct due_heap heap;
+        struct due_timer *due_timer;
+        struct engine_listener *listener;
+        size_t acting; /* jobs that hold a slot */
+        int64_t next_job, next_token;
+        int64_t clock_suspect_until_ms; /* after a jump: nothing renews, expires or revokes before it is confirmed */
+        bool rebuilt; /* empty journal beside existing sets */
+        bool started, closing;
+};
+
+/* engine.c */
+struct cert *engine_cert(struct engine *g, const char *name);
+struct cert *engine_cert_add(struct engine *g, const char *name, struct err *e);
+struct job *engine_job(struct engine *g, int64_t id);
+struct backend_ca *engine_ca(struct engine *g, const char *name);
+struct backend_publisher *engine_publisher(struct engine *g, const char *name);
+struct order_row *engine_order(struct engine *g, const char *ca, const char *order_id);
+struct order_row *engine_order_of_cert(struct engine *g, const char *cert, const char *ca);
+bool engine_order_put(
+        struct engine *g, struct store_batch *b, const struct order_row *row); /* copies into memory too */
+bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e);
+void engine_commit_logged(struct engine *g, struct store_batch *own); /* nobody waits; a failure is logged */
+bool engine_put_compromised(struct engine *g, const char *spki, const char *why,
+        struct err *e); /* file and journal, before it returns / queued */
+
+/* events.c */
+void engine_emit(struct engine *g, json_t *event_own);
+void job_emit(struct job *j, const char *text);
+
+/* schedule.c */
+void job_run(struct job *j); /* wants to act: takes a slot or stands in line */
+void job_rest(struct job *j); /* holds no slot any more */
+void schedule_dispatch(struct engine *g);
+bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder, size_t size);
+void job_unlock_order(struct job *j);
+void engine_due_set(struct engine *g, struct due *d, int64_t due_ms);
+void engine_due_clear(struct engine *g, struct due *d);
+void engine_due_fired(void *engine, struct due_entry *entry);
+
+/* job.c */
+struct job *job_new(struct engine *g, struct job_row *row_own, struct err *e);
+void job_free(struct job *j);
+void job_go(struct job *j, enum job_state next);
+void job_go_with(struct job *j, enum job_state next, struct store_batch *more_own, const char *why);
+void job_trouble(struct job *j, const struct err *e); /* decides by kind: again later, wait, next CA, end */
+void job_wait(struct job *j, const struct err *e, const json_t *waiting,
+        int64_t again_ms); /* nobody's fault: look again later */
+void job_wait_order(struct job *j, const struct ca_view *v);
+void job_end(struct job *j, enum job_state final, const char *result);
+void job_stop_work(struct job *j); /* cancels what runs for it */
+void job_set(char **member, const char *text);
+void job_resume_loaded(struct job *j);
+void job_note(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int job_exit_code(const struct job_row *r);
+void job_next_attempt(struct job *j, const struct err *why);
+
+/* steps_*.c: one action per state */
+void step_queued(struct job *j);
+void step_eligible(struct job *j);
+void step_rehearsed(struct job *j);
+void step_keyed(struct job *j);
+void step_ordered(struct job *j);
+void step_published(struct job *j);
+void step_propagated(struct job *j);
+void step_submitted(struct job *j);
+void step_reviewed(struct job *j);
+void step_finalized(struct job *j);
+void step_issued(struct job *j);
+void step_deployed(struct job *j);
+void step_served(struct job *j);
+void step_final(struct job *j);
+void job_look_at_order(struct job *j);
+const struct ca_subject *job_subject(struct job *j);
+char *subject_to_text(const struct ca_subject *s);
+bool subject_from_text(const char *text, struct ca_subject *ret);
+void cert_note_subject(
+        struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
+
+/* tokens.c */
+struct token *token_find(struct engine *g, const char *publisher, const struct proof *p);
+struct token *token_new(
+        struct engine *g, const char *publisher, const struct proof *p, const char *cert, bool probe, struct err *e);
+bool token_hold(struct token *t, int64_t job);
+bool token_held_by(const struct token *t, int64_t job);
+void token_publish(struct token *t); /* if not out yet; ends in job_token_moved of its holders */
+void job_token_moved(struct job *j, struct token *t, const struct err *e);
+void tokens_let_go(struct engine *g, int64_t job); /* the job holds none any more; what nobody holds is withdrawn */
+bool tokens_pending_withdrawal(struct engine *g, const char *cert);
+void tokens_start(struct engine *g); /* after a restart: publish again, sweep */
+void token_due(struct token *t);
+void token_withdraw(struct token *t);
+bool token_exclusive_conflict(struct engine *g, const char *publisher, const struct proof *p, struct token **ret);
+void token_free(struct token *t);
+
+/* keys.c */
+struct keying;
+void keying_start(struct job *j, enum key_type type);
+void keying_drop(struct job *j);
+void keys_retire(struct engine *g); /* removes keys that nothing names any more */
+
+/* certs.c */
+void cert_due(struct cert *c);
+void cert_plan(struct cert *c);
+void cert_free(struct cert *c);
+bool cert_load_live(struct cert *c, struct err *e); /* reads the live set's meta into the row */
+bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
+
+/* actions.c: the certificate that "cert" names, with "did you mean" */
+bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct err *e);
+
+/* status.c */
+json_t *cert_status_json(struct cert *c, bool records);
+json_t *job_status_json(const struct job *j);
+
+/* metrics.c */
+void metrics_job_moved(struct job *j, enum job_state from);
+void metrics_job_ended(struct job *j);
+void metrics_cert(struct cert *c);
+
+#endif

@@ -1,0 +1,398 @@
+/* A job: one function changes its state, one decides what a failure means, one ends it. */
+#include "agent/job/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/crash.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/when.h"
+#include "agent/net/loop.h"
+
+#define ANNOUNCE_MS 10000 /* before a fallback: time enough to type the cancel */
+
+void job_set(char **member, const char *text)
+{
+        char *copy = text_dup(text);
+        free(*member);
+        *member = copy;
+}
+
+struct job *job_new(struct engine *g, struct job_row *row_own, struct err *e)
+{
+        struct job *j = calloc(1, sizeof *j);
+        struct job **more = realloc(g->job, (g->job_count + 1) * sizeof *more);
+        if (more)
+                g->job = more;
+        if (!j || !more) {
+                free(j);
+                err_memory(e);
+                return NULL;
+        }
+        j->engine = g;
+        j->due.kind = DUE_JOB;
+        j->cert = engine_cert(g, row_own->cert);
+        if (!j->cert && !(j->cert = engine_cert_add(g, row_own->cert, e)))
+                goto failed;
+        if (!policy_read(row_own->policy, &j->policy, e))
+                goto failed;
+        j->row = *row_own;
+        *row_own = (struct job_row){ 0 };
+        j->cert->job = j;
+        g->job[g->job_count++] = j;
+        return j;
+failed:
+        free(j);
+        return NULL;
+}
+
+void job_stop_work(struct job *j)
+{
+        if (j->ca_call && j->ca)
+                j->ca->ops->cancel(j->ca->ca, j->ca_call);
+        j->ca_call = NULL;
+        deploy_cancel(j->deploy);
+        j->deploy = NULL;
+        look_cancel(j->look);
+        j->look = NULL;
+        for (size_t i = 0; i < j->propagate_count; i++) {
+                propagation_cancel(j->propagate[i].run);
+                json_decref(j->propagate[i].state);
+        }
+        free(j->propagate);
+        j->propagate = NULL;
+        j->propagate_count = 0;
+        if (j->poll)
+                timer_stop(j->poll);
+        if (j->pause)
+                timer_stop(j->pause);
+        if (j->limit)
+                timer_stop(j->limit);
+}
+
+void job_free(struct job *j)
+{
+        struct engine *g = j->engine;
+        job_stop_work(j);
+        keying_drop(j);
+        loop_undefer(g->loop, j->go_on);
+        timer_free(j->limit);
+        timer_free(j->poll);
+        timer_free(j->pause);
+        engine_due_clear(g, &j->due);
+        for (size_t i = 0; i < g->job_count; i++)
+                if (g->job[i] == j) {
+                        memmove(&g->job[i], &g->job[i + 1], (--g->job_count - i) * sizeof *g->job);
+                        break;
+                }
+        if (j->cert->job == j)
+                j->cert->job = NULL;
+        if (j->subject)
+                ca_subject_done(j->subject);
+        free(j->subject);
+        if (j->view)
+                ca_view_done(j->view);
+        free(j->view);
+        policy_free(j->policy);
+        job_row_done(&j->row);
+        free(j);
+}
+
+static void clear_trouble(struct job_row *r)
+{
+        job_set(&r->err_kind, NULL);
+        job_set(&r->err_code, NULL);
+        job_set(&r->err_text, NULL);
+        job_set(&r->err_fix, NULL);
+        job_set(&r->waiting, NULL);
+        r->due_ms = 0;
+}
+
+static void note_trouble(struct job_row *r, const struct err *e)
+{
+        job_set(&r->err_kind, err_kind_name(e->kind));
+        job_set(&r->err_code, e->code);
+        job_set(&r->err_text, e->text);
+        job_set(&r->err_fix, e->fix[0] ? e->fix : NULL);
+}
+
+/* A commit that failed: nothing was sent. The disk may come back. */
+static void park(struct job *j, const struct err *e)
+{
+        log_err(j->row.cert, "the journal cannot be written; the job waits", e);
+        note_trouble(&j->row, e);
+        j->row.failures++;
+        job_rest(j);
+        struct when_input in = { ERR_TEMPORARY, (uint64_t)j->row.failures, 0, true, (uint32_t)random_u64() };
+        engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));
+}
+
+static void moved(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct job *j = arg;
+        crash_point("job.moved");
+        j->moving = false;
+        if (e) {
+                j->intent_fresh = false;
+                return park(j, e);
+        }
+        enum job_state from = j->row.state;
+        j->row.state = j->next;
+        metrics_job_moved(j, from);
+        job_emit(j, job_state_name(j->row.state));
+        if (!job_has_order_open(j->row.state) && j->row.state != JOB_KEYED && j->row.state != JOB_REHEARSED)
+                job_unlock_order(j);
+        if (j->stop_wanted && !job_is_final(j->row.state)) {
+                j->stop_wanted = false;
+                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
+        }
+        job_run(j);
+}
+
+void job_go(struct job *j, enum job_state next)
+{
+        job_go_with(j, next, NULL, NULL);
+}
+
+/* The row as it will be, its audit entry and what belongs to the same moment, in one commit. */
+static bool move_batch(struct job *j, enum job_state next, struct store_batch *b, const char *why, int64_t now_s)
+{
+        CLEANUP(json_decref_p) json_t *data = json_object();
+        json_put_text(data, "from", job_state_name(j->row.state));
+        json_put_text(data, "to", job_state_name(next));
+        if (why)
+                json_put_text(data, "why", why);
+        if (j->row.ca)
+                json_put_text(data, "ca", j->row.ca);
+        if (j->row.order_id)
+                json_put_text(data, "order", j->row.order_id);
+        enum job_state from = j->row.state;
+        j->row.state = next;
+        bool good = journal_put_job(b, &j->row) && journal_audit(b, now_s, j->row.cert, j->row.id, "state", data);
+        j->row.state = from;
+        return good;
+}
+
+void job_go_with(struct job *j, enum job_state next, struct store_batch *more_own, const char *why)
+{
+        assert(!j->moving && job_may_go(j->row.state, next));
+        job_stop_work(j);
+        struct err e;
+        struct store_batch *b = more_own ? more_own : store_batch_new();
+        int64_t now_s = clock_now_s();
+        if (next != j->row.state) {
+                j->row.failures = 0;
+                j->row.entered_s = now_s;
+        }
+        if (next != JOB_FAILED)
+                clear_trouble(&j->row);
+        if (!b || !move_batch(j, next, b, why, now_s)) {
+                store_batch_free(b);
+                err_memory(&e);
+                return park(j, &e);
+        }
+        log_info(j->row.cert, "job %lld: %s -> %s%s%s", (long long)j->row.id, job_state_name(j->row.state),
+                job_state_name(next), why ? ": " : "", why ? why : "");
+        j->next = next;
+        j->moving = true; /* takes no event until the row is on disk */
+        if (!engine_commit(j->engine, b, moved, j, &e)) {
+                j->moving = false;
+                park(j, &e);
+        }
+}
+
+static void saved(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct job *j = arg;
+        crash_point("job.saved");
+        j->moving = false;
+        if (e)
+                log_err(j->row.cert, "the journal cannot be written", e);
+        job_emit(j, j->row.err_text ? j->row.err_text : j->progress);
+        if (j->stop_wanted) {
+                j->stop_wanted = false;
+                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
+        }
+        engine_due_set(j->engine, &j->due, j->row.due_ms);
+}
+
+/* Keeps the state; commits what changed of the row, then sleeps until due_ms without a slot. */
+static void save_and_sleep(struct job *j, const char *event)
+{
+        struct err e;
+        job_stop_work(j);
+        job_rest(j);
+        struct store_batch *b = store_batch_new();
+        CLEANUP(json_decref_p) json_t *data = json_object();
+        json_put_text(data, "state", job_state_name(j->row.state));
+        json_put_text(data, "code", j->row.err_code);
+        json_put_text(data, "text", j->row.err_text);
+        bool good = b && journal_put_job(b, &j->row) &&
+                journal_audit(b, clock_now_s(), j->row.cert, j->row.id, event, data);
+        j->moving = true;
+        if (good && engine_commit(j->engine, b, saved, j, &e))
+                return;
+        if (!good) {
+                store_batch_free(b);
+                err_memory(&e);
+        }
+        j->moving = false;
+        park(j, &e);
+}
+
+static void again_later(struct job *j, const struct err *e)
+{
+        j->row.failures++;
+        note_trouble(&j->row, e);
+        struct when_input in = { e->kind, (uint64_t)j->row.failures, e->retry_after_s, j->row.compromised,
+                (uint32_t)random_u64() };
+        j->row.due_ms = clock_now_ms() + when_next_ms(&in);
+        char span[40];
+        format_span(when_next_ms(&in) / 1000, span, sizeof span);
+        log_warning(j->row.cert, "job %lld: %s: %s; again in %s%s%s", (long long)j->row.id,
+                job_state_name(j->row.state), e->text, span, e->fix[0] ? "; " : "", e->fix);
+        save_and_sleep(j, "again");
+}
+
+void job_wait(struct job *j, const struct err *e, const json_t *waiting, int64_t again_ms)
+{
+        char *text = waiting ? json_text(waiting) : NULL;
+        bool same = j->row.waiting && text && strcmp(j->row.waiting, text) == 0;
+        free(j->row.waiting);
+        j->row.waiting = text;
+        note_trouble(&j->row, e);
+        j->row.due_ms = clock_now_ms() + again_ms;
+        if (same) { /* told before: nothing new to write down */
+                job_stop_work(j);
+                job_rest(j);
+                engine_due_set(j->engine, &j->due, j->row.due_ms);
+                return;
+        }
+        job_note(j, "%s", e->text);
+        save_and_sleep(j, "waiting");
+}
+
+static bool final_for_attempt(const struct job *j, const struct err *e)
+{
+        if (e->kind != ERR_RULE && e->kind != ERR_DENIED && e->kind != ERR_PROTOCOL && e->kind != ERR_CONFIG)
+                return false;
+        /* An order is open and paid for: what stands in the way on our side (a publisher, a zone) is mended by a
+         * person, and the job goes on. Only the CA's own word ends it. */
+        if (j->row.state == JOB_PUBLISHED || j->row.state == JOB_PROPAGATED)
+                return false;
+        /* A leaked key is still being served: the incident stays open. */
+        if ((j->row.state == JOB_DEPLOYED || j->row.state == JOB_SERVED) && j->row.compromised)
+                return false;
+        return true;
+}
+
+static bool attempt_is_old(const struct job *j)
+{
+        return j->policy->fallback_after_ms > 0 && j->row.ordered_s > 0 && job_has_order_open(j->row.state) &&
+                (clock_now_s() - j->row.ordered_s) * 1000 > j->policy->fallback_after_ms;
+}
+
+void job_trouble(struct job *j, const struct err *e)
+{
+        bool last_ca = (size_t)j->row.ca_index + 1 >= j->policy->ca_count;
+        bool after_order = j->row.state == JOB_DEPLOYED || j->row.state == JOB_SERVED;
+        if (final_for_attempt(j, e)) {
+                if (!last_ca && !after_order && strcmp(e->code, "deploy.test") != 0)
+                        return job_next_attempt(j, e);
+                note_trouble(&j->row, e);
+                return job_end(j, JOB_FAILED, e->text);
+        }
+        if (!last_ca && attempt_is_old(j))
+                return job_next_attempt(j, e);
+        again_later(j, e);
+}
+
+static void announce_over(void *arg)
+{
+        struct job *j = arg;
+        struct store_batch *b = store_batch_new();
+        if (b)
+                journal_attempt(b, &j->row, j->row.err_text, clock_now_s());
+        job_unlock_order(j);
+        j->row.ca_index++;
+        job_set(&j->row.order_id, NULL); /* its orders row stays open with its tokens until the CA's deadline */
+        job_set(&j->row.ca, NULL);
+        job_set(&j->row.subject, NULL);
+        job_set(&j->row.subject_id, NULL);
+        job_set(&j->row.csr, NULL);
+        j->row.told = j->row.same_csr = false;
+        j->row.ordered_s = 0;
+        if (j->subject)
+                ca_subject_done(j->subject);
+        free(j->subject);
+        j->subject = NULL;
+        job_go_with(j, JOB_ELIGIBLE, b, "the next CA of the list");
+}
+
+void job_next_attempt(struct job *j, const struct err *why)
+{
+        struct err e;
+        job_stop_work(j);
+        note_trouble(&j->row, why);
+        job_note(j, "%s refused (%s); going to %s in 10 s; cancel: dcvctl cancel %s", j->row.ca ? j->row.ca : "the CA",
+                why->text, j->policy->ca[j->row.ca_index + 1].ca, j->row.cert);
+        if (!j->pause && !timer_new(&j->pause, j->engine->loop, announce_over, j, &e))
+                return again_later(j, &e);
+        timer_start(j->pause, ANNOUNCE_MS);
+}
+
+static bool end_batch(struct job *j, enum job_state final, const char *result, struct store_batch *b, int64_t now_s)
+{
+        struct cert *c = j->cert;
+        if (final == JOB_DONE)
+                c->row.last_success_s = now_s;
+        else if (final == JOB_FAILED)
+                c->row.last_failure_s = now_s;
+        return journal_close_intents(b, j->row.id, result, now_s) && journal_put_cert(b, &c->row) &&
+                (j->row.attempt == 0 || journal_attempt(b, &j->row, result, now_s));
+}
+
+void job_end(struct job *j, enum job_state final, const char *result)
+{
+        struct err e;
+        if (j->moving) {
+                j->stop_wanted = true;
+                return;
+        }
+        struct store_batch *b = store_batch_new();
+        job_set(&j->row.result, result);
+        if (!b || !end_batch(j, final, result, b, clock_now_s())) {
+                store_batch_free(b);
+                err_memory(&e);
+                return park(j, &e);
+        }
+        if (final == JOB_FAILED)
+                log_error(j->row.cert, "job %lld failed: %s%s%s", (long long)j->row.id, result,
+                        j->row.err_fix ? "; " : "", j->row.err_fix ? j->row.err_fix : "");
+        job_go_with(j, final, b, result);
+}
+
+int job_exit_code(const struct job_row *r)
+{
+        if (r->state == JOB_DONE)
+                return 0;
+        if (r->state == JOB_FAILED && r->err_kind && strcmp(r->err_kind, err_kind_name(ERR_RULE)) == 0)
+                return 5;
+        if (r->state == JOB_CANCELLED || r->state == JOB_FAILED)
+                return 1;
+        return r->waiting ? 4 : 0;
+}
+
+void job_resume_loaded(struct job *j)
+{
+        j->lock_held = (job_has_order_open(j->row.state) || j->row.state == JOB_KEYED) && job_subject(j) != NULL;
+        if (j->row.due_ms > clock_now_ms())
+                engine_due_set(j->engine, &j->due, j->row.due_ms);
+        else
+                job_run(j);
+}

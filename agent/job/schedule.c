@@ -1,0 +1,171 @@
+/* Who may act now: slots, the line of ready jobs, due times, and the lock on orders that exclude each other. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+#include "agent/net/due_timer.h"
+#include "agent/net/loop.h"
+
+typedef void step_fn(struct job *j);
+static step_fn *const steps[JOB_STATES] = {
+        [JOB_QUEUED] = step_queued,
+        [JOB_ELIGIBLE] = step_eligible,
+        [JOB_REHEARSED] = step_rehearsed,
+        [JOB_KEYED] = step_keyed,
+        [JOB_ORDERED] = step_ordered,
+        [JOB_PUBLISHED] = step_published,
+        [JOB_PROPAGATED] = step_propagated,
+        [JOB_SUBMITTED] = step_submitted,
+        [JOB_REVIEWED] = step_reviewed,
+        [JOB_FINALIZED] = step_finalized,
+        [JOB_ISSUED] = step_issued,
+        [JOB_DEPLOYED] = step_deployed,
+        [JOB_SERVED] = step_served,
+        [JOB_DONE] = step_final,
+        [JOB_FAILED] = step_final,
+        [JOB_CANCELLED] = step_final,
+};
+
+void engine_due_set(struct engine *g, struct due *d, int64_t due_ms)
+{
+        if (due_set(&g->heap, &d->entry, due_ms) && g->due_timer)
+                due_timer_arm(g->due_timer);
+}
+
+void engine_due_clear(struct engine *g, struct due *d)
+{
+        due_clear(&g->heap, &d->entry);
+}
+
+void engine_due_fired(void *engine, struct due_entry *entry)
+{
+        (void)engine;
+        struct due *d = CONTAINER_OF(entry, struct due, entry);
+        if (d->kind == DUE_CERT)
+                cert_due(CONTAINER_OF(d, struct cert, due));
+        else if (d->kind == DUE_JOB)
+                job_run(CONTAINER_OF(d, struct job, due));
+        else
+                token_due(CONTAINER_OF(d, struct token, due));
+}
+
+static void limit_reached(void *arg)
+{
+        struct job *j = arg;
+        struct err e;
+        err_set(&e, ERR_TEMPORARY, "limit", "%s took longer than %lld s and was stopped", job_state_name(j->row.state),
+                (long long)job_state_limit_s(j->row.state));
+        job_stop_work(j);
+        job_trouble(j, &e);
+}
+
+/* Runs from the loop, so that a step never begins inside the call that made it possible. */
+static void act(void *arg)
+{
+        struct job *j = arg;
+        j->go_on = NULL;
+        if (j->moving || j->ended)
+                return;
+        if (!j->limit) {
+                struct err e;
+                if (!timer_new(&j->limit, j->engine->loop, limit_reached, j, &e))
+                        return job_trouble(j, &e);
+        }
+        if (job_state_limit_s(j->row.state) > 0)
+                timer_start(j->limit, job_state_limit_s(j->row.state) * 1000);
+        steps[j->row.state](j);
+}
+
+static bool start_acting(struct job *j)
+{
+        struct engine *g = j->engine;
+        /* Ends are free: they only give back. */
+        bool ends = job_is_final(j->row.state);
+        if (!j->slot && !ends) {
+                if ((int64_t)g->acting >= g->conf->limit_jobs)
+                        return false;
+                j->slot = true;
+                g->acting++;
+        }
+        j->ready = false;
+        if (!j->go_on)
+                j->go_on = loop_defer(g->loop, act, j);
+        return true;
+}
+
+void job_run(struct job *j)
+{
+        if (!j->engine->started || j->engine->closing || j->moving || j->ended)
+                return;
+        engine_due_clear(j->engine, &j->due);
+        if (!start_acting(j))
+                j->ready = true;
+}
+
+void job_rest(struct job *j)
+{
+        if (j->limit)
+                timer_stop(j->limit);
+        if (!j->slot)
+                return;
+        j->slot = false;
+        j->engine->acting--;
+        schedule_dispatch(j->engine);
+}
+
+/* Compromised first, then in order of arrival: a planned reissue never outranks a leaked key. */
+void schedule_dispatch(struct engine *g)
+{
+        for (int urgent = 1; urgent >= 0; urgent--)
+                for (size_t i = 0; i < g->job_count; i++)
+                        if (g->job[i]->ready && g->job[i]->row.compromised == (urgent == 1) && !start_acting(g->job[i]))
+                                return;
+}
+
+static bool shares(const struct texts *a, const struct texts *b)
+{
+        for (size_t i = 0; i < a->count; i++)
+                for (size_t k = 0; k < b->count; k++)
+                        if (text_equal_nocase(a->item[i], b->item[k]))
+                                return true;
+        return false;
+}
+
+static bool excludes(struct job *holder, const char *ca, const struct ca_subject *s)
+{
+        const struct ca_subject *held = job_subject(holder);
+        if (!held || !holder->row.ca || strcmp(holder->row.ca, ca) != 0)
+                return false;
+        return shares(&held->exclusive, &s->exclusive) || names_same(&held->names, &s->names);
+}
+
+bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder, size_t size)
+{
+        struct engine *g = j->engine;
+        for (size_t i = 0; i < g->job_count; i++) {
+                struct job *other = g->job[i];
+                if (other == j || !other->lock_held || !excludes(other, j->row.ca, s))
+                        continue;
+                snprintf(ret_holder, size, "%s (job %lld)", other->row.cert, (long long)other->row.id);
+                return false;
+        }
+        j->lock_held = true;
+        return true;
+}
+
+void job_unlock_order(struct job *j)
+{
+        if (!j->lock_held)
+                return;
+        j->lock_held = false;
+        struct engine *g = j->engine;
+        for (size_t i = 0; i < g->job_count; i++) {
+                struct job *other = g->job[i];
+                bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->row.err_code &&
+                        strcmp(other->row.err_code, "sibling") == 0;
+                if (waits)
+                        job_run(other);
+        }
+}

@@ -1,0 +1,104 @@
+#include "agent/job/start.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/net/helper.h"
+#include "config/config.h"
+
+#define USER "dcvd"
+#define HELPER_SOCKET "/run/dcvd-helper/socket"
+
+/* Beside our own program (a build tree, /usr/local), else where it was installed. */
+static bool helper_path(char ret[PATH_MAX], struct err *e)
+{
+        ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 32);
+        if (n > 0) {
+                ret[n] = '\0';
+                char *slash = strrchr(ret, '/');
+                if (slash) {
+                        memcpy(slash + 1, "dcvd-helper", sizeof "dcvd-helper");
+                        if (access(ret, X_OK) == 0)
+                                return true;
+                }
+        }
+        snprintf(ret, PATH_MAX, "%s", DCVD_HELPER_PATH);
+        if (access(ret, X_OK) == 0)
+                return true;
+        err_set(e, ERR_CONFIG, "helper.absent", "dcvd-helper is not where it belongs: %s", ret);
+        return err_fix(e, "install dcvd-helper beside dcvd");
+}
+
+static bool make_for(const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *e)
+{
+        struct stat st;
+        if (mkdir(path, mode) < 0) {
+                if (errno != EEXIST)
+                        return err_errno(e, errno, "dir.make", "making %s", path);
+                if (stat(path, &st) < 0 || st.st_uid != 0)
+                        return true; /* somebody's already: the later checks judge it */
+        }
+        if (lchown(path, uid, gid) < 0)
+                return err_errno(e, errno, "dir.owner", "giving %s to user " USER, path);
+        return true;
+}
+
+/* In a user namespace that maps few users there may be nobody to become: root there is nobody's root outside. */
+static bool become(uid_t uid, gid_t gid, const char *name, struct err *e)
+{
+        if (initgroups(name, gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+                return err_errno(e, errno, "user", "becoming user %s", name);
+        if (setresuid(0, 0, 0) == 0)
+                return err_set(e, ERR_BUG, "user", "root's rights could be taken back");
+        return true;
+}
+
+static bool drop_root(const struct conf *conf, struct err *e)
+{
+        const struct passwd *p = getpwnam(USER);
+        if (!p) {
+                log_warning("", "there is no user " USER ": running as root; useradd --system " USER);
+                return true;
+        }
+        uid_t uid = p->pw_uid;
+        gid_t gid = p->pw_gid;
+        if (!make_for(conf->state_directory, 0700, uid, gid, e) ||
+                !make_for(conf->runtime_directory, 0755, uid, gid, e))
+                return false;
+        return become(uid, gid, USER, e);
+}
+
+bool start_privileges(const struct conf *conf, const char *config_path, int *ret_helper_fd, struct err *e)
+{
+        char path[PATH_MAX], config[PATH_MAX];
+        *ret_helper_fd = -1;
+        (void)prctl(PR_SET_DUMPABLE, 0); /* no core file with keys; fails only for bad arguments */
+        if (access(HELPER_SOCKET, F_OK) != 0) {
+                if (!helper_path(path, e))
+                        return false;
+                if (!realpath(config_path, config))
+                        return err_errno(e, errno, "config", "%s", config_path);
+                if (!helper_broker_fork(path, config, ret_helper_fd, e))
+                        return false;
+        }
+        if (geteuid() != 0) {
+                if (mkdir(conf->runtime_directory, 0755) < 0 && errno != EEXIST)
+                        return err_errno(e, errno, "runtime", "runtime directory %s", conf->runtime_directory);
+                return true;
+        }
+        return drop_root(conf, e) &&
+                (mkdir(conf->runtime_directory, 0755) == 0 || errno == EEXIST ||
+                        err_errno(e, errno, "runtime", "runtime directory %s", conf->runtime_directory));
+}

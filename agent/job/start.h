@@ -1,0 +1,16 @@
+/* The start order that dcvd and dcvctl --local share: broker first, then directories, then another user, before STATE
+ * is opened. */
+#ifndef DCVD_JOB_START_H
+#define DCVD_JOB_START_H
+
+#include <stdbool.h>
+
+struct conf;
+struct err;
+
+/* Forks the helper broker unless systemd's socket is there (*ret_helper_fd: our end or -1). Started as root: makes the
+ * state and runtime directories for user dcvd if they are absent and becomes that user (or the owner of the state
+ * directory); core files off. config_path is handed to the helper. */
+bool start_privileges(const struct conf *conf, const char *config_path, int *ret_helper_fd, struct err *e);
+
+#endif

@@ -1,0 +1,89 @@
+#include "agent/job/state.h"
+
+#include <string.h>
+
+#include "agent/base/util.h"
+#include "agent/ca/ca.h"
+
+#define BIT(s) (1u << (s))
+#define ENDS (BIT(JOB_FAILED) | BIT(JOB_CANCELLED))
+/* The order decides among these, in both directions: proofs may appear late, even during a review. */
+#define BY_ORDER (BIT(JOB_PUBLISHED) | BIT(JOB_SUBMITTED) | BIT(JOB_REVIEWED) | BIT(JOB_FINALIZED) | BIT(JOB_ISSUED))
+
+static const struct {
+        const char *name;
+        unsigned next;
+        int64_t limit_s;
+} states[JOB_STATES] = {
+        [JOB_QUEUED] = { "queued", BIT(JOB_ELIGIBLE) | BIT(JOB_DEPLOYED) | ENDS, 60 },
+        /* back to queued: a sibling or an identical order runs; straight to ordered: a running reissue is adopted */
+        [JOB_ELIGIBLE] = { "eligible", BIT(JOB_QUEUED) | BIT(JOB_REHEARSED) | BIT(JOB_KEYED) | BIT(JOB_ORDERED) | ENDS,
+                600 },
+        [JOB_REHEARSED] = { "rehearsed", BIT(JOB_KEYED) | BIT(JOB_ELIGIBLE) | ENDS, 1800 },
+        [JOB_KEYED] = { "keyed", BIT(JOB_ORDERED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        /* back to eligible: the attempt ended and the next CA begins, or the CA said that nothing was processed */
+        [JOB_ORDERED] = { "ordered", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_PUBLISHED] = { "published", BIT(JOB_PROPAGATED) | BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 900 },
+        [JOB_PROPAGATED] = { "propagated", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 7 * 86400 },
+        [JOB_SUBMITTED] = { "submitted", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_REVIEWED] = { "reviewed", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_FINALIZED] = { "finalized", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_ISSUED] = { "issued", BIT(JOB_DEPLOYED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_DEPLOYED] = { "deployed", BIT(JOB_SERVED) | ENDS, 1800 },
+        [JOB_SERVED] = { "served", BIT(JOB_DONE) | BIT(JOB_DEPLOYED) | ENDS, 1800 },
+        [JOB_DONE] = { "done", 0, 0 },
+        [JOB_FAILED] = { "failed", 0, 0 },
+        [JOB_CANCELLED] = { "cancelled", 0, 0 },
+};
+
+const char *job_state_name(enum job_state s)
+{
+        return (unsigned)s < JOB_STATES ? states[s].name : "?";
+}
+
+bool job_state_from_name(const char *name, enum job_state *ret)
+{
+        for (unsigned s = 0; name && s < JOB_STATES; s++)
+                if (strcmp(states[s].name, name) == 0) {
+                        *ret = (enum job_state)s;
+                        return true;
+                }
+        return false;
+}
+
+bool job_is_final(enum job_state s)
+{
+        return s == JOB_DONE || s == JOB_FAILED || s == JOB_CANCELLED;
+}
+
+bool job_may_go(enum job_state from, enum job_state to)
+{
+        if ((unsigned)from >= JOB_STATES || (unsigned)to >= JOB_STATES)
+                return false;
+        return (states[from].next & BIT(to)) || (from == to && !job_is_final(from));
+}
+
+bool job_has_order_open(enum job_state s)
+{
+        return s >= JOB_ORDERED && s <= JOB_ISSUED;
+}
+
+int64_t job_state_limit_s(enum job_state s)
+{
+        return (unsigned)s < JOB_STATES ? states[s].limit_s : 0;
+}
+
+enum job_state order_next(const struct ca_view *view, bool told)
+{
+        if (view->end != CA_END_NONE)
+                return JOB_FAILED;
+        if (view->ready)
+                return JOB_ISSUED;
+        if (view->proof_count > 0 && !told)
+                return JOB_PUBLISHED;
+        if (view->csr_wanted)
+                return JOB_FINALIZED;
+        if (view->person_wanted && !(view->proof_count > 0 && view->validation_wanted))
+                return JOB_REVIEWED;
+        return JOB_SUBMITTED;
+}

@@ -1,0 +1,225 @@
+/* The facts behind status, as JSON; dcvctl makes the text of them. */
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/job/actions.h"
+#include "agent/job/internal.h"
+
+static json_t *parsed(const char *text)
+{
+        json_t *o = NULL;
+        return text && json_read(text, strlen(text), 10, &o, NULL) ? o : json_null();
+}
+
+json_t *job_status_json(const struct job *j)
+{
+        json_t *o = json_object();
+        const struct job_row *r = &j->row;
+        json_put_i64(o, "job", r->id);
+        json_put_text(o, "cert", r->cert);
+        json_put_text(o, "state", job_state_name(r->state));
+        json_put_text(o, "trigger", r->trigger);
+        json_put_text(o, "reason", r->reason);
+        json_put_bool(o, "compromised", r->compromised);
+        json_put_i64(o, "since", r->entered_s);
+        json_put_i64(o, "created", r->created_s);
+        json_put_i64(o, "attempt", r->attempt);
+        json_put_text(o, "ca", r->ca);
+        json_put_text(o, "order", r->order_id);
+        json_put_text(o, "progress", j->progress);
+        json_put_i64(o, "next", r->due_ms > 0 && j->due.entry.index ? r->due_ms / 1000 : 0);
+        json_object_set_new(o, "waiting", parsed(r->waiting));
+        if (r->err_text) {
+                json_t *e = json_object();
+                json_put_text(e, "kind", r->err_kind);
+                json_put_text(e, "code", r->err_code);
+                json_put_text(e, "text", r->err_text);
+                json_put_text(e, "fix", r->err_fix);
+                json_object_set_new(o, "error", e);
+        }
+        json_t *spread = json_array();
+        for (size_t i = 0; i < j->propagate_count; i++)
+                if (j->propagate[i].state)
+                        json_array_append(spread, j->propagate[i].state);
+        json_object_set_new(o, "propagation", spread);
+        return o;
+}
+
+static json_t *live_json(const struct cert *c)
+{
+        if (c->row.live_set == 0)
+                return json_null();
+        json_t *o = json_object();
+        json_put_i64(o, "set", c->row.live_set);
+        json_put_text(o, "sha256", c->row.live_sha256);
+        json_put_text(o, "spki", c->row.live_spki);
+        json_put_i64(o, "not_after", c->row.live_not_after_s);
+        json_put_bool(o, "compromised", c->row.live_spki && compromised_has(c->engine->keystore, c->row.live_spki));
+        return o;
+}
+
+static json_t *tokens_json(const struct cert *c)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; i < c->engine->token_count; i++) {
+                const struct token *t = c->engine->token[i];
+                if (!t->row.cert || strcmp(t->row.cert, c->row.name) != 0)
+                        continue;
+                json_t *o = json_object();
+                char place[300];
+                proof_text(&t->row.proof, place, sizeof place);
+                json_put_text(o, "token", place);
+                json_put_text(o, "value", t->row.proof.value);
+                json_put_text(o, "publisher", t->row.publisher);
+                json_put_text(o, "state", t->row.state);
+                json_put_text(o, "problem", t->problem[0] ? t->problem : NULL);
+                json_put_bool(o, "held", t->row.holder_count > 0);
+                json_array_append_new(list, o);
+        }
+        return list;
+}
+
+static bool service_row(void *arg, const struct store_row *row)
+{
+        json_t *o = json_object();
+        json_put_text(o, "target", row_text(row, 0));
+        json_put_text(o, "service", row_text(row, 1));
+        json_put_text(o, "state", row_text(row, 2));
+        json_put_text(o, "text", row_text(row, 3));
+        json_put_i64(o, "set", row_i64(row, 4));
+        json_put_i64(o, "at", row_i64(row, 5));
+        return json_array_append_new(arg, o) == 0;
+}
+
+static json_t *list_of(const struct texts *t)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; i < t->count; i++)
+                json_array_append_new(list, json_string(t->item[i]));
+        return list;
+}
+
+/* One of the three forms of the REISSUE line. */
+static char *reissue_line(const struct cert *c, const struct conf_cert *conf, const json_t *facts)
+{
+        char until[32];
+        if (!json_is_object(facts))
+                return text_dup("not asked yet");
+        if (json_bool(facts, "possible", false)) {
+                int64_t until_s = json_i64(facts, "until", 0);
+                format_date(until_s, until, sizeof until);
+                return until_s ? text_format("yes until %s (R2)", until) : text_dup("yes");
+        }
+        const char *rule = json_str(facts, "rule"), *text = json_str(facts, "text");
+        if (json_bool(facts, "passes", false))
+                return text_format("not now: %s", text ? text : "");
+        if (conf && conf->ca_count > 1)
+                return text_format("%s (%s): next goes to %s", rule && strcmp(rule, "R3") == 0 ? "used" : "refused",
+                        rule ? rule : "?", conf->ca[1].ca);
+        (void)c;
+        return text_format("none: nothing could replace this today (%s)", text ? text : rule ? rule : "?");
+}
+
+json_t *cert_status_json(struct cert *c, bool records)
+{
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        json_t *o = json_object(), *facts = parsed(c->row.reissuable);
+        struct err e;
+        json_put_text(o, "name", c->row.name);
+        json_put_bool(o, "configured", conf != NULL);
+        json_object_set_new(o, "names", conf ? list_of(&conf->names) : json_array());
+        json_object_set_new(o, "live", live_json(c));
+        json_object_set_new(o, "job", c->job ? job_status_json(c->job) : json_null());
+        CLEANUP(free_p) char *line = reissue_line(c, conf, facts);
+        json_put_text(o, "reissue", line);
+        json_object_set_new(o, "reissuable", facts);
+        json_object_set_new(o, "served", parsed(c->row.served));
+        json_put_i64(o, "last_success", c->row.last_success_s);
+        json_put_i64(o, "last_failure", c->row.last_failure_s);
+        json_put_text(o, "stopped", c->row.stopped);
+        json_put_text(o, "newest_id", c->row.newest_id ? c->row.newest_id : conf ? conf->certificate_id : NULL);
+        if (c->row.live_set == 0) {
+                CLEANUP(free_p)
+                char *text = text_format("not adopted: no local copy of the served certificate; run dcvctl import %s "
+                                         "--cert FILE --key FILE",
+                        c->row.name);
+                json_put_text(o, "adopted", text);
+        }
+        json_t *services = json_array();
+        if (!store_query(c->engine->store,
+                    "SELECT target, service, state, text, set_number, at FROM service WHERE cert=?", "t", service_row,
+                    services, &e, c->row.name))
+                json_array_clear(services);
+        json_object_set_new(o, "services", services);
+        if (records || (c->job && job_has_order_open(c->job->row.state)))
+                json_object_set_new(o, "tokens", tokens_json(c));
+        return o;
+}
+
+void action_status(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        CLEANUP(json_decref_p) json_t *o = json_object();
+        json_t *list = json_array(), *wanted = json_object_get(args, "certs");
+        bool records = json_bool(args, "records", false);
+        struct err e;
+        json_put_text(o, "schema", "dcvd.status/1");
+        json_put_text(o, "version", DCVD_VERSION);
+        json_put_i64(o, "now", clock_now_s());
+        json_put_i64(o, "running", (int64_t)g->job_count);
+        json_put_bool(o, "rebuilt", g->rebuilt);
+        json_object_set_new(o, "certificates", list);
+        for (size_t i = 0; i < json_array_size(wanted); i++) {
+                const char *name = json_string_value(json_array_get(wanted, i));
+                struct cert *c = engine_cert(g, name);
+                if (!c) {
+                        err_set(&e, ERR_CONFIG, "cert.unknown", "there is no certificate %s", name ? name : "");
+                        const char *near = name ? config_cert_near(g->conf, name) : NULL;
+                        if (near)
+                                err_fix(&e, "did you mean %s?", near);
+                        return done(arg, NULL, &e);
+                }
+                json_array_append_new(list, cert_status_json(c, records));
+        }
+        for (size_t i = 0; json_array_size(wanted) == 0 && i < g->cert_count; i++)
+                json_array_append_new(list, cert_status_json(g->cert[i], records));
+        json_put_i64(o, "exit", 0);
+        done(arg, o, NULL);
+}
+
+static bool history_row(void *arg, const struct store_row *row)
+{
+        json_t *o = json_object(), *data = parsed(row_text(row, 5));
+        json_put_i64(o, "id", row_i64(row, 0));
+        json_put_i64(o, "at", row_i64(row, 1));
+        json_put_text(o, "cert", row_text(row, 2));
+        json_put_i64(o, "job", row_i64(row, 3));
+        json_put_text(o, "event", row_text(row, 4));
+        json_object_set_new(o, "data", data);
+        return json_array_append_new(arg, o) == 0;
+}
+
+void action_history(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        CLEANUP(json_decref_p) json_t *o = json_object();
+        json_t *list = json_array();
+        struct err e;
+        const char *cert = json_str(args, "cert");
+        json_object_set_new(o, "history", list);
+        json_put_text(o, "schema", "dcvd.history/1");
+        /* The newest 10,000 rows, oldest first. */
+        bool good = store_query(g->store,
+                "SELECT * FROM (SELECT id, at, cert, job, event, data FROM audit WHERE (?1 IS NULL OR cert=?1) AND at "
+                ">= ?2"
+                " ORDER BY id DESC LIMIT ?3) ORDER BY id",
+                "tii", history_row, list, &e, cert, json_i64(args, "since", 0),
+                MIN(MAX(json_i64(args, "limit", 10000), 1), 10000));
+        struct err broken;
+        bool whole = journal_audit_verify(g->store, &broken);
+        json_put_bool(o, "intact", whole);
+        if (!whole)
+                json_put_text(o, "broken", broken.text);
+        json_put_i64(o, "exit", 0);
+        done(arg, good ? o : NULL, good ? NULL : &e);
+}

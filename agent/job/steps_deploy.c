@@ -1,0 +1,349 @@
+/* The steps after the certificate is here: deployed, served, and the ends. I4: done means seen; what failed is put back
+ * exactly as it was. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/crash.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+#include "agent/net/loop.h"
+
+#define END_WAITS_MS 60000 /* for tokens to be gone, before an end is told without them */
+#define LOOK_PATIENCE_MS 10000
+
+/* Targets are named in the policy and looked up in the configuration as it is now. */
+static const struct conf_cert *target_conf(struct job *j, struct err *e)
+{
+        const struct conf_cert *now = config_cert(j->engine->conf, j->row.cert);
+        for (size_t i = 0; i < j->policy->target_count; i++) {
+                bool found = false;
+                for (size_t k = 0; now && k < now->target_count; k++)
+                        found = found || strcmp(now->target[k].directory, j->policy->target[i].directory) == 0;
+                if (!found) {
+                        err_set(e, ERR_CONFIG, "target.gone",
+                                "target %s of certificate %s is no longer in the configuration",
+                                j->policy->target[i].directory, j->row.cert);
+                        err_fix(e,
+                                "the new certificate is kept as set %lld: dcvctl deploy %s --set %lld (no new order)",
+                                (long long)j->row.set_number, j->row.cert, (long long)j->row.set_number);
+                        return NULL;
+                }
+        }
+        return now ? now : j->policy;
+}
+
+static void record_services(struct job *j, const struct deploy_result *r, struct store_batch *b)
+{
+        for (size_t i = 0; r && i < r->service_count; i++) {
+                const struct deploy_service_result *s = &r->service[i];
+                CLEANUP(free_p) char *state = text_format("%s %s", s->step, s->good ? "good" : "failed");
+                if (state)
+                        journal_service(b, j->row.cert, s->target, s->service, state, s->text, j->row.set_number,
+                                clock_now_s());
+        }
+}
+
+static bool switch_live(struct job *j, unsigned number, struct err *e)
+{
+        if (!sets_switch(j->engine->sets, j->row.cert, number, e))
+                return false;
+        return cert_load_live(j->cert, e);
+}
+
+static void kept(struct job *j, struct err *e)
+{
+        err_fix(e, "old set kept, new set kept as %lld; mend it, then dcvctl deploy %s --set %lld (no new order)",
+                (long long)j->row.set_number, j->row.cert, (long long)j->row.set_number);
+}
+
+/* What a put-back goes to: live when the job began, per target; NULL: as the helper finds it. */
+static unsigned *was_of(const struct job *j, size_t count)
+{
+        CLEANUP(json_decref_p) json_t *list = NULL;
+        if (!j->row.was || !json_read(j->row.was, strlen(j->row.was), 4, &list, NULL) || json_array_size(list) != count)
+                return NULL;
+        unsigned *was = calloc(count + 1, sizeof *was);
+        for (size_t i = 0; was && i < count; i++)
+                was[i] = (unsigned)json_integer_value(json_array_get(list, i));
+        return was;
+}
+
+static void installed(void *arg, const struct deploy_result *result, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        crash_point("deploy.answered");
+        j->deploy = NULL;
+        struct store_batch *b = store_batch_new();
+        if (b)
+                record_services(j, result, b);
+        if (err) {
+                e = *err;
+                if (b)
+                        engine_commit_logged(j->engine, b);
+                if (e.kind == ERR_DENIED || e.kind == ERR_RULE)
+                        kept(j, &e);
+                return job_trouble(j, &e);
+        }
+        if (!switch_live(j, (unsigned)j->row.set_number, &e)) {
+                store_batch_free(b);
+                return job_trouble(j, &e);
+        }
+        crash_point("deploy.switched");
+        if (b)
+                journal_put_cert(b, &j->cert->row);
+        job_go_with(j, JOB_SERVED, b, NULL);
+}
+
+void step_deployed(struct job *j)
+{
+        struct err e;
+        struct set set = { 0 };
+        const struct conf_cert *conf = target_conf(j, &e);
+        if (!conf)
+                return job_trouble(j, &e);
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
+                return job_trouble(j, &e);
+        if (conf->target_count == 0) {
+                set_done(&set);
+                return installed(j, NULL, NULL);
+        }
+        CLEANUP(free_p) unsigned *was = was_of(j, conf->target_count);
+        crash_point("deploy.send");
+        j->deploy = deploy_start(j->engine->loop, j->engine->helper, conf, DEPLOY_INSTALL, &set, was, installed, j, &e);
+        set_done(&set);
+        if (!j->deploy)
+                job_trouble(j, &e);
+}
+
+/* ---- served ---- */
+
+static json_t *endpoints_json(const struct look_endpoint *list, size_t count)
+{
+        json_t *all = json_array();
+        for (size_t i = 0; all && i < count; i++) {
+                json_t *o = json_object();
+                json_put_text(o, "endpoint", list[i].address);
+                json_put_text(o, "sni", list[i].sni);
+                json_put_text(o, "service", list[i].service);
+                json_put_text(o, "protocol", tls_protocol_name(list[i].protocol));
+                json_put_bool(o, "match", list[i].verdict == LOOK_SAME);
+                json_put_text(o, "sha256", list[i].served_sha256);
+                json_put_i64(o, "not_after", list[i].served_not_after_s);
+                json_put_text(o, "text", list[i].text);
+                json_put_i64(o, "at", clock_now_s());
+                json_array_append_new(all, o);
+        }
+        return all;
+}
+
+static void keep_endpoints(struct job *j, const struct look_endpoint *list, size_t count)
+{
+        CLEANUP(json_decref_p) json_t *all = endpoints_json(list, count);
+        char *text = json_text(all);
+        if (text) {
+                free(j->cert->row.served);
+                j->cert->row.served = text;
+        }
+}
+
+static bool mark_good(struct job *j, struct err *e)
+{
+        struct set set = { 0 };
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, e))
+                return false;
+        json_put_bool(set.meta, "good", true);
+        bool done = sets_set_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, set.meta, e);
+        set_done(&set);
+        return done;
+}
+
+/* Keeps the newest `keep.sets` besides the live one. */
+static void retire_sets(struct job *j)
+{
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        struct err e;
+        unsigned live = sets_live(j->engine->sets, j->row.cert);
+        if (!sets_list(j->engine->sets, j->row.cert, &number, &count, &e))
+                return;
+        int64_t keep = j->engine->conf->keep_sets;
+        for (size_t i = count; i-- > 0;) {
+                if (number[i] == live || keep-- > 0)
+                        continue;
+                if (!sets_remove(j->engine->sets, j->row.cert, number[i], &e))
+                        log_err(j->row.cert, "an old set could not be removed", &e);
+        }
+}
+
+static void put_back(void *arg, const struct deploy_result *result, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        (void)result;
+        j->deploy = NULL;
+        err_set(&e, ERR_DENIED, "look.put-back", "%s; put back",
+                j->row.err_text ? j->row.err_text : "an endpoint serves another certificate");
+        if (err)
+                err_set(&e, ERR_DENIED, "look.put-back-failed", "%s; putting back failed: %s",
+                        j->row.err_text ? j->row.err_text : "", err->text);
+        kept(j, &e);
+        if (!err && j->row.live_set && !switch_live(j, (unsigned)j->row.live_set, &e))
+                log_err(j->row.cert, "the live link could not be put back", &e);
+        job_trouble(j, &e);
+}
+
+/* I4: only a set that is valid and not compromised is worth going back to after a good test and reload. */
+static bool old_set_is_worth_it(struct job *j)
+{
+        struct set set = { 0 };
+        struct err e;
+        if (j->row.live_set == 0 || j->row.live_set == j->row.set_number ||
+                !sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
+                return false;
+        bool worth = set.chain.leaf.not_after_s > clock_now_s() &&
+                !compromised_has(j->engine->keystore, set.chain.leaf.spki_hex) && !j->row.compromised;
+        set_done(&set);
+        return worth;
+}
+
+static void looked_bad(struct job *j, const struct err *err)
+{
+        struct err e = *err;
+        const struct conf_cert *conf = target_conf(j, &(struct err){ 0 });
+        if (e.kind == ERR_DENIED && strcmp(e.code, "look.different") == 0)
+                err_set(&e, ERR_DENIED, "look.different", "reload said 0 but %s", err->text);
+        if (!conf || !old_set_is_worth_it(j)) {
+                /* The new set stays; the look is repeated: somebody may mend the server. */
+                e.kind = ERR_TEMPORARY;
+                err_fix(&e,
+                        "the new certificate stays installed (the old one is compromised or expired): reload that "
+                        "server by hand; dcvd looks again");
+                return job_trouble(j, &e);
+        }
+        job_set(&j->row.err_text, e.text);
+        CLEANUP(free_p) unsigned *was = was_of(j, conf->target_count);
+        j->deploy = was
+                ? deploy_start(j->engine->loop, j->engine->helper, conf, DEPLOY_RESTORE, NULL, was, put_back, j, &e)
+                : NULL;
+        if (!j->deploy)
+                put_back(j, NULL, was ? &e : NULL);
+}
+
+static void looked(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        j->look = NULL;
+        keep_endpoints(j, list, count);
+        if (err)
+                return looked_bad(j, err);
+        if (!mark_good(j, &e))
+                return job_trouble(j, &e);
+        for (size_t i = 0; i < count; i++)
+                job_note(j, "%s%s%s serves the new certificate", list[i].address, list[i].sni ? " as " : "",
+                        list[i].sni ? list[i].sni : "");
+        retire_sets(j);
+        job_end(j, JOB_DONE, count > 0 ? "new certificate served" : "deployed, not looked at");
+}
+
+void step_served(struct job *j)
+{
+        struct err e;
+        struct set set = { 0 };
+        const struct conf_cert *conf = target_conf(j, &e);
+        if (!conf)
+                return job_trouble(j, &e);
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
+                return job_trouble(j, &e);
+        struct look_request r = { .cert = conf,
+                .want_sha256 = set.chain.leaf.sha256,
+                .key_type = set.chain.leaf.key_type,
+                .in_a_row = 3,
+                .patience_ms = LOOK_PATIENCE_MS };
+        j->look = look_start(j->engine->loop, &r, looked, j, &e);
+        set_done(&set);
+        if (!j->look)
+                job_trouble(j, &e);
+}
+
+/* ---- the ends ---- */
+
+static void over(void *arg, int64_t rowid, const struct err *err)
+{
+        (void)rowid;
+        struct job *j = arg;
+        struct engine *g = j->engine;
+        struct cert *c = j->cert;
+        j->moving = false;
+        if (err) {
+                log_err(j->row.cert, "the end of a job could not be written; tried again", err);
+                j->ended = false;
+                engine_due_set(g, &j->due, clock_now_ms() + 5000);
+                return;
+        }
+        metrics_job_ended(j);
+        json_t *o = job_status_json(j);
+        json_put_bool(o, "ended", true);
+        json_put_i64(o, "exit", job_exit_code(&j->row));
+        json_put_text(o, "text", j->row.result);
+        engine_emit(g, o);
+        job_unlock_order(j);
+        job_rest(j);
+        job_free(j);
+        keys_retire(g);
+        cert_plan(c);
+}
+
+static void end_now(struct job *j)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        job_stop_work(j);
+        j->row.ended_s = clock_now_s();
+        j->ended = j->moving = true;
+        if (b && journal_put_job(b, &j->row) && engine_commit(j->engine, b, over, j, &e))
+                return;
+        err_memory(&e);
+        over(j, 0, &e);
+}
+
+static void end_timeout(void *arg)
+{
+        struct job *j = arg;
+        if (!j->moving && !j->ended) {
+                log_warning(j->row.cert, "job %lld ends with tokens still out; they are withdrawn in the background",
+                        (long long)j->row.id);
+                end_now(j);
+        }
+}
+
+static bool still_out(const struct job *j)
+{
+        for (size_t i = 0; i < j->engine->token_count; i++) {
+                const struct token *t = j->engine->token[i];
+                bool same = t->row.cert && strcmp(t->row.cert, j->row.cert) == 0;
+                if (same && t->row.holder_count == 0 && t->failures < 2 && (t->busy || t->due.entry.index))
+                        return true;
+        }
+        return false;
+}
+
+void step_final(struct job *j)
+{
+        struct err e;
+        if (j->ended || j->moving)
+                return;
+        keying_drop(j);
+        if (!j->counted) { /* once: a withdrawal that ends comes back here */
+                j->counted = true;
+                tokens_let_go(j->engine, j->row.id);
+        }
+        if (!still_out(j))
+                return end_now(j);
+        if (!j->pause && timer_new(&j->pause, j->engine->loop, end_timeout, j, &e))
+                timer_start(j->pause, END_WAITS_MS);
+}

@@ -1,0 +1,692 @@
+/* The steps while an order is open: ordered, published, propagated, submitted, reviewed, finalized, issued. Its view
+ * decides, not the order of the rows. */
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/crash.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+#include "agent/net/loop.h"
+#include "agent/pki/chain.h"
+
+#define POLL_LEAST_MS 200
+#define POLL_MOST_MS (30 * 60 * 1000)
+#define POLL_KEEPS_SLOT_MS 15000 /* shorter waits keep the slot */
+#define DIAGNOSE_EVERY_MS 30000
+#define LOOK_WHILE_SPREADING_MS 30000
+
+static bool have_ca(struct job *j)
+{
+        struct err e;
+        j->ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
+        if (j->ca)
+                return true;
+        err_set(&e, ERR_CONFIG, "ca.gone", "CA %s, where order %s is open, is no longer in the configuration",
+                j->row.ca ? j->row.ca : "?", j->row.order_id ? j->row.order_id : "?");
+        job_trouble(j, &e);
+        return false;
+}
+
+/* ---- ordered ---- */
+
+static bool put_order(struct job *j, struct store_batch *b, bool open, int64_t deadline_s)
+{
+        struct order_row row = { .ca = j->row.ca,
+                .order_id = j->row.order_id,
+                .cert = j->row.cert,
+                .subject_id = j->row.subject_id,
+                .spki = j->row.spki,
+                .csr = j->row.csr,
+                .open = open,
+                .opened_s = j->row.ordered_s,
+                .deadline_s = deadline_s,
+                .job = j->row.id };
+        return engine_order_put(j->engine, b, &row);
+}
+
+static void order_known(struct job *j, const char *id, const char *how)
+{
+        struct store_batch *b = store_batch_new();
+        struct err e;
+        job_set(&j->row.order_id, id);
+        j->intent_fresh = false;
+        if (!b || !j->row.order_id || !put_order(j, b, true, 0) ||
+                !journal_close_intents(b, j->row.id, how, clock_now_s())) {
+                store_batch_free(b);
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        job_note(j, "order %s is open at %s%s%s", id, j->row.ca, how[0] ? ": " : "", how);
+        job_go_with(j, JOB_ORDERED, b, how);
+}
+
+static void resolved(void *arg, const char *id, const struct err *err)
+{
+        struct job *j = arg;
+        j->ca_call = NULL;
+        if (err)
+                return job_trouble(j, err);
+        if (id) {
+                CLEANUP(free_p)
+                char *how = text_format(
+                        "unknown outcome: asked %s, found %s, adopted it; nothing sent twice", j->row.ca, id);
+                log_info(j->row.cert, "%s", how ? how : "");
+                return order_known(j, id, how ? how : "adopted");
+        }
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        char hash[65] = "";
+        if (j->row.csr)
+                sha256_hex(j->row.csr, strlen(j->row.csr), hash);
+        j->row.ordered_s = clock_now_s();
+        if (!b || !journal_close_intents(b, j->row.id, "certainly not processed", clock_now_s()) ||
+                !journal_open_intent(b, j->row.id, "order", j->row.subject_id, hash, clock_now_s())) {
+                store_batch_free(b);
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        j->intent_fresh = true;
+        job_go_with(j, JOB_ORDERED, b, "unknown outcome: asked, nothing was processed; sent again");
+}
+
+static void ordered(void *arg, const char *id, const struct err *err)
+{
+        struct job *j = arg;
+        crash_point("order.answered");
+        j->ca_call = NULL;
+        j->intent_fresh = false;
+        if (!err)
+                return order_known(j, id, "");
+        if (err->kind == ERR_UNKNOWN)
+                job_note(j, "unknown outcome: asking %s before anything is sent again (%s)", j->row.ca, err->text);
+        /* Anything else was refused before it was processed: the intent is answered. */
+        struct store_batch *b = err->kind == ERR_UNKNOWN ? NULL : store_batch_new();
+        if (b && journal_close_intents(b, j->row.id, err->code, clock_now_s()))
+                engine_commit_logged(j->engine, b);
+        else
+                store_batch_free(b);
+        if (err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED)
+                job_unlock_order(j);
+        job_trouble(j, err);
+}
+
+static void send_order(struct job *j, const struct ca_order_request *r)
+{
+        struct err e;
+        crash_point("order.send");
+        j->ca_call = j->ca->ops->order(j->ca->ca, r, ordered, j, &e);
+        if (!j->ca_call) {
+                j->intent_fresh = false;
+                job_trouble(j, &e);
+        }
+}
+
+void step_ordered(struct job *j)
+{
+        struct err e;
+        bool open = false;
+        if (!have_ca(j))
+                return;
+        if (j->row.order_id)
+                return job_look_at_order(j);
+        const struct ca_subject *s = job_subject(j);
+        CLEANUP(free_p)
+        char *reason = text_dup_n(
+                j->row.reason ? j->row.reason : "reissue", MIN(strlen(j->row.reason ? j->row.reason : "reissue"), 200));
+        struct ca_order_request r = {
+                .subject_id = j->row.subject_id,
+                .csr_pem = j->row.same_csr ? NULL : j->row.csr,
+                .same_csr = j->row.same_csr,
+                .validation = s ? s->validation : policy_validation(j->policy, (size_t)j->row.ca_index),
+                .reason = reason,
+                .submitted_at_s = j->row.ordered_s,
+                .spki_hex = j->row.spki,
+        };
+        if (j->intent_fresh)
+                return send_order(j, &r);
+        if (!journal_open_intents_of(j->engine->store, j->row.id, &open, &e))
+                return job_trouble(j, &e);
+        if (!open) /* refused before it was processed: from the beginning, the rules may have changed */
+                return job_go(j, JOB_ELIGIBLE);
+        j->ca_call = j->ca->ops->resolve(j->ca->ca, &r, resolved, j, &e);
+        if (!j->ca_call)
+                job_trouble(j, &e);
+}
+
+/* ---- the view ---- */
+
+static const char *publisher_for(struct job *j, const struct proof *p)
+{
+        return policy_publisher(j->policy, (size_t)j->row.ca_index, p->name ? p->name : p->place);
+}
+
+/* Is every open proof of the view held as a token by this job and out? */
+static bool all_out(struct job *j, const struct ca_view *v)
+{
+        for (size_t i = 0; i < v->proof_count; i++) {
+                const char *publisher = publisher_for(j, &v->proof[i]);
+                const struct token *t = publisher ? token_find(j->engine, publisher, &v->proof[i]) : NULL;
+                if (!t || strcmp(t->row.state, "published") != 0 || !token_held_by(t, j->row.id))
+                        return false;
+        }
+        return true;
+}
+
+static bool record_tokens(struct job *j, const struct ca_view *v, struct store_batch *b, struct err *e)
+{
+        for (size_t i = 0; i < v->proof_count; i++) {
+                const char *publisher = publisher_for(j, &v->proof[i]);
+                if (!publisher) {
+                        err_set(e, ERR_CONFIG, "publisher.none", "no publisher is configured for %s",
+                                v->proof[i].name ? v->proof[i].name : v->proof[i].place);
+                        return err_fix(e,
+                                "name one under certificates.%s.publisher and send SIGHUP to dcvd; the order waits",
+                                j->row.cert);
+                }
+                const struct backend_publisher *p = engine_publisher(j->engine, publisher);
+                if (p && !(p->ops->can & v->proof[i].type)) {
+                        err_set(e, ERR_CONFIG, "publisher.cannot",
+                                "%s asks for a %s record or file for %s, which publisher %s (%s) cannot make",
+                                j->row.ca, proof_type_name((int)v->proof[i].type), v->proof[i].place, publisher,
+                                p->ops->type);
+                        return err_fix(e,
+                                "name one that can under certificates.%s.publisher and send SIGHUP to dcvd; the order "
+                                "waits",
+                                j->row.cert);
+                }
+                struct token *t = token_new(j->engine, publisher, &v->proof[i], j->row.cert, false, e);
+                if (!t)
+                        return false;
+                job_set(&t->row.order_id, j->row.order_id);
+                if (!token_hold(t, j->row.id) || !journal_put_token(b, &t->row))
+                        return err_memory(e);
+        }
+        return true;
+}
+
+static void go_published(struct job *j, const struct ca_view *v)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        if (!b || !record_tokens(j, v, b, &e) || !put_order(j, b, true, v->deadline_s)) {
+                if (!b)
+                        err_memory(&e);
+                store_batch_free(b);
+                if (j->row.state == JOB_ORDERED &&
+                        e.kind != ERR_PROTOCOL) { /* our side: the order stays open, a person mends it */
+                        e.kind = ERR_TEMPORARY;
+                }
+                return job_trouble(j, &e);
+        }
+        j->row.told = false;
+        job_go_with(j, JOB_PUBLISHED, b, NULL);
+}
+
+static void poll_again(void *arg)
+{
+        struct job *j = arg;
+        if (!j->moving && !j->ca_call)
+                job_look_at_order(j);
+}
+
+static void poll_in(struct job *j, int64_t ms)
+{
+        struct err e;
+        if (!j->poll && !timer_new(&j->poll, j->engine->loop, poll_again, j, &e))
+                return job_trouble(j, &e);
+        timer_start(j->poll, ms);
+        if (j->limit)
+                timer_stop(j->limit); /* waiting for the CA is bounded by its deadline, not by this */
+}
+
+static void waiting_for(json_t *w, const struct ca_view *v)
+{
+        json_put_text(w, "party", v->party[0] ? v->party : "the CA");
+        json_put_text(w, "act", v->act);
+        json_put_text(w, "place", v->place);
+        json_put_bool(w, "ours", v->person_is_ours);
+        json_put_i64(w, "since", v->since_s);
+        json_put_i64(w, "deadline", v->deadline_s);
+        json_put_text(w, "state", v->state);
+}
+
+/* A person must act: no slot is held, days may pass. */
+static void wait_for_person(struct job *j, const struct ca_view *v)
+{
+        struct err e;
+        char since[32] = "", by[48] = "", when[32];
+        if (v->since_s) {
+                format_date(v->since_s, when, sizeof when);
+                snprintf(since, sizeof since, " since %.12s", when);
+        }
+        if (v->deadline_s) {
+                format_date(v->deadline_s, when, sizeof when);
+                snprintf(by, sizeof by, ", by %.12s", when);
+        }
+        if (v->person_is_ours)
+                err_set(&e, ERR_WAITING, "person", "waiting for your company: %s (%s), order %s%s", v->act, v->state,
+                        j->row.order_id, by);
+        else
+                err_set(&e, ERR_WAITING, "review", "waiting for the CA's reviewers%s: order %s (%s)%s", since,
+                        j->row.order_id, v->state, by);
+        err_fix(&e, "%s", v->place);
+        CLEANUP(json_decref_p) json_t *w = json_object();
+        waiting_for(w, v);
+        job_wait(j, &e, w, MIN(MAX(v->poll_after_ms, POLL_LEAST_MS), POLL_MOST_MS));
+}
+
+static void ended(struct job *j, const struct ca_view *v)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        if (b && put_order(j, b, false, v->deadline_s))
+                engine_commit_logged(j->engine, b);
+        else
+                store_batch_free(b);
+        static const char *const how[] = { "", "failed", "was closed", "was cancelled", "was revoked" };
+        err_set(&e, ERR_DENIED, "order.ended", "order %s at %s %s: %s (%s)", j->row.order_id, j->row.ca, how[v->end],
+                v->end_reason[0] ? v->end_reason : "no reason given", v->state);
+        if (v->place[0])
+                err_fix(&e, "%s", v->place);
+        job_trouble(j, &e);
+}
+
+static void keep_looking(struct job *j, const struct ca_view *v)
+{
+        int64_t in_ms = MIN(MAX(v->poll_after_ms, POLL_LEAST_MS), POLL_MOST_MS);
+        snprintf(j->progress, sizeof j->progress, "order %s: %s", j->row.order_id, v->state);
+        if (in_ms <= POLL_KEEPS_SLOT_MS)
+                return poll_in(j, in_ms);
+        struct err e;
+        err_set(&e, ERR_WAITING, "ca", "waiting for %s: order %s (%s)", j->row.ca, j->row.order_id, v->state);
+        CLEANUP(json_decref_p) json_t *w = json_object();
+        json_put_text(w, "party", "ca");
+        json_put_text(w, "state", v->state);
+        json_put_i64(w, "deadline", v->deadline_s);
+        job_wait(j, &e, w, in_ms);
+}
+
+static void viewed(void *arg, const struct ca_view *v, const struct err *err)
+{
+        struct job *j = arg;
+        j->ca_call = NULL;
+        if (err)
+                return j->row.state == JOB_PROPAGATED ? poll_in(j, LOOK_WHILE_SPREADING_MS) : job_trouble(j, err);
+        bool by_ca = policy_validation(j->policy, (size_t)j->row.ca_index) == VALIDATION_DNS_AUTO;
+        bool out = by_ca || all_out(j, v);
+        enum job_state next = order_next(v, by_ca || (out && (j->row.told || j->row.state == JOB_PROPAGATED)));
+        if (j->row.state == JOB_PROPAGATED && (next == JOB_SUBMITTED || next == JOB_REVIEWED))
+                return poll_in(j, LOOK_WHILE_SPREADING_MS); /* only its end or its success changes the course while
+                                                               tokens spread */
+        if (next == JOB_FAILED)
+                return ended(j, v);
+        if (next == JOB_PUBLISHED)
+                return go_published(j, v);
+        if (next == JOB_REVIEWED && j->row.state == JOB_REVIEWED)
+                return wait_for_person(j, v);
+        if (next == JOB_SUBMITTED && j->row.state == JOB_SUBMITTED)
+                return keep_looking(j, v);
+        job_go_with(j, next, NULL, v->state);
+}
+
+void job_look_at_order(struct job *j)
+{
+        struct err e;
+        if (!have_ca(j))
+                return;
+        j->ca_call = j->ca->ops->view(j->ca->ca, j->row.order_id, viewed, j, &e);
+        if (!j->ca_call)
+                job_trouble(j, &e);
+}
+
+/* ---- published ---- */
+
+static bool mine(const struct job *j, const struct token *t)
+{
+        return token_held_by(t, j->row.id) && !t->row.probe && !t->gone;
+}
+
+void step_published(struct job *j)
+{
+        size_t open = 0, out = 0;
+        for (size_t i = 0; i < j->engine->token_count; i++) {
+                struct token *t = j->engine->token[i];
+                if (!mine(j, t))
+                        continue;
+                open++;
+                if (strcmp(t->row.state, "published") == 0)
+                        out++;
+                else if (!t->busy && t->problem[0] == '\0')
+                        token_publish(t);
+                else if (!t->busy) {
+                        struct err e;
+                        err_set(&e, ERR_TEMPORARY, "publish", "publishing %s by %s: %s", t->row.proof.place,
+                                t->row.publisher, t->problem);
+                        t->problem[0] = '\0';
+                        return job_trouble(j, &e);
+                }
+        }
+        if (out == open)
+                job_go(j, JOB_PROPAGATED);
+}
+
+/* ---- propagated ---- */
+
+static json_t *servers_json(const struct propagation_state *s)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; list && i < s->count; i++) {
+                const struct propagation_server *x = &s->server[i];
+                char address[ADDRESS_TEXT];
+                address_text(&x->address, false, address);
+                json_t *o = json_object();
+                json_put_text(o, "zone", x->zone);
+                json_put_text(o, "name", x->name);
+                json_put_text(o, "address", address);
+                json_put_text(o, "look", propagation_look_name(x->look));
+                json_put_text(o, "transport", x->transport == DNS_TCP ? "tcp" : "udp");
+                json_put_i64(o, "rcode", x->rcode);
+                json_put_bool(o, "aa", x->aa);
+                if (x->has_serial)
+                        json_put_i64(o, "serial", x->serial);
+                json_put_i64(o, "rtt_ms", x->rtt_us / 1000);
+                json_put_i64(o, "seen_after_ms", x->seen_after_ms);
+                json_put_text(o, "saw", x->saw);
+                json_array_append_new(list, o);
+        }
+        return list;
+}
+
+static json_t *state_json(const struct token *t, const struct propagation_state *s)
+{
+        json_t *o = json_object();
+        char place[300];
+        proof_text(&t->row.proof, place, sizeof place);
+        json_put_text(o, "token", place);
+        json_put_i64(o, "seen", (int64_t)s->seen);
+        json_put_i64(o, "wanted", (int64_t)s->wanted);
+        json_put_i64(o, "elapsed_ms", s->elapsed_ms);
+        json_put_text(o, "text", s->text);
+        json_object_set_new(o, "servers", servers_json(s));
+        return o;
+}
+
+static void spreading(void *arg, const struct propagation_state *state)
+{
+        struct propagate *p = arg;
+        json_decref(p->state);
+        p->state = state_json(p->token, state);
+        snprintf(p->job->progress, sizeof p->job->progress, "%s", state->text);
+        job_emit(p->job, state->text);
+}
+
+static bool by_person(struct job *j)
+{
+        for (size_t i = 0; i < j->engine->token_count; i++) {
+                const struct token *t = j->engine->token[i];
+                const struct backend_publisher *p = mine(j, t) ? engine_publisher(j->engine, t->row.publisher) : NULL;
+                if (p && p->ops->by_person)
+                        return true;
+        }
+        return false;
+}
+
+static void spread(void *arg, const struct propagation_state *state, const struct err *err)
+{
+        struct propagate *p = arg;
+        struct job *j = p->job;
+        p->run = NULL;
+        p->done = true;
+        if (state)
+                spreading(p, state);
+        if (err) {
+                struct err e = *err;
+                if (by_person(j) && !e.fix[0])
+                        err_fix(&e, "publish the record or file shown above; dcvd goes on by itself when it appears");
+                return job_trouble(j, &e);
+        }
+        for (size_t i = 0; i < j->propagate_count; i++)
+                if (!j->propagate[i].done)
+                        return;
+        job_go(j, JOB_SUBMITTED);
+}
+
+static void instruct(struct job *j, const struct token *t)
+{
+        const struct backend_publisher *p = engine_publisher(j->engine, t->row.publisher);
+        CLEANUP(free_p) char *text = p && p->ops->by_person ? proof_instruction(&t->row.proof, 60) : NULL;
+        if (text)
+                job_note(j, "please publish: %s", text);
+}
+
+void step_propagated(struct job *j)
+{
+        struct err e;
+        size_t n = 0;
+        if (!have_ca(j))
+                return;
+        job_stop_work(j);
+        j->propagate = calloc(j->engine->token_count + 1, sizeof *j->propagate);
+        if (!j->propagate) {
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        const struct ca_subject *s = job_subject(j);
+        const char *hint = s && s->common_name ? s->common_name : j->policy->names.item[0];
+        for (size_t i = 0; i < j->engine->token_count; i++)
+                if (mine(j, j->engine->token[i]))
+                        j->propagate[n++] = (struct propagate){ .job = j, .token = j->engine->token[i] };
+        j->propagate_count = n;
+        if (n == 0 || j->policy->propagation.view == VIEW_PUBLISHER)
+                return job_go(j, JOB_SUBMITTED);
+        for (size_t i = 0; i < n; i++) {
+                struct propagate *p = &j->propagate[i];
+                instruct(j, p->token);
+                const char *own = p->token->row.proof.name ? p->token->row.proof.name : hint;
+                struct propagation_request r = {
+                        .proof = &p->token->row.proof, .conf = &j->policy->propagation, .hint = own
+                };
+                p->run = propagation_start(j->engine->propagation, &r, spreading, spread, p, &e);
+                if (!p->run)
+                        return job_trouble(j, &e);
+        }
+        poll_in(j, LOOK_WHILE_SPREADING_MS); /* the CA looks by itself too: its success ends the wait */
+}
+
+/* ---- submitted, reviewed, finalized ---- */
+
+static void diagnosed(void *arg, const char *text, size_t len, const struct err *err)
+{
+        struct job *j = arg;
+        j->ca_call = NULL;
+        if (!err && len > 0)
+                job_note(j, "%s says: %s", j->row.ca, text);
+        job_look_at_order(j);
+}
+
+static void told_committed(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct job *j = arg;
+        j->moving = false;
+        if (e)
+                return job_trouble(j, e);
+        if (j->stop_wanted) {
+                j->stop_wanted = false;
+                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
+        }
+        job_look_at_order(j);
+}
+
+static void told(void *arg, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        j->ca_call = NULL;
+        if (err)
+                return job_trouble(j, err);
+        j->row.told = true;
+        j->submitted_ms = j->diagnosed_ms = clock_boot_ms();
+        struct store_batch *b = store_batch_new();
+        if (!b || !journal_put_job(b, &j->row)) {
+                store_batch_free(b);
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        j->moving = true;
+        if (!engine_commit(j->engine, b, told_committed, j, &e)) {
+                j->moving = false;
+                job_trouble(j, &e);
+        }
+}
+
+void step_submitted(struct job *j)
+{
+        struct err e;
+        if (!have_ca(j))
+                return;
+        if (!j->row.told) {
+                j->ca_call = j->ca->ops->validate(j->ca->ca, j->row.order_id, told, j, &e);
+        } else if (j->ca->ops->diagnose && clock_boot_ms() - j->diagnosed_ms > DIAGNOSE_EVERY_MS) {
+                j->diagnosed_ms = clock_boot_ms();
+                j->ca_call = j->ca->ops->diagnose(j->ca->ca, j->row.order_id, diagnosed, j, &e);
+        } else {
+                return job_look_at_order(j);
+        }
+        if (!j->ca_call)
+                job_trouble(j, &e);
+}
+
+void step_reviewed(struct job *j)
+{
+        job_look_at_order(j);
+}
+
+static void finalized(void *arg, const struct err *err)
+{
+        struct job *j = arg;
+        j->ca_call = NULL;
+        if (err)
+                return job_trouble(j, err);
+        job_look_at_order(j);
+}
+
+void step_finalized(struct job *j)
+{
+        struct err e;
+        if (!have_ca(j))
+                return;
+        if (!j->ca->ops->finalize) /* the order carried the CSR */
+                return job_look_at_order(j);
+        j->ca_call = j->ca->ops->finalize(j->ca->ca, j->row.order_id, j->row.csr, finalized, j, &e);
+        if (!j->ca_call)
+                job_trouble(j, &e);
+}
+
+/* ---- issued ---- */
+
+static json_t *set_meta(struct job *j, const struct chain *c)
+{
+        json_t *o = json_object(), *names = json_array();
+        for (size_t i = 0; i < c->leaf.names.count; i++)
+                json_array_append_new(names, json_string(c->leaf.names.item[i]));
+        json_object_set_new(o, "names", names);
+        json_put_text(o, "spki", c->leaf.spki_hex);
+        json_put_text(o, "sha256", c->leaf.sha256);
+        json_put_text(o, "serial", c->leaf.serial_hex);
+        json_put_text(o, "issuer", c->leaf.issuer);
+        json_put_i64(o, "not_before", c->leaf.not_before_s);
+        json_put_i64(o, "not_after", c->leaf.not_after_s);
+        json_put_text(o, "ca", j->row.ca);
+        json_put_text(o, "order", j->row.order_id);
+        json_put_i64(o, "job", j->row.id);
+        json_put_i64(o, "created", clock_now_s());
+        json_put_text(o, "origin", "issued");
+        json_put_bool(o, "good", false);
+        return o;
+}
+
+static bool key_of(struct job *j, const char *spki, struct secret *ret, struct err *e)
+{
+        struct key *key = NULL;
+        if (j->policy->key_csr)
+                return true; /* held elsewhere: the set has none */
+        if (compromised_has(j->engine->keystore, spki))
+                return err_set(e, ERR_PROTOCOL, "cert.key",
+                        "the CA issued for the key %.16s..., which is marked compromised", spki);
+        if (!keystore_get(j->engine->keystore, spki, &key, e))
+                return false;
+        bool good = key_write_pem(key, NULL, ret, e);
+        key_free(key);
+        return good;
+}
+
+static bool accept_chain(struct job *j, const struct chain *c, struct err *e)
+{
+        const struct ca_subject *s = job_subject(j);
+        const char *spki = j->row.spki ? j->row.spki : c->leaf.spki_hex;
+        if (!j->row.spki && !keystore_has(j->engine->keystore, c->leaf.spki_hex))
+                return err_set(e, ERR_PROTOCOL, "cert.key", "order %s was opened for a key that is not on this host",
+                        j->row.order_id);
+        struct chain_rules r = { .spki_hex = spki,
+                .names = &j->policy->names,
+                .extra_ok = s ? &s->names : NULL,
+                .now_s = clock_now_s(),
+                .old_sha256 = s && s->cert_sha256[0] ? s->cert_sha256 : NULL };
+        if (!chain_check(c, &r, e))
+                return false;
+        char date[32];
+        format_date(c->leaf.not_after_s, date, sizeof date);
+        if (s && s->not_after_s && j->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID)
+                job_note(j,
+                        c->leaf.not_after_s == s->not_after_s ? "same end date as before: %s"
+                                                              : "R6: the end date moved to %s",
+                        date);
+        return true;
+}
+
+static void fetched(void *arg, const char *text, size_t len, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        struct chain c = { 0 };
+        struct secret key = { 0 };
+        unsigned number = 0;
+        j->ca_call = NULL;
+        if (err)
+                return job_trouble(j, err);
+        if (!chain_read(text, len, j->row.spki, &c, &e)) {
+                err_wrap(&e, "certificate of order %s", j->row.order_id);
+                return job_trouble(j, &e);
+        }
+        CLEANUP(json_decref_p) json_t *meta = set_meta(j, &c);
+        bool good = accept_chain(j, &c, &e) && key_of(j, c.leaf.spki_hex, &key, &e) &&
+                sets_write(j->engine->sets, j->row.cert, &c, &key, meta, &number, &e);
+        secret_done(&key);
+        if (!good) {
+                chain_done(&c);
+                err_wrap(&e, "certificate of order %s", j->row.order_id);
+                return job_trouble(j, &e);
+        }
+        crash_point("set.written");
+        j->row.set_number = number;
+        job_set(&j->row.cert_sha256, c.leaf.sha256);
+        job_set(&j->row.spki, c.leaf.spki_hex);
+        chain_done(&c);
+        struct store_batch *b = store_batch_new();
+        if (b)
+                put_order(j, b, false, 0);
+        job_go_with(j, JOB_DEPLOYED, b, "issued");
+}
+
+void step_issued(struct job *j)
+{
+        struct err e;
+        if (!have_ca(j))
+                return;
+        j->ca_call = j->ca->ops->fetch(j->ca->ca, j->row.order_id, fetched, j, &e);
+        if (!j->ca_call)
+                job_trouble(j, &e);
+}

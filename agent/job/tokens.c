@@ -1,0 +1,376 @@
+/* Tokens: recorded before they are published, withdrawn when the last holder lets go (I5). A token is (publisher, kind,
+ * place, value); its holders are jobs; while its order is open at the CA it stays out without one. */
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/crash.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+#include "agent/job/when.h"
+
+static bool is_state(const struct token *t, const char *state)
+{
+        return strcmp(t->row.state, state) == 0;
+}
+
+struct token *token_find(struct engine *g, const char *publisher, const struct proof *p)
+{
+        for (size_t i = 0; i < g->token_count; i++)
+                if (!g->token[i]->gone && strcmp(g->token[i]->row.publisher, publisher) == 0 &&
+                        proof_equal(&g->token[i]->row.proof, p))
+                        return g->token[i];
+        return NULL;
+}
+
+/* CNAME and FILE are exclusive per place: another value there means that another job's token must go first. */
+bool token_exclusive_conflict(struct engine *g, const char *publisher, const struct proof *p, struct token **ret)
+{
+        for (size_t i = 0; i < g->token_count; i++) {
+                struct token *t = g->token[i];
+                if (t->gone || p->type == PROOF_TXT || t->row.proof.type != p->type ||
+                        strcmp(t->row.publisher, publisher) != 0 || !text_equal_nocase(t->row.proof.place, p->place) ||
+                        proof_equal(&t->row.proof, p))
+                        continue;
+                if (p->type == PROOF_FILE && strcmp(t->row.proof.path, p->path) != 0)
+                        continue;
+                *ret = t;
+                return true;
+        }
+        return false;
+}
+
+static struct token *add(struct engine *g, struct token_row *row_own)
+{
+        struct token *t = calloc(1, sizeof *t);
+        struct token **more = realloc(g->token, (g->token_count + 1) * sizeof *more);
+        if (more)
+                g->token = more;
+        if (!t || !more) {
+                free(t);
+                return NULL;
+        }
+        t->engine = g;
+        t->due.kind = DUE_TOKEN;
+        t->row = *row_own;
+        *row_own = (struct token_row){ 0 };
+        g->token[g->token_count++] = t;
+        return t;
+}
+
+struct token *token_new(
+        struct engine *g, const char *publisher, const struct proof *p, const char *cert, bool probe, struct err *e)
+{
+        struct token *t = token_find(g, publisher, p), *other = NULL;
+        if (t)
+                return t;
+        if (!proof_check(p, e))
+                return NULL;
+        if (token_exclusive_conflict(g, publisher, p, &other)) {
+                err_set(e, ERR_TEMPORARY, "token.busy", "%s is in use for %s", p->place,
+                        other->row.cert ? other->row.cert : "another job");
+                return NULL;
+        }
+        struct token_row row = { .id = g->next_token,
+                .publisher = text_dup(publisher),
+                .state = text_dup("recorded"),
+                .cert = text_dup(cert),
+                .probe = probe,
+                .created_s = clock_now_s() };
+        if (!row.publisher || !row.state || !proof_copy(&row.proof, p) || !(t = add(g, &row))) {
+                token_row_done(&row);
+                err_memory(e);
+                return NULL;
+        }
+        g->next_token++;
+        return t;
+}
+
+bool token_held_by(const struct token *t, int64_t job)
+{
+        for (size_t i = 0; i < t->row.holder_count; i++)
+                if (t->row.holder[i] == job)
+                        return true;
+        return false;
+}
+
+bool token_hold(struct token *t, int64_t job)
+{
+        if (token_held_by(t, job))
+                return true;
+        int64_t *more = realloc(t->row.holder, (t->row.holder_count + 1) * sizeof *more);
+        if (!more)
+                return false;
+        t->row.holder = more;
+        more[t->row.holder_count++] = job;
+        return true;
+}
+
+static void unhold(struct token *t, int64_t job)
+{
+        size_t kept = 0;
+        for (size_t i = 0; i < t->row.holder_count; i++)
+                if (t->row.holder[i] != job)
+                        t->row.holder[kept++] = t->row.holder[i];
+        t->row.holder_count = kept;
+}
+
+static bool order_is_open(const struct token *t)
+{
+        for (size_t i = 0; t->row.order_id && i < t->engine->order_count; i++)
+                if (t->engine->order[i].open && strcmp(t->engine->order[i].order_id, t->row.order_id) == 0)
+                        return true;
+        return false;
+}
+
+static bool wanted(const struct token *t)
+{
+        return t->row.holder_count > 0 || order_is_open(t);
+}
+
+void token_free(struct token *t)
+{
+        struct engine *g = t->engine;
+        if (t->call && t->publisher)
+                t->publisher->ops->cancel(t->publisher->publisher, t->call);
+        engine_due_clear(g, &t->due);
+        for (size_t i = 0; i < g->token_count; i++)
+                if (g->token[i] == t) {
+                        memmove(&g->token[i], &g->token[i + 1], (--g->token_count - i) * sizeof *g->token);
+                        break;
+                }
+        token_row_done(&t->row);
+        free(t);
+}
+
+static void tell_holders(struct token *t, const struct err *e)
+{
+        struct engine *g = t->engine;
+        for (size_t i = 0; i < g->job_count; i++)
+                if (token_held_by(t, g->job[i]->row.id) && !g->job[i]->moving)
+                        job_token_moved(g->job[i], t, e);
+}
+
+/* Jobs that end wait for their tokens to be gone. */
+static void tell_enders(struct engine *g, const char *cert)
+{
+        for (size_t i = g->job_count; i-- > 0;)
+                if (job_is_final(g->job[i]->row.state) && !g->job[i]->moving && !g->job[i]->ended && cert &&
+                        strcmp(g->job[i]->row.cert, cert) == 0)
+                        step_final(g->job[i]);
+}
+
+static bool commit(struct token *t, store_done_fn *done, const char *event)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        CLEANUP(json_decref_p) json_t *data = json_object();
+        char place[300];
+        proof_text(&t->row.proof, place, sizeof place);
+        json_put_text(data, "token", place);
+        json_put_text(data, "publisher", t->row.publisher);
+        int64_t job = t->row.holder_count ? t->row.holder[0] : 0;
+        if (b && journal_put_token(b, &t->row) && journal_audit(b, clock_now_s(), t->row.cert, job, event, data))
+                return engine_commit(t->engine, b, done, t, &e);
+        store_batch_free(b);
+        return false;
+}
+
+static void later(struct token *t, const struct err *e)
+{
+        snprintf(t->problem, sizeof t->problem, "%s", e->text);
+        struct when_input in = { e->kind == ERR_CONFIG ? ERR_TEMPORARY : e->kind, ++t->failures, e->retry_after_s, true,
+                (uint32_t)random_u64() };
+        engine_due_set(t->engine, &t->due, clock_now_ms() + when_next_ms(&in));
+}
+
+/* ---- out ---- */
+
+static void published_committed(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct token *t = arg;
+        crash_point("token.published");
+        t->busy = false;
+        if (!wanted(t))
+                return token_withdraw(t);
+        tell_holders(t, e);
+}
+
+static void published(void *arg, const char *handle, const struct err *err)
+{
+        struct token *t = arg;
+        crash_point("token.out");
+        t->call = NULL;
+        t->busy = false;
+        if (err) {
+                struct err e = *err;
+                snprintf(t->problem, sizeof t->problem, "%s", err->text);
+                if (!wanted(t))
+                        return token_withdraw(t);
+                return tell_holders(t, &e);
+        }
+        t->problem[0] = '\0';
+        t->failures = 0;
+        if (handle && handle[0]) /* published again, a publisher may have nothing new to remember */
+                job_set(&t->row.handle, handle);
+        job_set(&t->row.state, "published");
+        t->busy = true;
+        if (!commit(t, published_committed, "token-published"))
+                published_committed(
+                        t, 0, NULL); /* it is out; the row still says recorded, which a restart publishes again */
+}
+
+static void publish_now(struct token *t)
+{
+        struct err e;
+        t->publisher = engine_publisher(t->engine, t->row.publisher);
+        if (!t->publisher) {
+                err_set(&e, ERR_CONFIG, "publisher.gone", "publisher %s is no longer in the configuration",
+                        t->row.publisher);
+                return tell_holders(t, &e);
+        }
+        t->busy = true;
+        t->call = t->publisher->ops->publish(t->publisher->publisher, &t->row.proof, published, t, &e);
+        if (!t->call) {
+                t->busy = false;
+                tell_holders(t, &e);
+        }
+}
+
+static void recorded(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct token *t = arg;
+        crash_point("token.recorded");
+        t->busy = false;
+        if (e)
+                return tell_holders(t, e);
+        if (!wanted(t))
+                return token_withdraw(t);
+        publish_now(t);
+}
+
+void token_publish(struct token *t)
+{
+        struct err e;
+        if (t->busy || t->gone)
+                return;
+        engine_due_clear(t->engine, &t->due);
+        t->busy = true;
+        if (!commit(t, recorded, "token-recorded")) {
+                err_memory(&e);
+                recorded(t, 0, &e);
+        }
+}
+
+/* ---- back ---- */
+
+static void withdrawn_committed(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct token *t = arg;
+        struct engine *g = t->engine;
+        crash_point("token.withdrawn");
+        t->busy = false;
+        if (e) {
+                t->gone = false;
+                return later(t, e);
+        }
+        CLEANUP(free_p) char *cert = text_dup(t->row.cert);
+        token_free(t);
+        tell_enders(g, cert);
+}
+
+static void forget(struct token *t)
+{
+        struct err e;
+        job_set(&t->row.state, "withdrawn");
+        t->row.holder_count = 0;
+        t->gone = t->busy = true;
+        if (!commit(t, withdrawn_committed, "token-withdrawn")) {
+                err_memory(&e);
+                withdrawn_committed(t, 0, &e);
+        }
+}
+
+static void retracted(void *arg, const char *handle, const struct err *err)
+{
+        (void)handle;
+        struct token *t = arg;
+        crash_point("token.back");
+        t->call = NULL;
+        t->busy = false;
+        if (!err)
+                return forget(t);
+        log_err(t->row.cert ? t->row.cert : "", "a token could not be withdrawn; tried again", err);
+        later(t, err);
+        CLEANUP(free_p) char *cert = text_dup(t->row.cert);
+        tell_enders(t->engine, cert);
+}
+
+void token_withdraw(struct token *t)
+{
+        struct err e;
+        if (t->busy || t->gone || wanted(t))
+                return;
+        engine_due_clear(t->engine, &t->due);
+        t->publisher = engine_publisher(t->engine, t->row.publisher);
+        if (!t->publisher) {
+                err_set(&e, ERR_CONFIG, "publisher.gone",
+                        "publisher %s is no longer in the configuration; its token stays at %s", t->row.publisher,
+                        t->row.proof.place);
+                log_err(t->row.cert ? t->row.cert : "", "a token cannot be withdrawn", &e);
+                return later(t, &e);
+        }
+        t->busy = true;
+        t->call = t->publisher->ops->retract(t->publisher->publisher, &t->row.proof, t->row.handle, retracted, t, &e);
+        if (!t->call) {
+                t->busy = false;
+                later(t, &e);
+        }
+}
+
+void token_due(struct token *t)
+{
+        if (!wanted(t))
+                token_withdraw(t);
+        else if (!is_state(t, "published"))
+                token_publish(t);
+}
+
+void tokens_let_go(struct engine *g, int64_t job)
+{
+        for (size_t i = g->token_count; i-- > 0;) {
+                struct token *t = g->token[i];
+                if (!token_held_by(t, job))
+                        continue;
+                unhold(t, job);
+                token_withdraw(t);
+        }
+}
+
+bool tokens_pending_withdrawal(struct engine *g, const char *cert)
+{
+        for (size_t i = 0; i < g->token_count; i++)
+                if (g->token[i]->row.cert && strcmp(g->token[i]->row.cert, cert) == 0 && !wanted(g->token[i]))
+                        return true;
+        return false;
+}
+
+/* After a restart. What is wanted is published again (the responder's table is empty now; others are idempotent), the
+ * rest is swept. */
+void tokens_start(struct engine *g)
+{
+        for (size_t i = g->token_count; i-- > 0;) {
+                struct token *t = g->token[i];
+                for (size_t k = t->row.holder_count; k-- > 0;)
+                        if (!engine_job(g, t->row.holder[k]))
+                                unhold(t, t->row.holder[k]);
+                if (!wanted(t))
+                        token_withdraw(t);
+                else if (is_state(t, "published"))
+                        publish_now(t);
+        }
+}

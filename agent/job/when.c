@@ -1,0 +1,19 @@
+#include "agent/job/when.h"
+
+#include "agent/base/util.h"
+
+int64_t when_next_ms(const struct when_input *in)
+{
+        const int64_t base_ms = in->urgent ? 2000 : 30 * 1000;
+        const int64_t cap_ms = in->urgent ? 600 * 1000 : (int64_t)86400 * 1000;
+        int64_t delay_ms = base_ms;
+        if (in->kind == ERR_CONFIG || in->kind == ERR_BUG)
+                delay_ms = cap_ms;
+        for (uint64_t i = 1; i < in->failures && delay_ms < cap_ms; i++)
+                delay_ms *= 2;
+        delay_ms = MIN(delay_ms, cap_ms);
+        int64_t floor_ms = MIN(MAX(in->retry_after_s, 0), (int64_t)7 * 86400) * 1000;
+        delay_ms = MAX(delay_ms, floor_ms);
+        /* Jitter only adds: a Retry-After is a lower bound. */
+        return delay_ms + (int64_t)((double)delay_ms / 4 * ((double)in->jitter / (double)UINT32_MAX));
+}

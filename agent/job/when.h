@@ -1,0 +1,21 @@
+/* When next? Pure functions of what happened; saturating, capped, with jitter. */
+#ifndef DCVD_JOB_WHEN_H
+#define DCVD_JOB_WHEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/err.h"
+
+struct when_input {
+        enum err_kind kind;
+        uint64_t failures; /* in a row, at least 1 */
+        int64_t retry_after_s;
+        bool urgent; /* a key is compromised: first again soon, cap low */
+        uint32_t jitter; /* random; 0 = none, UINT32_MAX = all of it (a quarter) */
+};
+/* Milliseconds until the next try. Temporary: 30 s doubling up to a day (urgent: 2 s up to 10 min). Our own input at
+ * fault: the cap at once. retry_after_s is a lower bound, clamped to 7 d. */
+int64_t when_next_ms(const struct when_input *in);
+
+#endif

@@ -1,0 +1,56 @@
+#include "test.h"
+
+#include "agent/base/util.h"
+#include "agent/job/when.h"
+
+static void delays_grow_to_their_cap_and_saturate(void **state)
+{
+        static const struct {
+                struct when_input in;
+                int64_t want_ms;
+        } row[] = {
+                { { ERR_TEMPORARY, 0, 0, false, 0 }, 30000 },
+                { { ERR_TEMPORARY, 1, 0, false, 0 }, 30000 },
+                { { ERR_TEMPORARY, 2, 0, false, 0 }, 60000 },
+                { { ERR_TEMPORARY, 3, 0, false, 0 }, 120000 },
+                { { ERR_TEMPORARY, 13, 0, false, 0 }, 86400000 },
+                { { ERR_TEMPORARY, UINT64_C(1) << 32, 0, false, 0 }, 86400000 },
+                { { ERR_TEMPORARY, UINT64_MAX, 0, false, 0 }, 86400000 },
+                { { ERR_TEMPORARY, 1, 0, true, 0 }, 2000 },
+                { { ERR_TEMPORARY, 40, 0, true, 0 }, 600000 },
+                { { ERR_CONFIG, 1, 0, false, 0 }, 86400000 },
+                { { ERR_CONFIG, 1, 0, true, 0 }, 600000 },
+                { { ERR_RATE_LIMITED, 1, 3600, false, 0 }, 3600000 },
+                { { ERR_RATE_LIMITED, 1, 3600, true, 0 }, 3600000 },
+                { { ERR_RATE_LIMITED, 1, INT64_MAX, false, 0 }, INT64_C(7) * 86400000 },
+                { { ERR_RATE_LIMITED, 1, -5, false, 0 }, 30000 },
+                { { ERR_TEMPORARY, 1, 0, false, UINT32_MAX }, 37500 },
+        };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++)
+                if (when_next_ms(&row[i].in) != row[i].want_ms)
+                        fail_msg("row %zu: %lld", i, (long long)when_next_ms(&row[i].in));
+}
+
+static void more_failures_never_mean_a_shorter_wait(void **state)
+{
+        (void)state;
+        for (int urgent = 0; urgent < 2; urgent++) {
+                int64_t last = 0;
+                for (uint64_t n = 1; n && n < UINT64_MAX / 2; n *= 2) {
+                        struct when_input in = { ERR_TEMPORARY, n, 0, urgent == 1, 0 };
+                        int64_t ms = when_next_ms(&in);
+                        assert_true(ms >= last && ms > 0 && ms <= 86400000);
+                        last = ms;
+                }
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(delays_grow_to_their_cap_and_saturate),
+                cmocka_unit_test(more_failures_never_mean_a_shorter_wait),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
