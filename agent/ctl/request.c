@@ -1,0 +1,57 @@
+#include <string.h>
+
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/ctl/server.h"
+
+#define REQUEST_DEPTH 8
+
+const struct ctl_verb ctl_verbs[] = {
+        { "status", CTL_READ, action_status },
+        { "history", CTL_READ, action_history },
+        { "job", CTL_READ, action_job },
+        { "sets", CTL_READ, action_sets },
+        { "verify", CTL_READ, action_verify },
+        { "reissue", CTL_ACT, action_reissue },
+        { "cancel", CTL_ACT, action_cancel },
+        { "withdraw", CTL_ACT, action_withdraw },
+        { "import", CTL_ACT, action_import },
+        { "list", CTL_ACT, action_list },
+        { "deploy", CTL_ACT, action_deploy },
+        { "forget", CTL_ACT, action_forget },
+        { NULL, CTL_READ, NULL },
+};
+
+const struct ctl_verb *ctl_verb_find(const struct ctl_verb *verbs, const char *name)
+{
+        for (const struct ctl_verb *v = verbs; v->name; v++)
+                if (strcmp(v->name, name) == 0)
+                        return v;
+        return NULL;
+}
+
+json_t *ctl_error_json(const struct err *e)
+{
+        json_t *o = json_object();
+        json_put_text(o, "kind", err_kind_name(e->kind));
+        json_put_text(o, "code", e->code);
+        json_put_text(o, "text", e->text);
+        json_put_text(o, "fix", e->fix);
+        return o;
+}
+
+bool ctl_request_read(const char *line, size_t len, json_t **ret_request, const char **ret_verb,
+        const json_t **ret_args, struct err *e)
+{
+        CLEANUP(json_decref_p) json_t *o = NULL;
+        if (!json_read(line, len, REQUEST_DEPTH, &o, e))
+                return false;
+        const char *verb = json_is_object(o) ? json_str(o, "verb") : NULL;
+        const json_t *args = json_object_get(o, "args");
+        if (!verb || (args && !json_is_object(args)))
+                return err_set(e, ERR_PROTOCOL, "request", "not a request: an object with a verb, and args an object");
+        *ret_verb = verb;
+        *ret_args = args;
+        *ret_request = STEAL(o);
+        return true;
+}
