@@ -1,0 +1,93 @@
+/* dcvctl: what every command shares. One file per command beside this one. */
+#ifndef DCVD_CLI_CLI_H
+#define DCVD_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/err.h"
+
+struct conf;
+
+/* Exit status (interface.md section 1). */
+enum {
+        EXIT_GOOD = 0,
+        EXIT_JOB_FAILED = 1,
+        EXIT_USAGE = 2,
+        EXIT_NO_DAEMON = 3,
+        EXIT_WAITING = 4,
+        EXIT_REFUSED = 5,
+        EXIT_INTERRUPTED = 130
+};
+
+struct cli_options {
+        const char *config; /* --config, DCVD_CONFIG or the default */
+        bool json, quiet, color, yes, dry_run, wait, detach, local;
+        int64_t timeout_ms; /* 0: none */
+        const char *program; /* argv[0] */
+};
+
+/* A way to ask: the daemon's socket, or an engine in this process (under the lock). */
+struct session;
+typedef bool session_event_fn(void *arg, const json_t *event); /* false: stop following */
+
+/* Socket first; if nobody listens and `local_too`, an engine in this process. ERR_TEMPORARY "no-daemon" when neither.
+ */
+bool session_open(struct session **ret, const struct cli_options *o, bool local_too, struct err *e);
+/* An engine in this process, even beside the question of a daemon: --local. */
+bool session_open_local(struct session **ret, const struct cli_options *o, struct err *e);
+void session_close(struct session *s);
+bool session_is_local(const struct session *s);
+/* result: new reference. */
+bool session_ask(struct session *s, const char *verb, const json_t *args, json_t **ret, struct err *e);
+/* Calls fn for what happens to these jobs until fn says stop, the time is over (ERR_TEMPORARY "timeout"), or SIGINT
+ * (ERR_CANCELLED). */
+bool session_follow(
+        struct session *s, const json_t *job_ids, session_event_fn *fn, void *arg, int64_t timeout_ms, struct err *e);
+
+/* The configuration, for commands that need it without a daemon. Prints every problem; false: exit 2. */
+bool cli_config(const struct cli_options *o, struct conf **ret);
+
+/* Printing. Errors go to stderr: "dcvctl: text" and the fix on its own line. Returns the exit status that fits the
+ * kind. */
+int cli_fail(const struct cli_options *o, const struct err *e);
+int cli_exit_of(const struct err *e);
+void cli_progress(const struct cli_options *o, const char *format, ...)
+        __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
+void cli_print_json(const json_t *document);
+bool cli_confirm(const struct cli_options *o, const char *question); /* --yes: true; no terminal: false */
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+const char *cli_when(int64_t unix_s, char ret[64]); /* "2026-12-05 07:59 UTC (in 12 d 4 h)" */
+
+/* After an action that answered {jobs:[...]}: says so, then follows them or returns, as the options and the terminal
+ * want. */
+int cli_after_start(const struct cli_options *o, struct session *s, const json_t *result);
+
+/* Follows jobs and shows them; the exit status of all together (1 before 4 before 5). */
+int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t *jobs);
+
+struct cli_command {
+        const char *name;
+        const char *synopsis; /* after "dcvctl NAME" */
+        const char *about; /* one line */
+        const char *examples; /* lines, "" if none */
+        int (*run)(const struct cli_options *o, int argc, char **argv); /* argv[0] is the command's name */
+};
+extern const struct cli_command cli_commands[]; /* ended by name NULL */
+
+int cli_reissue(const struct cli_options *o, int argc, char **argv);
+int cli_status(const struct cli_options *o, int argc, char **argv);
+int cli_history(const struct cli_options *o, int argc, char **argv);
+int cli_cancel(const struct cli_options *o, int argc, char **argv);
+int cli_verify(const struct cli_options *o, int argc, char **argv);
+int cli_withdraw(const struct cli_options *o, int argc, char **argv);
+int cli_import(const struct cli_options *o, int argc, char **argv);
+int cli_deploy(const struct cli_options *o, int argc, char **argv);
+int cli_sets(const struct cli_options *o, int argc, char **argv);
+int cli_forget(const struct cli_options *o, int argc, char **argv);
+int cli_later(
+        const struct cli_options *o, int argc, char **argv); /* commands of later builds: "not in this build", exit 2 */
+
+#endif

@@ -1,0 +1,114 @@
+/* What all commands print with. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/cli/cli.h"
+#include "agent/job/engine.h"
+#include "config/config.h"
+
+int cli_exit_of(const struct err *e)
+{
+        switch (e->kind) {
+        case ERR_CONFIG:
+                return EXIT_USAGE;
+        case ERR_RULE:
+                return EXIT_REFUSED;
+        case ERR_WAITING:
+                return EXIT_WAITING;
+        case ERR_CANCELLED:
+                return EXIT_INTERRUPTED;
+        default:
+                return strcmp(e->code, "no-daemon") == 0 ? EXIT_NO_DAEMON : EXIT_JOB_FAILED;
+        }
+}
+
+int cli_fail(const struct cli_options *o, const struct err *e)
+{
+        if (o->json) {
+                json_t *document = json_pack("{s:{s:s, s:s, s:s, s:s}, s:i}", "error", "kind", err_kind_name(e->kind),
+                        "code", e->code, "text", e->text, "fix", e->fix, "exit", cli_exit_of(e));
+                cli_print_json(document);
+                json_decref(document);
+        }
+        fprintf(stderr, "dcvctl: %s\n", e->text);
+        if (e->fix[0])
+                fprintf(stderr, "        %s\n", e->fix);
+        return cli_exit_of(e);
+}
+
+void cli_progress(const struct cli_options *o, const char *format, ...)
+{
+        struct buf b = { .max = 8192 };
+        va_list ap;
+        if (o->quiet)
+                return;
+        va_start(ap, format);
+        buf_addv(&b, format, ap);
+        va_end(ap);
+        if (b.data)
+                fprintf(stderr, "%s\n", b.data);
+        buf_done(&b);
+}
+
+void cli_print_json(const json_t *document)
+{
+        char *text = json_dumps(document, JSON_INDENT(2) | JSON_SORT_KEYS);
+        if (text)
+                puts(text);
+        free(text);
+}
+
+bool cli_confirm(const struct cli_options *o, const char *question)
+{
+        char line[16];
+        if (o->yes)
+                return true;
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+                fprintf(stderr, "dcvctl: %s\n        say --yes to do it\n", question);
+                return false;
+        }
+        fprintf(stderr, "%s\nGo on? [y/N] ", question);
+        return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
+int cli_usage(const char *format, ...)
+{
+        struct buf b = { .max = 4096 };
+        va_list ap;
+        va_start(ap, format);
+        buf_addv(&b, format, ap);
+        va_end(ap);
+        fprintf(stderr, "dcvctl: %s\n        dcvctl --help\n", b.data ? b.data : "wrong usage");
+        buf_done(&b);
+        return EXIT_USAGE;
+}
+
+const char *cli_when(int64_t unix_s, char ret[64])
+{
+        char date[32], span[24];
+        if (unix_s == 0)
+                return strcpy(ret, "-");
+        format_time(unix_s, date, sizeof date);
+        int64_t left_s = unix_s - clock_now_s();
+        format_span(left_s < 0 ? -left_s : left_s, span, sizeof span);
+        snprintf(ret, 64, left_s < 0 ? "%.10s (%s ago)" : "%.10s (in %s)", date, span);
+        return ret;
+}
+
+bool cli_config(const struct cli_options *o, struct conf **ret)
+{
+        struct conf_problems p = { 0 };
+        if (config_load(o->config, engine_kinds(), ret, &p)) {
+                conf_problems_done(&p);
+                return true;
+        }
+        for (size_t i = 0; i < p.text.count; i++)
+                fprintf(stderr, "%s\n", p.text.item[i]);
+        if (p.beyond)
+                fprintf(stderr, "and %zu more\n", p.beyond);
+        conf_problems_done(&p);
+        return false;
+}

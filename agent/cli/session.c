@@ -1,0 +1,240 @@
+/* Asking: over the control socket, or an engine in this process. The socket side is plain blocking I/O with a deadline:
+ * dcvctl does one thing. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/secret.h"
+#include "agent/base/util.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/local.h"
+#include "config/config.h"
+
+#define LINE_MAX_BYTES (16 * 1024 * 1024)
+#define ASK_TIMEOUT_MS 120000
+
+struct session {
+        int fd; /* -1: local */
+        struct local *local;
+        struct buf in;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signum)
+{
+        (void)signum;
+        interrupted = 1;
+}
+
+static void watch_interrupt(void)
+{
+        struct sigaction action = { .sa_handler = on_interrupt };
+        (void)sigaction(SIGINT, &action, NULL); /* no SA_RESTART: poll returns */
+}
+
+/* The daemon's socket: from the configuration where it can be read, else the default. */
+static void socket_path(const struct cli_options *o, char *ret, size_t size)
+{
+        struct conf *conf = NULL;
+        const char *runtime = getenv("RUNTIME_DIRECTORY");
+        struct conf_problems p = { 0 };
+        if (access(o->config, R_OK) == 0 && config_load(o->config, local_kinds(), &conf, &p)) {
+                snprintf(ret, size, "%s/dcvd.sock", conf->runtime_directory);
+                config_free(conf);
+        } else {
+                snprintf(ret, size, "%s/dcvd.sock", runtime ? runtime : "/run/dcvd");
+        }
+        conf_problems_done(&p);
+}
+
+static bool try_socket(struct session *s, const struct cli_options *o, char *path, size_t size, int *ret_errno)
+{
+        struct sockaddr_un where = { .sun_family = AF_UNIX };
+        socket_path(o, path, size);
+        if (strlen(path) >= sizeof where.sun_path) {
+                *ret_errno = ENAMETOOLONG;
+                return false;
+        }
+        memcpy(where.sun_path, path, strlen(path) + 1);
+        s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (s->fd >= 0 && connect(s->fd, (struct sockaddr *)&where, sizeof where) == 0)
+                return true;
+        *ret_errno = errno;
+        close_p(&s->fd);
+        return false;
+}
+
+static struct session *session_new(struct err *e)
+{
+        struct session *s = calloc(1, sizeof *s);
+        if (!s) {
+                err_memory(e);
+                return NULL;
+        }
+        s->fd = -1;
+        s->in = (struct buf){ .max = LINE_MAX_BYTES };
+        watch_interrupt();
+        return s;
+}
+
+bool session_open_local(struct session **ret, const struct cli_options *o, struct err *e)
+{
+        struct session *s = session_new(e);
+        if (!s)
+                return false;
+        if (!local_open(&s->local, o, e)) {
+                session_close(s);
+                return false;
+        }
+        *ret = s;
+        return true;
+}
+
+bool session_open(struct session **ret, const struct cli_options *o, bool local_too, struct err *e)
+{
+        char path[256];
+        int error = 0;
+        struct session *s = session_new(e);
+        if (!s)
+                return false;
+        if (try_socket(s, o, path, sizeof path, &error)) {
+                *ret = s;
+                return true;
+        }
+        session_close(s);
+        if (local_too && error != EACCES)
+                return session_open_local(ret, o, e);
+        err_set(e, ERR_TEMPORARY, "no-daemon", "no daemon answers at %s: %s", path, strerror(error));
+        return err_fix(e,
+                error == EACCES ? "use sudo, or join one of the groups of control.act"
+                                : "systemctl start dcvd, or use --local");
+}
+
+void session_close(struct session *s)
+{
+        if (!s)
+                return;
+        close_p(&s->fd);
+        local_close(s->local);
+        buf_done(&s->in);
+        free(s);
+}
+
+bool session_is_local(const struct session *s)
+{
+        return s->local != NULL;
+}
+
+static bool write_line(struct session *s, const char *text, struct err *e)
+{
+        size_t len = strlen(text);
+        while (len > 0) {
+                ssize_t n = send(s->fd, text, len, MSG_NOSIGNAL);
+                if (n < 0 && errno == EINTR && !interrupted)
+                        continue;
+                if (n <= 0)
+                        return err_set(e, ERR_TEMPORARY, "no-daemon", "the daemon closed the connection");
+                text += n;
+                len -= (size_t)n;
+        }
+        return true;
+}
+
+static bool more(struct session *s, int64_t until_ms, struct err *e)
+{
+        struct pollfd p = { .fd = s->fd, .events = POLLIN };
+        char data[65536];
+        int64_t left_ms = until_ms ? until_ms - clock_boot_ms() : -1;
+        if (until_ms && left_ms <= 0)
+                return err_set(e, ERR_TEMPORARY, "timeout", "no answer in time");
+        int r = poll(&p, 1, left_ms < 0 ? -1 : left_ms > 60000 ? 60000 : (int)left_ms);
+        if (interrupted)
+                return err_set(e, ERR_CANCELLED, "interrupted", "interrupted");
+        if (r <= 0)
+                return true;
+        ssize_t n = recv(s->fd, data, sizeof data, 0);
+        if (n <= 0)
+                return err_set(e, ERR_TEMPORARY, "no-daemon", "the daemon closed the connection");
+        if (!buf_append(&s->in, data, (size_t)n))
+                return err_set(e, ERR_PROTOCOL, "answer", "the daemon's answer is too long");
+        return true;
+}
+
+static bool read_line(struct session *s, int64_t until_ms, json_t **ret, struct err *e)
+{
+        char *end;
+        while (s->in.len == 0 || !(end = memchr(s->in.data, '\n', s->in.len)))
+                if (!more(s, until_ms, e))
+                        return false;
+        size_t line = (size_t)(end - s->in.data);
+        bool good = json_read(s->in.data, line, 32, ret, e);
+        memmove(s->in.data, s->in.data + line + 1, s->in.len - line - 1);
+        s->in.len -= line + 1;
+        return good;
+}
+
+static bool error_of(const json_t *o, struct err *e)
+{
+        const json_t *error = json_object_get(o, "error");
+        const char *text = json_str(error, "text"), *code = json_str(error, "code"), *fix = json_str(error, "fix");
+        err_set(e, err_kind_from_name(json_str(error, "kind")), code ? code : "error", "%s",
+                text ? text : "the daemon refused");
+        return fix && fix[0] ? err_fix(e, "%s", fix) : false;
+}
+
+bool session_ask(struct session *s, const char *verb, const json_t *args, json_t **ret, struct err *e)
+{
+        if (s->local)
+                return local_ask(s->local, verb, args, ret, e);
+        CLEANUP(json_decref_p) json_t *request = json_pack("{s:s, s:O*}", "verb", verb, "args", args);
+        CLEANUP(free_p) char *text = json_text(request);
+        CLEANUP(free_p) char *line = text ? text_format("%s\n", text) : NULL;
+        bool sent = line ? write_line(s, line, e) : err_memory(e);
+        if (text)
+                wipe(text, strlen(text)); /* an import carries a private key */
+        if (line)
+                wipe(line, strlen(line));
+        while (sent) {
+                CLEANUP(json_decref_p) json_t *answer = NULL;
+                if (!read_line(s, clock_boot_ms() + ASK_TIMEOUT_MS, &answer, e))
+                        return false;
+                if (json_object_get(answer, "error"))
+                        return error_of(answer, e);
+                json_t *result = json_object_get(answer, "result");
+                if (result) {
+                        *ret = json_incref(result);
+                        return true;
+                }
+        }
+        return false;
+}
+
+bool session_follow(
+        struct session *s, const json_t *job_ids, session_event_fn *fn, void *arg, int64_t timeout_ms, struct err *e)
+{
+        if (s->local)
+                return local_follow(s->local, job_ids, fn, arg, timeout_ms, e);
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "jobs", job_ids);
+        json_t *ready = NULL;
+        int64_t until_ms = timeout_ms ? clock_boot_ms() + timeout_ms : 0;
+        if (!session_ask(s, "follow", args, &ready, e))
+                return false;
+        json_decref(ready);
+        for (;;) {
+                CLEANUP(json_decref_p) json_t *line = NULL;
+                if (!read_line(s, until_ms, &line, e))
+                        return false;
+                const json_t *event = json_object_get(line, "event");
+                if (event && !fn(arg, event))
+                        return true;
+        }
+}

@@ -1,0 +1,41 @@
+/* dcvctl sets */
+#include <stdio.h>
+
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/cli/args.h"
+#include "agent/cli/simple.h"
+
+static void print(const json_t *r)
+{
+        size_t i;
+        json_t *s;
+        char when[64];
+        json_array_foreach(json_object_get(r, "sets"), i, s)
+        {
+                if (json_str(s, "damaged")) {
+                        printf("%4lld  damaged: %s\n", (long long)json_i64(s, "set", 0), json_str(s, "damaged"));
+                        continue;
+                }
+                printf("%4lld %s %-9s ends %-28s serial %s%s%s\n", (long long)json_i64(s, "set", 0),
+                        json_bool(s, "live", false) ? "*" : " ", json_str(s, "origin") ? json_str(s, "origin") : "-",
+                        cli_when(json_i64(s, "not_after", 0), when),
+                        json_str(s, "serial") ? json_str(s, "serial") : "-",
+                        json_bool(s, "compromised", false) ? "  KEY COMPROMISED" : "",
+                        json_bool(s, "good", false) ? "" : "  never seen served");
+        }
+        if (i == 0)
+                printf("no sets; dcvctl import takes over what the host has\n");
+}
+
+int cli_sets(const struct cli_options *o, int argc, char **argv)
+{
+        const struct cli_arg options[] = { { NULL, NULL, NULL } };
+        CLEANUP(json_decref_p) json_t *names = NULL;
+        if (!cli_args(argc, argv, options, &names))
+                return EXIT_USAGE;
+        if (json_array_size(names) != 1)
+                return cli_usage("sets takes one certificate");
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "cert", json_array_get(names, 0));
+        return cli_simple(o, "sets", args, print);
+}

@@ -1,0 +1,54 @@
+#include "agent/cli/simple.h"
+
+#include <stdio.h>
+
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+
+static bool ask(
+        const struct cli_options *o, struct session *s, const char *verb, json_t *args, json_t **ret, int *ret_status)
+{
+        struct err e;
+        json_t *r = NULL;
+        if (!session_ask(s, verb, args, &r, &e)) {
+                *ret_status = cli_fail(o, &e);
+                return false;
+        }
+        if (json_bool(r, "confirm", false) && !o->dry_run) {
+                bool go = cli_confirm(o, json_str(r, "text") ? json_str(r, "text") : "This cannot be undone.");
+                json_decref(r);
+                r = NULL;
+                json_put_bool(args, "yes", true);
+                if (!go || !session_ask(s, verb, args, &r, &e)) {
+                        *ret_status = go ? cli_fail(o, &e) : EXIT_REFUSED;
+                        return false;
+                }
+        }
+        *ret = r;
+        return true;
+}
+
+int cli_simple(const struct cli_options *o, const char *verb, json_t *args, void (*print)(const json_t *answer))
+{
+        struct session *s = NULL;
+        struct err e;
+        int status = EXIT_GOOD;
+        CLEANUP(json_decref_p) json_t *r = NULL;
+        json_put_bool(args, "yes", o->yes);
+        json_put_bool(args, "dry_run", o->dry_run);
+        if (!session_open(&s, o, true, &e))
+                return cli_fail(o, &e);
+        if (ask(o, s, verb, args, &r, &status)) {
+                status = (int)json_i64(r, "exit", 0);
+                if (o->json)
+                        cli_print_json(r);
+                else if (json_array_size(json_object_get(r, "jobs")) > 0)
+                        status = cli_after_start(o, s, r);
+                else if (print)
+                        print(r);
+                else if (!o->quiet && json_str(r, "text"))
+                        printf("%s\n", json_str(r, "text"));
+        }
+        session_close(s);
+        return status;
+}
