@@ -85,7 +85,8 @@ static bool make_directories(
                 (*ret_made)++;
                 if (geteuid() == 0 && fchownat(parent, name, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
                         return err_errno(e, errno, "webroot.owner", "owner of %s in the web root", name);
-                (void)fchmodat(parent, name, 0755, 0); /* the umask took bits away */
+                if (fchmodat(parent, name, 0755, 0) < 0) /* the umask took bits away */
+                        return err_errno(e, errno, "webroot.mode", "mode of %s in the web root", name);
         }
         memcpy(path, relative, end);
         path[end] = '\0';
