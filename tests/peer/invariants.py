@@ -1,5 +1,6 @@
-"""The separate checker: judges the invariants of the design by the state directory, the deployed files, the zones and the double's ledger,
-never by what dcvd says of itself. Each function returns lines of what is broken; an empty list is a pass."""
+"""The separate checker: judges the invariants of the design by the state directory, the deployed files, the zones and
+the double's ledger, never by what dcvd says of itself. Each function returns lines of what is broken; an empty list is
+a pass."""
 
 import os
 import stat
@@ -13,7 +14,8 @@ SET_FILES = ("cert.pem", "chain.pem", "fullchain.pem", "privkey.pem")
 
 def violations(world, replaces=1, tokens_gone=True, secrets=True):
     """replaces: how many accepted ReplaceCertificate each original may have had."""
-    found = keys(STATE) + live_sets(STATE) + csr_keys(world, STATE) + spent_once(world, replaces) + compromised(world, STATE)
+    found = keys(STATE) + live_sets(STATE) + csr_keys(world, STATE) + spent_once(world,
+                                                                                 replaces) + compromised(world, STATE)
     if tokens_gone:
         found += tokens(world)
     if secrets:
@@ -28,7 +30,8 @@ def keys(state):
         path = os.path.join(folder, name)
         if stat.S_IMODE(os.stat(path).st_mode) != 0o600:
             found.append(f"I8: {path} has mode {stat.S_IMODE(os.stat(path).st_mode):o}")
-        if name.endswith(".pem") and "ENCRYPTED" not in probe.read_text(path) and probe.spki_of_key(probe.read_text(path)) + ".pem" != name:
+        text = probe.read_text(path)
+        if name.endswith(".pem") and "ENCRYPTED" not in text and probe.spki_of_key(text) + ".pem" != name:
             found.append(f"I1: {path} holds another key than its name says")
     return found
 
@@ -75,7 +78,8 @@ def _accepted(world):
 
 
 def _sent_csrs(world):
-    return [c for c in world.ledger("ReplaceCertificate") if isinstance(c["parameters"], dict) and c["parameters"].get("CsrContent")]
+    return [c for c in world.ledger("ReplaceCertificate") if isinstance(c["parameters"], dict)
+            and c["parameters"].get("CsrContent")]
 
 
 def csr_keys(world, state):
@@ -93,7 +97,8 @@ def csr_keys(world, state):
 
 
 def spent_once(world, replaces):
-    """I2: no more accepted reissues than wanted, and after an answer that was lost no repeat before the CA was asked."""
+    """I2: no more accepted reissues than wanted, and after an answer that was lost no repeat before the CA was
+    asked."""
     found, per_id = [], {}
     for call in _accepted(world):
         per_id.setdefault(call["parameters"]["CertificateId"], []).append(call["sequence"])
@@ -103,11 +108,13 @@ def spent_once(world, replaces):
         target = (call["parameters"] or {}).get("CertificateId") if isinstance(call["parameters"], dict) else None
         if call["action"].startswith("Describe"):
             unknown.clear()
-        elif call["action"] in ("ReplaceCertificate", "RevokeCertificate", "CancelCertificateOrder", "CancelAuditCertificate"):
+        elif call["action"] in ("ReplaceCertificate", "RevokeCertificate", "CancelCertificateOrder",
+                                "CancelAuditCertificate"):
             if (call["action"], target) in unknown:
-                found.append(f"I2: {call['action']} of {target} repeated in call {call['sequence']} without asking after call "
-                             f"{unknown[(call['action'], target)]}")
-            lost = {"lost-after", "lost-before", "cut-json", "internal-error-after", "http-status-after", "http-status-before", "empty",
+                found.append(f"I2: {call['action']} of {target} repeated in call {call['sequence']} without asking after "
+                             f"call {unknown[(call['action'], target)]}")
+            lost = {"lost-after", "lost-before", "cut-json", "internal-error-after", "http-status-after",
+                    "http-status-before", "empty",
                     "not-json", "no-response", "endless", "huge"} & set(call["faults"])
             if lost or call["outcome"].startswith("InternalError"):
                 unknown[(call["action"], target)] = call["sequence"]
@@ -115,14 +122,15 @@ def spent_once(world, replaces):
 
 
 def compromised(world, state):
-    """I6: no CSR is sent for a key that was listed as compromised. Judged only for calls after the list's last change: what was listed when is
-    not known of earlier ones."""
+    """I6: no CSR is sent for a key that was listed as compromised. Judged only for calls after the list's last change:
+    what was listed when is not known of earlier ones."""
     path = os.path.join(state, "compromised")
     if not os.path.exists(path):
         return []
     listed = {word for line in probe.read_text(path).splitlines() for word in line.split()}
     late = [c for c in _sent_csrs(world) if c["time"] > os.stat(path).st_mtime]
-    return [f"I6: a compromised key was sent in call {c['sequence']}" for c in late if probe.spki_of_csr(c["parameters"]["CsrContent"]) in listed]
+    return [f"I6: a compromised key was sent in call {c['sequence']}" for c in late
+            if probe.spki_of_csr(c["parameters"]["CsrContent"]) in listed]
 
 
 def asked_for(world):
@@ -152,7 +160,8 @@ def tokens(world):
 
 
 def canaries(world, state):
-    """I8: no secret in the logs, the ledgers, the journal, anybody's argv or environment (credential files excepted)."""
+    """I8: no secret in the logs, the ledgers, the journal, anybody's argv or environment (credential files
+    excepted)."""
     needles = {value.encode(): what for value, what in world.canaries.items() if value}
     found = set()
     places = [state, "/run/dcvd", "/var/lib/world/log", "/var/lib/world/double/ledger.jsonl", "/etc/dcvd"]

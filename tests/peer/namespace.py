@@ -1,8 +1,10 @@
-"""A machine of the test's own: user, network, mount, process, IPC and host-name namespaces, private /etc, /run, /tmp and /var/lib.
+"""A machine of the test's own: user, network, mount, process, IPC and host-name namespaces, private /etc, /run, /tmp
+and /var/lib.
 
-enter(function) runs function() inside and returns its exit status. When it returns, or when the caller dies, everything inside is dead: the
-kernel kills a process namespace with its first process. Run by root, users 0 to 65535 exist inside (where root may not make a user namespace,
-it goes without); otherwise only one user does (root inside, the caller outside), and other users are shown by a nested one (see as_user)."""
+enter(function) runs function() inside and returns its exit status. When it returns, or when the caller dies,
+everything inside is dead: the kernel kills a process namespace with its first process. Run by root, users 0 to 65535
+exist inside (where root may not make a user namespace, it goes without); otherwise only one user does (root inside,
+the caller outside), and other users are shown by a nested one (see as_user)."""
 
 import ctypes
 import fcntl
@@ -36,7 +38,8 @@ def unshare(flags):
 
 def mount(source, target, kind=None, flags=0, data=None):
     encode = lambda text: None if text is None else os.fsencode(text)
-    _check(libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)), f"mount {target}")
+    _check(libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)),
+           f"mount {target}")
 
 
 def _die_with_parent():
@@ -104,7 +107,8 @@ def _outer(function, keep, ready, go, root):
         os.write(ready[1], b"x")
     except OSError as error:
         if not root:
-            print(f"{error}: user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)")
+            print(f"{error}: user namespaces are not allowed here "
+                  "(sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)")
             return 70
     os.close(ready[1])
     os.read(go[0], 1)
@@ -156,11 +160,13 @@ def _mounts(keep):
 
 
 def _private_etc():
-    """A writable copy, so that configurations live where programs expect them and helper checks of ownership are real."""
+    """A writable copy, so that configurations live where programs expect them and helper checks of ownership are
+    real."""
     copy = "/run/.etc"
     os.mkdir(copy, 0o755)
     _copy_tree("/etc", copy)
-    _append(copy + "/passwd", [f"{name}:x:{uid}:{uid}:{name}:/var/lib/{name}:/usr/sbin/nologin\n" for name, uid in USERS])
+    _append(copy + "/passwd",
+            [f"{name}:x:{uid}:{uid}:{name}:/var/lib/{name}:/usr/sbin/nologin\n" for name, uid in USERS])
     _append(copy + "/group", [f"{name}:x:{gid}:\n" for name, gid in GROUPS])
     for name in ("resolv.conf", "hosts"):
         if os.path.lexists(f"{copy}/{name}"):
@@ -213,7 +219,8 @@ def _network():
 
 
 def as_user(uid, gid):
-    """For Popen(preexec_fn=...): this process gets these ids; with one user only, in a nested namespace that shows them."""
+    """For Popen(preexec_fn=...): this process gets these ids; with one user only, in a nested namespace that shows
+    them."""
     def become():
         if has_many_users():
             os.setgroups([gid])

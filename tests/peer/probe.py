@@ -11,7 +11,8 @@ import dns_client
 
 
 def until(test, limit_s=20, what="the condition"):
-    """The first true value of test(), polled; AssertionError at the limit, naming what was awaited. Exceptions of the network count as false."""
+    """The first true value of test(), polled; AssertionError at the limit, naming what was awaited. Exceptions of the
+    network count as false."""
     end, pause = time.monotonic() + limit_s, 0.005
     while True:
         try:
@@ -79,12 +80,14 @@ def served(address, name, kind=None, port=443, timeout=5):
     if kind:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers({"rsa": "ECDHE+aRSA", "ecdsa": "ECDHE+aECDSA"}[kind])
-    with socket.create_connection((address, port), timeout) as plain, context.wrap_socket(plain, server_hostname=name) as secured:
+    with socket.create_connection((address, port),
+                                  timeout) as plain, context.wrap_socket(plain, server_hostname=name) as secured:
         return Served(secured.getpeercert(True))
 
 
 def openssl(*arguments, stdin=None):
-    done = subprocess.run(["openssl", *arguments], input=stdin.encode() if stdin is not None else None, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["openssl", *arguments], input=stdin.encode() if stdin is not None else None,
+                          capture_output=True, timeout=60, check=False)
     if done.returncode != 0:
         raise AssertionError(f"openssl {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
     return done.stdout.decode()

@@ -1,4 +1,5 @@
-"""Real servers as children of the test, each on loopback addresses of its own; ready when they answer, dead when the world ends."""
+"""Real servers as children of the test, each on loopback addresses of its own; ready when they answer, dead when the
+world ends."""
 
 import base64
 import hashlib
@@ -38,7 +39,8 @@ class Child:
         os.makedirs(f"{BASE}/log", exist_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.cwd or BASE, env={**os.environ, **(self.env or {})},
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.cwd or BASE,
+                env={**os.environ, **(self.env or {})},
                 preexec_fn=namespace.as_user(*self.as_ids) if self.as_ids else None)
         if ready:
             self.await_ready(ready, limit_s)
@@ -92,7 +94,8 @@ class Child:
 
 
 class Relay:
-    """Takes the primary's NOTIFY and hands it to the secondary lag_s later, or when released: a secondary that lags on command."""
+    """Takes the primary's NOTIFY and hands it to the secondary lag_s later, or when released: a secondary that lags on
+    command."""
 
     def __init__(self):
         self.lag_s, self.holding, self.held, self.lock, self.stopping = 0.0, False, {}, threading.Lock(), False
@@ -180,7 +183,8 @@ class Relay:
 
 
 class Dns:
-    """Private root and test. (NSD), primary with TSIG updates (Knot), secondary (NSD, notified through the relay), resolver (Unbound)."""
+    """Private root and test. (NSD), primary with TSIG updates (Knot), secondary (NSD, notified through the relay),
+    resolver (Unbound)."""
 
     def __init__(self, zones, secondary=True, negative_ttl=300):
         """zones: {zone: zone-file lines beyond SOA and NS}."""
@@ -238,11 +242,14 @@ class Dns:
     def _files(self):
         glue = f"ns1.example.test. 60 A {PRIMARY}\nns2.example.test. 60 A {SECONDARY}\n"
         root_soa = "60 SOA ns.nic.test. hostmaster.nic.test. 1 3600 600 86400 60\n"
-        write(f"{BASE}/root/root.zone", f"$ORIGIN .\n. {root_soa}. 60 NS ns.nic.test.\ntest. 60 NS ns.nic.test.\nns.nic.test. 60 A {ROOT}\n")
-        write(f"{BASE}/root/test.zone", f"$ORIGIN test.\n@ {root_soa}@ 60 NS ns.nic.test.\nns.nic 60 A {ROOT}\n{self._cuts('test')}{glue}")
+        write(f"{BASE}/root/root.zone",
+              f"$ORIGIN .\n. {root_soa}. 60 NS ns.nic.test.\ntest. 60 NS ns.nic.test.\nns.nic.test. 60 A {ROOT}\n")
+        write(f"{BASE}/root/test.zone",
+              f"$ORIGIN test.\n@ {root_soa}@ 60 NS ns.nic.test.\nns.nic 60 A {ROOT}\n{self._cuts('test')}{glue}")
         self._nsd("root", ROOT, {".": "root.zone", "test": "test.zone"})
         for zone, lines in self.zones.items():
-            text = f"$ORIGIN {zone}.\n{self._soa()}{self._ns()}" + (glue if zone == "example.test" else "") + self._cuts(zone) + lines
+            text = f"$ORIGIN {zone}.\n{self._soa()}{self._ns()}" + (glue if zone == "example.test"
+                                                                    else "") + self._cuts(zone) + lines
             for place in ("knot", "nsd"):
                 write(f"{BASE}/{place}/zones/{zone}.zone", text)
         self._knot()
@@ -270,7 +277,8 @@ remote-control:
 """ + "".join(f'zone:\n  name: "{zone}"\n  zonefile: "{path}"\n{more}' for zone, path in zones.items()))
 
     def _knot(self):
-        keys = "".join(f"  - id: {k['name']}\n    algorithm: {k['algorithm']}\n    secret: {k['secret']}\n" for k in self.tsig.values())
+        keys = "".join(f"  - id: {k['name']}\n    algorithm: {k['algorithm']}\n    secret: {k['secret']}\n"
+                       for k in self.tsig.values())
         names = ", ".join(k["name"] for k in self.tsig.values())
         for folder in ("run", "db"):
             os.makedirs(f"{BASE}/knot/{folder}", exist_ok=True)
@@ -339,18 +347,21 @@ remote-control:
         """A dynamic update by knsupdate, e.g. update("example.test", "add a.example.test. 60 TXT x")."""
         key = self.tsig[algorithm]
         text = f"server {PRIMARY} 53\nzone {zone}.\n" + "".join(line + "\n" for line in lines) + "send\n"
-        done = subprocess.run(["knsupdate", "-t", "5", "-y", f"{algorithm}:{key['name']}:{key['secret']}"], input=text, text=True,
+        done = subprocess.run(["knsupdate", "-t", "5", "-y", f"{algorithm}:{key['name']}:{key['secret']}"], input=text,
+                              text=True,
                               capture_output=True, timeout=30, check=False)
         if done.returncode != 0:
             raise AssertionError(f"knsupdate: {done.stdout}{done.stderr}")
 
     def flush_resolver(self):
         """Unbound forgets everything below the root."""
-        subprocess.run(["unbound-control", "-c", f"{BASE}/unbound/unbound.conf", "flush_zone", "."], check=True, capture_output=True, timeout=10)
+        subprocess.run(["unbound-control", "-c", f"{BASE}/unbound/unbound.conf", "flush_zone", "."], check=True,
+                       capture_output=True, timeout=10)
 
     def zone_records(self, zone):
         """All (owner, type, text) of a zone as the primary has it, by transfer."""
-        done = subprocess.run(["kdig", f"@{PRIMARY}", "AXFR", zone, "+noall", "+answer"], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["kdig", f"@{PRIMARY}", "AXFR", zone, "+noall", "+answer"], capture_output=True,
+                              text=True, timeout=10, check=False)
         rows = [line.split(None, 4) for line in done.stdout.splitlines() if line and not line.startswith(";")]
         return [(r[0], r[3], r[4]) for r in rows if len(r) == 5]
 
@@ -359,7 +370,8 @@ remote-control:
 
     def in_step(self, zone):
         """Waits until the secondary has the primary's serial."""
-        probe.until(lambda: len({self.serial(server, zone) for server in self.servers()}) == 1, 15, f"{zone} in step on all servers")
+        probe.until(lambda: len({self.serial(server, zone) for server in self.servers()}) == 1, 15,
+                    f"{zone} in step on all servers")
 
     def stop(self):
         for child in reversed(self.children):
@@ -373,7 +385,8 @@ class Nginx(Child):
 
     def __init__(self, sites, webroot):
         """sites: [{"names": [...], "address": WEB, "pairs": [(fullchain, key), ...]}]."""
-        super().__init__("nginx", ["nginx", "-g", "daemon off;"], as_ids=None if namespace.has_many_users() else (WWW_DATA, WWW_DATA))
+        super().__init__("nginx", ["nginx", "-g", "daemon off;"],
+                         as_ids=None if namespace.has_many_users() else (WWW_DATA, WWW_DATA))
         self.sites, self.webroot = sites, webroot
         os.makedirs(webroot, exist_ok=True)
 
@@ -382,7 +395,8 @@ class Nginx(Child):
         os.makedirs(f"{BASE}/nginx", exist_ok=True)
         os.chmod(f"{BASE}/nginx", 0o777)
         servers = "".join(self._server(site) for site in self.sites)
-        temporary = " ".join(f"{kind}_temp_path {BASE}/nginx/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temporary = " ".join(f"{kind}_temp_path {BASE}/nginx/{kind};"
+                             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "www-data" if namespace.has_many_users() else "root"
         write("/etc/nginx/nginx.conf", f"""user {user};
 pid /run/nginx.pid;
@@ -402,7 +416,8 @@ http {{
     @staticmethod
     def _server(site):
         pairs = "".join(f"    ssl_certificate {chain}; ssl_certificate_key {key};\n" for chain, key in site["pairs"])
-        return f"  server {{\n    listen {site.get('address', WEB)}:443 ssl; server_name {' '.join(site['names'])};\n{pairs}    return 200 ok;\n  }}\n"
+        head = f"listen {site.get('address', WEB)}:443 ssl; server_name {' '.join(site['names'])};"
+        return f"  server {{\n    {head}\n{pairs}    return 200 ok;\n  }}\n"
 
     def start(self, ready=None, limit_s=20):
         self.configure()
@@ -414,7 +429,8 @@ http {{
 
 
 class Haproxy(Child):
-    """haproxy in master-worker mode, serving every PEM bundle of a folder; SIGUSR2 to its master (/run/haproxy.pid) reloads."""
+    """haproxy in master-worker mode, serving every PEM bundle of a folder; SIGUSR2 to its master (/run/haproxy.pid)
+    reloads."""
 
     def __init__(self, bundles="/etc/haproxy/certs"):
         super().__init__("haproxy", ["haproxy", "-W", "-f", "/etc/haproxy/haproxy.cfg", "-p", "/run/haproxy.pid"])

@@ -42,13 +42,15 @@ HOSTS = f"@ 60 A {WEB}\nwww 60 A {WEB}\nresponder 60 A {RESPONDER}\n"
 class World:
     """Everything on this private machine. services: which of dns, double, nginx start with it."""
 
-    def __init__(self, certificates=(FREE,), zones=None, services=("dns", "double", "nginx"), scenario=None, secondary=True, negative_ttl=300):
+    def __init__(self, certificates=(FREE,), zones=None, services=("dns", "double", "nginx"), scenario=None,
+                 secondary=True, negative_ttl=300):
         if not os.path.exists("/run/.etc"):
             raise RuntimeError("a world exists only inside tests/peer/run")
         self.services, self.certificates = services, list(certificates)
         self.webroot = f"{BASE}/webroot"
         self.dns = Dns(zones or {"example.test": HOSTS, "shop.test": HOSTS}, secondary, negative_ttl)
-        self.scenario = {"credentials": [CREDENTIAL], "certificates": self.certificates, "rate_limit": 0, "check_spacing_s": 0,
+        self.scenario = {"credentials": [CREDENTIAL], "certificates": self.certificates, "rate_limit": 0,
+                         "check_spacing_s": 0,
                          "validation": {"root_hints": [ROOT], "interval_s": 0.2}, **(scenario or {})}
         self.double = self.nginx = self.haproxy = self.dcvd = None
         self.children, self.canaries, self.secret_files = [], {CREDENTIAL["secret_key"]: "the API secret"}, set()
@@ -123,7 +125,8 @@ class World:
 
     def _start_double(self):
         write(f"{BASE}/scenario.json", json.dumps(self.scenario))
-        self.double = Child("double", [sys.executable, "-B", DOUBLE, "--listen", DOUBLE_ADDRESS, "--state", f"{BASE}/double",
+        self.double = Child("double",
+                            [sys.executable, "-B", DOUBLE, "--listen", DOUBLE_ADDRESS, "--state", f"{BASE}/double",
                                        "--scenario", f"{BASE}/scenario.json"]).start()
 
     def restart_double(self):
@@ -141,7 +144,8 @@ class World:
 
     def ledger(self, action=None, outcome=None):
         """The calls the double saw, oldest first."""
-        return [line for line in ledger.read(f"{BASE}/double/ledger.jsonl") if (action is None or line["action"] == action) and
+        return [line for line in ledger.read(f"{BASE}/double/ledger.jsonl")
+                if (action is None or line["action"] == action) and
                 (outcome is None or line["outcome"] == outcome)]
 
     def events(self, kind=None):
@@ -170,12 +174,14 @@ class World:
         return folder
 
     def start_nginx(self, sites=None):
-        """By default one site per certificate of the scenario; certificates of the same names share a site (RSA and ECDSA)."""
+        """By default one site per certificate of the scenario; certificates of the same names share a site (RSA and
+        ECDSA)."""
         if sites is None:
             by_names = {}
             for certificate in self.certificates if self.double else []:
                 folder = self.tls_directory(certificate["id"])
-                by_names.setdefault(tuple(certificate["names"]), []).append((f"{folder}/fullchain.pem", f"{folder}/privkey.pem"))
+                by_names.setdefault(tuple(certificate["names"]),
+                                    []).append((f"{folder}/fullchain.pem", f"{folder}/privkey.pem"))
             sites = [{"names": names, "pairs": pairs} for names, pairs in by_names.items()]
         self.nginx = Nginx(sites, self.webroot)
         self.nginx.start()
@@ -209,20 +215,24 @@ class World:
         return path
 
     def default_config(self, public_id=None, algorithm="hmac-sha256"):
-        """A configuration for the first certificate (or the one named): Tencent double, TSIG zone, web root, nginx. A dict to change."""
+        """A configuration for the first certificate (or the one named): Tencent double, TSIG zone, web root, nginx. A
+        dict to change."""
         certificate = next(c for c in self.certificates if public_id in (None, c["id"]))
         key = self.dns.tsig[algorithm]
         self.secret("tencent-id", CREDENTIAL["secret_id"])
         self.canaries.pop(CREDENTIAL["secret_id"])
         return {
-            "cas": {"tencent": {"type": "tencent", "endpoint": f"http://{DOUBLE_ADDRESS}", "secret_id": {"credential": "tencent-id"},
+            "cas": {"tencent": {"type": "tencent", "endpoint": f"http://{DOUBLE_ADDRESS}",
+                                "secret_id": {"credential": "tencent-id"},
                                 "secret_key": {"file": self.secret("tencent-key", CREDENTIAL["secret_key"])}}},
             "publishers": {
                 "zone": {"type": "rfc2136", "server": f"{PRIMARY}:53", "ttl": 60,
-                         "tsig": {"name": key["name"], "algorithm": algorithm, "secret": {"file": self.secret("tsig", key["secret"])}}},
+                         "tsig": {"name": key["name"], "algorithm": algorithm,
+                                  "secret": {"file": self.secret("tsig", key["secret"])}}},
                 "site": {"type": "webroot", "directory": self.webroot}},
             "certificates": {"www": {
-                "names": list(certificate["names"]), "ca": "tencent", "certificate_id": certificate["id"], "validation": "dns",
+                "names": list(certificate["names"]), "ca": "tencent", "certificate_id": certificate["id"],
+                "validation": "dns",
                 "publisher": "zone",
                 "deploy": [{"directory": f"/etc/nginx/tls/{certificate['id']}", "services": [
                     {"name": "nginx", "test": ["/usr/sbin/nginx", "-t"], "reload": ["/usr/sbin/nginx", "-s", "reload"],
@@ -234,11 +244,12 @@ class World:
         return path
 
     def environment(self, more=None):
-        return {"CREDENTIALS_DIRECTORY": "/etc/dcvd/credentials", "STATE_DIRECTORY": STATE, "RUNTIME_DIRECTORY": RUNTIME, **(more or {})}
+        return {"CREDENTIALS_DIRECTORY": "/etc/dcvd/credentials", "STATE_DIRECTORY": STATE,
+                "RUNTIME_DIRECTORY": RUNTIME, **(more or {})}
 
     def start_dcvd(self, *arguments, env=None, wait=True, limit_s=20, as_dcvd=None, wrap=()):
-        """Starts the daemon; ready means it said READY=1. With many users it starts as root and forks its broker, unless as_dcvd. wrap: a command
-        before it, e.g. strace."""
+        """Starts the daemon; ready means it said READY=1. With many users it starts as root and forks its broker,
+        unless as_dcvd. wrap: a command before it, e.g. strace."""
         if self.notify:
             self.notify.close()
         path = "/run/world-notify"
@@ -249,7 +260,8 @@ class World:
         os.chmod(path, 0o777)
         self.notify.settimeout(0.05)
         alone = not namespace.has_many_users() if as_dcvd is None else as_dcvd
-        self.dcvd = Child("dcvd", [*wrap, self.program("dcvd"), *arguments], env=self.environment({"NOTIFY_SOCKET": path, **(env or {})}),
+        self.dcvd = Child("dcvd", [*wrap, self.program("dcvd"), *arguments],
+                          env=self.environment({"NOTIFY_SOCKET": path, **(env or {})}),
                           as_ids=(DCVD_UID, DCVD_UID) if alone else None)
         self.dcvd.start(self._said_ready if wait else None, limit_s)
         return self.dcvd
@@ -272,9 +284,11 @@ class World:
         probe.until(lambda: not any(_alive(pid) for pid in descendants), 5, "the daemon's children gone")
 
     def dcvctl(self, *arguments, env=None, timeout=90, stdin=None, as_ids=None):
-        """Runs dcvctl to its end: returncode, stdout, stderr as text. as_ids: (uid, gid), else root where there are users."""
+        """Runs dcvctl to its end: returncode, stdout, stderr as text. as_ids: (uid, gid), else root where there are
+        users."""
         as_ids = as_ids or (None if namespace.has_many_users() else (DCVD_UID, DCVD_UID))
-        return subprocess.run([self.program("dcvctl"), *arguments], env={**os.environ, **self.environment(env)}, capture_output=True, text=True,
+        return subprocess.run([self.program("dcvctl"), *arguments], env={**os.environ, **self.environment(env)},
+                              capture_output=True, text=True,
                               timeout=timeout, check=False, input=stdin, cwd="/tmp",
                               preexec_fn=namespace.as_user(*as_ids) if as_ids else None)
 

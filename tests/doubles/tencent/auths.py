@@ -8,7 +8,8 @@ import time
 from products import primary_domain
 
 FILE_PATH = "/.well-known/pki-validation/"
-EMPTY = {"DvAuthKey": None, "DvAuthValue": None, "DvAuthDomain": None, "DvAuthPath": None, "DvAuthKeySubDomain": "", "DvAuths": None}
+EMPTY = {"DvAuthKey": None, "DvAuthValue": None, "DvAuthDomain": None, "DvAuthPath": None, "DvAuthKeySubDomain": "",
+         "DvAuths": None}
 
 
 def bases(names):
@@ -18,6 +19,10 @@ def bases(names):
 
 def _random(count, letters=string.ascii_lowercase + string.digits):
     return "".join(secrets.choice(letters) for _ in range(count))
+
+
+def _hex():
+    return _random(32, "0123456789abcdef")
 
 
 def _sub_domain(owner, domain):
@@ -41,8 +46,8 @@ def make(names, method, product, now):
     found = []
     for domain in bases(names):
         if product.uses_cname:
-            target = f"{_random(32, '0123456789abcdef')}.{_random(32, '0123456789abcdef')}.cmcd{_random(10)}.trust-provider.com"
-            found.append(_auth("CNAME", domain, f"_{_random(32, '0123456789abcdef')}.{domain}", target))
+            target = f"{_hex()}.{_hex()}.cmcd{_random(10)}.trust-provider.com"
+            found.append(_auth("CNAME", domain, f"_{_hex()}.{domain}", target))
         else:
             value = time.strftime("%Y%m%d%H%M%S", time.gmtime(now + 8 * 3600)) + _random(28)
             found.append(_auth("TXT", domain, f"_dnsauth.{domain}", value))

@@ -6,7 +6,8 @@ import json
 import tc3
 
 
-def call(address, credential, action, parameters=None, version="2019-12-05", timestamp=None, headers=None, body=None, timeout=30):
+def call(address, credential, action, parameters=None, version="2019-12-05", timestamp=None, headers=None, body=None,
+         timeout=30):
     """One POST; returns (status, headers, Response or None, raw bytes)."""
     raw = json.dumps(parameters or {}).encode() if body is None else body
     signed = tc3.sign(credential["secret_id"], credential["secret_key"], address, raw, timestamp)

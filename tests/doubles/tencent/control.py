@@ -15,8 +15,10 @@ import sys
 class Controls:
     """What can be changed while the double runs."""
 
-    OPS = ("ping", "fault", "faults", "clear-faults", "state", "variants", "clock", "age", "lag", "late-dvauths", "next-dvauths", "dvauths",
-           "set", "approve", "reject", "close", "letter", "revoke", "issue-as", "validation", "scan", "forget", "cancel", "add")
+    OPS = ("ping", "fault", "faults", "clear-faults", "state", "variants", "clock", "age", "lag", "late-dvauths",
+           "next-dvauths", "dvauths",
+           "set", "approve", "reject", "close", "letter", "revoke", "issue-as", "validation", "scan", "forget",
+           "cancel", "add")
 
     def __init__(self, state, worker, faults):
         self.state, self.worker, self.faults = state, worker, faults
@@ -78,7 +80,8 @@ class Controls:
 
     def _state(self):
         with self.state.lock:
-            return {"entries": list(self.state.entries.values()), "variants": self.state.variants, "log": self.state.log}
+            return {"entries": list(self.state.entries.values()), "variants": self.state.variants,
+                    "log": self.state.log}
 
     def _variants(self, **changes):
         unknown = set(changes) - set(self.state.variants)
@@ -91,7 +94,8 @@ class Controls:
         return {"variants": self.state.variants}
 
     def _set(self, id, status=None, message=None, **fields):
-        """status: shown instead of the true one and the order stands still; null lets it go on. Other fields of the entry as named."""
+        """status: shown instead of the true one and the order stands still; null lets it go on. Other fields of the
+        entry as named."""
         with self.state.lock:
             entry = self._entry(id)
             unknown = set(fields) - set(entry)
@@ -122,7 +126,8 @@ class Controls:
             if entry["phase"] == "revoking":
                 self.worker._revoked(entry, self.state.now())
             elif entry["phase"] in ("review", "dcv"):
-                entry.update(review=False, **({"phase": "wait-issue", "issue_at": None} if entry["phase"] == "review" else {}))
+                entry.update(review=False,
+                             **({"phase": "wait-issue", "issue_at": None} if entry["phase"] == "review" else {}))
             else:
                 raise ValueError(f"{id} is not under review but {entry['phase']}")
             self.state.commit()
@@ -148,8 +153,8 @@ class Controls:
             self.state.commit()
 
     def _issue_as(self, id=None, wrong=None, chain="normal"):
-        """The next certificate (of this order) is issued wrong: key, name, missing-name, extra-name, issuer, expired, not-yet-valid, end-date;
-        chain: reversed, short, root, duplicate, shuffled, junk, crlf, cut, empty."""
+        """The next certificate (of this order) is issued wrong: key, name, missing-name, extra-name, issuer, expired,
+        not-yet-valid, end-date; chain: reversed, short, root, duplicate, shuffled, junk, crlf, cut, empty."""
         with self.state.lock:
             self.state.next_issue.append({"id": id, "wrong": wrong, "chain": chain})
 

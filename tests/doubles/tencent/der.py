@@ -12,7 +12,8 @@ OIDS = {
 OID_CN = bytes.fromhex("550403")
 OID_SAN = bytes.fromhex("551d11")
 OID_EXTENSION_REQUEST = bytes.fromhex("2a864886f70d01090e")
-PEM = re.compile(r"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\n([A-Za-z0-9+/=\n]+)-----END (NEW )?CERTIFICATE REQUEST-----\s*")
+PEM = re.compile(r"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\n([A-Za-z0-9+/=\n]+)"
+                 r"-----END (NEW )?CERTIFICATE REQUEST-----\s*")
 
 
 class DerError(ValueError):

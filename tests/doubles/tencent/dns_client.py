@@ -1,4 +1,5 @@
-"""A small DNS client: one question to one server over UDP and TCP, a stub resolver, and a walk from configured root servers."""
+"""A small DNS client: one question to one server over UDP and TCP, a resolver's client, a walk from configured
+roots."""
 
 import os
 import socket
@@ -192,7 +193,7 @@ class Seen:
         self.server, self.rcode, self.values, self.error = server, rcode, values, error
 
 
-class StubResolver:
+class ResolverClient:
     """Asks one recursive resolver."""
 
     def __init__(self, server):
@@ -262,7 +263,8 @@ class RootWalker:
             answer = self._first(servers, suffix)
             if answer.rcode == 3:
                 break
-            records = answer.values(suffix, "NS") or [r.value for r in answer.authority if r.kind == "NS" and r.owner == suffix]
+            referred = [r.value for r in answer.authority if r.kind == "NS" and r.owner == suffix]
+            records = answer.values(suffix, "NS") or referred
             if records:
                 servers = self._addresses(records, answer, depth)
         return servers
@@ -282,7 +284,8 @@ class RootWalker:
     def _addresses(self, names, answer, depth):
         found = []
         for name in names:
-            glue = [r.value for r in answer.additional + answer.answer if r.kind in ("A", "AAAA") and r.owner == fold(name)]
+            given = answer.additional + answer.answer
+            glue = [r.value for r in given if r.kind in ("A", "AAAA") and r.owner == fold(name)]
             if not glue:
                 for server in self.servers(name, depth + 1):
                     try:

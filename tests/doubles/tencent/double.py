@@ -3,8 +3,9 @@
 
     double.py --listen 127.0.0.1:PORT --state DIR --scenario FILE.json [--control PATH|ADDRESS] [--tls CERT KEY]
 
-In DIR: root.pem (what to trust), certs/ID/ (key, CSR and chain of each certificate), ledger.jsonl (every call), events.jsonl
-(looks, validations, issues), state.json (survives a restart), control.sock. One line "ready ADDRESS" on stdout."""
+In DIR: root.pem (what to trust), certs/ID/ (key, CSR and chain of each certificate), ledger.jsonl (every call),
+events.jsonl (looks, validations, issues), state.json (survives a restart), control.sock. One line "ready ADDRESS" on
+stdout."""
 
 import argparse
 import json
@@ -22,7 +23,8 @@ from state import State
 from tc3 import Verifier
 from validation import Worker
 
-SCENARIO_KEYS = {"credentials", "certificates", "hierarchy", "validation", "variants", "codes", "rate_limit", "check_spacing_s",
+SCENARIO_KEYS = {"credentials", "certificates", "hierarchy", "validation", "variants", "codes", "rate_limit",
+                 "check_spacing_s",
                  "cancel_delay_s", "cancel_audit_result", "signed_host", "hosts", "uin"}
 
 
@@ -42,7 +44,8 @@ class Double:
         self.faults = Faults()
         service = Service(self.state, self.worker, scenario.get("uin", "100000000001"))
         verifier = Verifier(scenario["credentials"], "ssl", scenario.get("signed_host", "as-sent"))
-        front = Front(service, verifier, self.faults, self.ledger, scenario.get("rate_limit", 10), scenario.get("hosts"))
+        front = Front(service, verifier, self.faults, self.ledger, scenario.get("rate_limit", 10),
+                      scenario.get("hosts"))
         host, _, port = listen.rpartition(":")
         self.server = Server((host.strip("[]"), int(port)), front, tls)
         self.controls = Controls(self.state, self.worker, self.faults)

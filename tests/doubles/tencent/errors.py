@@ -11,7 +11,8 @@ class ApiError(Exception):
 
 
 class RuleError(ApiError):
-    """A reissue rule (R1..R18) was broken. The code of each rule is a choice of this double; a scenario may choose another."""
+    """A reissue rule (R1..R18) was broken. The code of each rule is a choice of this double; a scenario may choose
+    another."""
 
     CODES = {
         "R1": "FailedOperation.InvalidCertificateStatusCode",

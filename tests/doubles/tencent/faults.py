@@ -1,14 +1,16 @@
 """Faults on command: which calls they strike, how often, and what they do to the answer.
 
 kinds before the call is processed: lost-before, error (code, message), http-status-before (status, body)
-kinds after it was processed:       lost-after, internal-error-after (code), http-status-after, cut-json (at), not-json, empty,
+kinds after it was processed:       lost-after, internal-error-after (code), http-status-after, cut-json (at),
+not-json, empty,
                                     no-response, legacy, huge (bytes), endless, edit (set, delete), no-request-id
 kinds on the side:                  slow (ms), slow-after (ms), skew (seconds): this answer's clock only"""
 
 import threading
 
 BEFORE = ("lost-before", "error", "http-status-before")
-AFTER = ("lost-after", "internal-error-after", "http-status-after", "cut-json", "not-json", "empty", "no-response", "legacy", "huge",
+AFTER = ("lost-after", "internal-error-after", "http-status-after", "cut-json", "not-json", "empty", "no-response",
+         "legacy", "huge",
          "endless", "edit", "no-request-id")
 SIDE = ("slow", "slow-after", "skew")
 
@@ -19,7 +21,8 @@ class Faults:
         self.rules, self.next_number = [], 1
 
     def add(self, rule):
-        """rule: kind, action ("*" for any), count (-1 for ever), skip, and the kind's own fields. Returns its number."""
+        """rule: kind, action ("*" for any), count (-1 for ever), skip, and the kind's own fields. Returns its
+        number."""
         if rule.get("kind") not in BEFORE + AFTER + SIDE:
             raise ValueError(f"unknown fault {rule.get('kind')!r}; known: {', '.join(BEFORE + AFTER + SIDE)}")
         with self.lock:
@@ -40,7 +43,8 @@ class Faults:
         chosen = []
         with self.lock:
             for rule in self.rules:
-                if rule["action"] not in ("*", action) or rule["count"] == 0 or rule.get("id") not in (None, certificate_id):
+                meant = rule["action"] in ("*", action) and rule.get("id") in (None, certificate_id)
+                if not meant or rule["count"] == 0:
                     continue
                 if rule["skip"] > 0:
                     rule["skip"] -= 1

@@ -19,7 +19,8 @@ from faults import pick
 from parameters import read_body
 
 BODY_MAX = 10 * 1024 * 1024
-SINGLE_HEADERS = ("host", "content-type", "content-length", "authorization", "x-tc-action", "x-tc-version", "x-tc-timestamp", "x-tc-token")
+SINGLE_HEADERS = ("host", "content-type", "content-length", "authorization", "x-tc-action", "x-tc-version",
+                  "x-tc-timestamp", "x-tc-token")
 
 
 class Throttle:
@@ -63,7 +64,7 @@ class Front:
             raise ApiError("InvalidParameter", f"the host {headers['host']} is not served here")
         if not re.fullmatch(r"application/json(; ?charset=utf-8)?", headers["content-type"]):
             raise ApiError("UnsupportedProtocol", "the content type must be application/json")
-        if len(headers.get("x-tc-requestclient", "")) > 128 or re.search(r"[^0-9A-Za-z_ ,;.-]", headers.get("x-tc-requestclient", "")):
+        if not re.fullmatch(r"[0-9A-Za-z_ ,;.-]{0,128}", headers.get("x-tc-requestclient", "")):
             raise ApiError("InvalidParameter", "X-TC-RequestClient holds characters that are not allowed")
         if headers.get("x-tc-language", "zh-CN") not in ("zh-CN", "en-US"):
             raise ApiError("InvalidParameter", "X-TC-Language must be zh-CN or en-US")
@@ -84,10 +85,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _refuse(self, code, message, status=200):
         request_id = str(uuid.uuid4())
-        self.front.ledger.write({"action": self.headers.get("X-TC-Action"), "parameters": None, "outcome": code, "RequestId": request_id,
+        self.front.ledger.write({"action": self.headers.get("X-TC-Action"), "parameters": None, "outcome": code,
+                                 "RequestId": request_id,
                                  "faults": [], "status": status, "method": self.command})
         self.close_connection = True
-        self._send(status, json.dumps({"Response": {"Error": {"Code": code, "Message": message}, "RequestId": request_id}}).encode())
+        self._send(status,
+                   json.dumps({"Response": {"Error": {"Code": code, "Message": message},
+                                            "RequestId": request_id}}).encode())
 
     def do_GET(self):
         self._refuse("UnsupportedProtocol", "only POST is taken here")
@@ -120,7 +124,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         response, outcome = {}, "ok"
         try:
             if before and before["kind"] == "error":
-                raise ApiError(before.get("code", "InternalError"), before.get("message", "an internal error has occurred"))
+                raise ApiError(before.get("code", "InternalError"),
+                               before.get("message", "an internal error has occurred"))
             if before:
                 outcome = "not processed"
             else:
@@ -134,7 +139,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             known["parameters"] = _loose(body)
         if outcome == "ok" and "CertificateId" in response:
             known["certificate_id"] = response["CertificateId"]
-        front.ledger.write({**known, "outcome": outcome, "RequestId": request_id, "faults": [f["kind"] for f in chosen]})
+        front.ledger.write({**known, "outcome": outcome, "RequestId": request_id,
+                            "faults": [f["kind"] for f in chosen]})
         self._pause(chosen, "slow-after")
         self._answer(chosen, before, response, request_id)
 
@@ -153,10 +159,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._drop(pick(chosen, "lost-before", "lost-after"))
         status = pick(chosen, "http-status-before", "http-status-after")
         if status:
-            return self._send(status.get("status", 500), status.get("body", "<html>Internal Server Error</html>").encode(), "text/html")
+            return self._send(status.get("status", 500),
+                              status.get("body", "<html>Internal Server Error</html>").encode(), "text/html")
         after = pick(chosen, "internal-error-after")
         if after:
-            response = {"Error": {"Code": after.get("code", "InternalError"), "Message": "an internal error has occurred"}}
+            response = {"Error": {"Code": after.get("code", "InternalError"),
+                                  "Message": "an internal error has occurred"}}
         for fault in chosen:
             if fault["kind"] == "edit":
                 faults_module.edit(response, fault)

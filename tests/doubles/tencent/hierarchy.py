@@ -1,4 +1,5 @@
-"""The test CA: for RSA and for EC a root and an intermediate, made once in the state directory, and a rogue twin of each."""
+"""The test CA: for RSA and for EC a root and an intermediate, made once in the state directory, and a rogue twin of
+each."""
 
 import os
 import secrets
@@ -117,7 +118,8 @@ class Hierarchy:
             for what, signer in (("root", None), ("intermediate", "root")):
                 key, title = self.path(kind, what + ".key"), f"Double {kind.removeprefix('rogue-').upper()} {what}"
                 make_key(key, key_kind)
-                csr = run("openssl", "req", "-new", "-key", key, "-sha256", "-subj", f"/C=CN/O=Test Trust/CN={title}").decode()
+                csr = run("openssl", "req", "-new", "-key", key, "-sha256", "-subj",
+                          f"/C=CN/O=Test Trust/CN={title}").decode()
                 by = self._signer(kind, signer) if signer else ["-selfsign", "-keyfile", key]
                 pem = self._sign(csr, what, None, self.validity, by, [])
                 with open(self.path(kind, what + ".pem.new"), "w", encoding="ascii") as f:
@@ -132,14 +134,16 @@ class Hierarchy:
         with tempfile.TemporaryDirectory(prefix="double-ca-") as work:
             config, csr, out = (os.path.join(work, name) for name in ("config", "csr", "out"))
             with open(config, "w", encoding="utf-8") as f:
-                f.write(CONFIG.format(work=work, san=san, encipher=", keyEncipherment" if key_type.startswith("rsa") else ""))
+                f.write(CONFIG.format(work=work, san=san,
+                                      encipher=", keyEncipherment" if key_type.startswith("rsa") else ""))
             with open(csr, "w", encoding="utf-8") as f:
                 f.write(csr_pem)
             open(os.path.join(work, "index"), "wb").close()
             with open(os.path.join(work, "serial"), "w", encoding="ascii") as f:
                 f.write(f"{secrets.randbits(127) | 1 << 126:032X}\n")
             run("openssl", "ca", "-batch", "-notext", "-config", config, "-extensions", section,
-                *(["-subj", subject] if subject else []), "-startdate", openssl_time(validity[0]), "-enddate", openssl_time(validity[1]),
+                *(["-subj", subject] if subject else []), "-startdate", openssl_time(validity[0]), "-enddate",
+                openssl_time(validity[1]),
                 *(["-vfyopt", DISTID] if key_type == "sm2" else []), *signer, "-in", csr, "-out", out)
             with open(out, encoding="ascii") as f:
                 return f.read()

@@ -17,7 +17,8 @@ class Ledger:
             self.sequence += 1
             now = time.time()
             at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"
-            line = json.dumps({"sequence": self.sequence, "at": at, "time": now, **fields}, ensure_ascii=False, default=repr) + "\n"
+            line = json.dumps({"sequence": self.sequence, "at": at, "time": now, **fields}, ensure_ascii=False,
+                              default=repr) + "\n"
             os.write(self.fd, line.encode("utf-8", "surrogateescape"))
             os.fsync(self.fd)
 

@@ -4,14 +4,16 @@ import json
 
 from errors import ApiError
 
-TEXT, WHOLE, FLAG, TEXTS, WHOLES, TAGS = "string", "integer", "boolean", "array of string", "array of integer", "array of Tag"
+TEXT, WHOLE, FLAG = "string", "integer", "boolean"
+TEXTS, WHOLES, TAGS = "array of string", "array of integer", "array of Tag"
 
 
 class Field:
     """One parameter: its type, whether it must be there, what it may hold."""
 
     def __init__(self, kind, required=False, values=None, any_case=False, low=None, high=None):
-        self.kind, self.required, self.values, self.any_case, self.low, self.high = kind, required, values, any_case, low, high
+        self.kind, self.required, self.values, self.any_case = kind, required, values, any_case
+        self.low, self.high = low, high
 
 
 ID = {"CertificateId": Field(TEXT, required=True)}
@@ -41,7 +43,8 @@ ACTIONS = {
     "DownloadCertificate": ID,
     "RevokeCertificate": {**ID, "Reason": Field(TEXT)},
     "DescribeCertificateOperateLogs": {
-        "Offset": Field(WHOLE, low=0), "Limit": Field(WHOLE, low=0, high=1000), "StartTime": Field(TEXT), "EndTime": Field(TEXT)},
+        "Offset": Field(WHOLE, low=0), "Limit": Field(WHOLE, low=0, high=1000), "StartTime": Field(TEXT),
+        "EndTime": Field(TEXT)},
 }
 
 
@@ -74,7 +77,9 @@ def _is_whole(value):
 
 
 def _is_tag(value):
-    return isinstance(value, dict) and set(value) <= {"TagKey", "TagValue"} and all(isinstance(v, str) for v in value.values())
+    if not isinstance(value, dict) or not set(value) <= {"TagKey", "TagValue"}:
+        return False
+    return all(isinstance(v, str) for v in value.values())
 
 
 CHECKS = {
@@ -90,7 +95,8 @@ CHECKS = {
 def _check_value(name, field, value):
     if not CHECKS[field.kind](value):
         raise ApiError("InvalidParameter", f"the type of parameter {name} must be {field.kind}")
-    if field.kind == WHOLE and ((field.low is not None and value < field.low) or (field.high is not None and value > field.high)):
+    if field.kind == WHOLE and ((field.low is not None and value < field.low)
+                                or (field.high is not None and value > field.high)):
         raise ApiError("InvalidParameterValue", f"the parameter {name} is out of range")
     if field.values is not None and (value.lower() if field.any_case else value) not in field.values:
         raise ApiError("InvalidParameterValue", f"the parameter {name} must be one of {field.values}")

@@ -9,8 +9,10 @@ OV = ("5 6 7 9 10 13 14 15 18 19 21 22 23 28 29 30 43 44 45 57 58 75 76 78 79 81
       "37 38 39 51 52 53")
 EV = "3 4 8 16 17 20 24 31 32 46 47 59 60 61 77 80 85 90 91 94 95 96 101 40 41"
 CLASS = {number: name for name, text in (("DV", DV), ("OV", OV), ("EV", EV)) for number in text.split()}
-BRANDS = (("TrustAsia", ((2, 2), (11, 17), (21, 21), (42, 42), (83, 83))), ("SecureSite", ((3, 7), (57, 60), (75, 77), (92, 97))),
-          ("GeoTrust", ((8, 10), (61, 61), (78, 80), (91, 91))), ("GlobalSign", ((18, 20), (22, 24), (81, 82), (85, 85), (88, 90))),
+BRANDS = (("TrustAsia", ((2, 2), (11, 17), (21, 21), (42, 42), (83, 83))),
+          ("SecureSite", ((3, 7), (57, 60), (75, 77), (92, 97))),
+          ("GeoTrust", ((8, 10), (61, 61), (78, 80), (91, 91))),
+          ("GlobalSign", ((18, 20), (22, 24), (81, 82), (85, 85), (88, 90))),
           ("Wotrus", ((25, 35), (37, 41))), ("DNSPod", ((43, 56),)), ("CFCA", ((98, 101),)))
 SM2 = {str(n) for n in (*range(33, 36), *range(37, 42), *range(51, 57))}
 FREE = {"2", "83"}
@@ -29,7 +31,8 @@ class Product:
                            any(low <= int(package_type) <= high for low, high in ranges)), None)
         self.paid_dv = self.kind == "DV" and not self.free
         # Human review and validation waivers as the console describes them for these two families.
-        self.reviewed_here = self.kind in ("OV", "EV") and (self.brand == "Wotrus" or (self.brand == "DNSPod" and self.sm2))
+        own = self.brand == "Wotrus" or (self.brand == "DNSPod" and self.sm2)
+        self.reviewed_here = self.kind in ("OV", "EV") and own
         self.reviewed = self.kind in ("OV", "EV")
         self.waivers = self.paid_dv or self.reviewed_here
         self.scans_on_command = self.brand not in ("DNSPod", "Wotrus")

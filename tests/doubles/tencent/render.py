@@ -11,8 +11,10 @@ STATUS_NAMES = {0: "审核中", 1: "已签发", 2: "审核失败", 3: "已过期
                 9: "证书吊销中", 10: "已吊销", 11: "重颁发中", 12: "待上传吊销确认函", 13: "免费证书待提交资料", 14: "已退款", 15: "证书迁移中"}
 # Of CA certificates and of services that are not played here: present in every reply, empty.
 AUTHORITY = {"CACommonNames": None, "CAEncryptAlgorithms": None, "CAEndTimes": None}
-UNUSED = ("CertServiceBeginTime", "CertServiceEndTime", "CertServiceShareEnabled", "CertServiceValidCertificateCount", "HostingCompleteTime",
-          "HostingConfig", "HostingRenewCertId", "HostingResourceTypes", "IsHostingUploadRenewCert", "ServiceId", "ServiceStatus")
+UNUSED = ("CertServiceBeginTime", "CertServiceEndTime", "CertServiceShareEnabled", "CertServiceValidCertificateCount",
+          "HostingCompleteTime",
+          "HostingConfig", "HostingRenewCertId", "HostingResourceTypes", "IsHostingUploadRenewCert", "ServiceId",
+          "ServiceStatus")
 MESSAGES = {"dcv": "PENDING-DCV", "wait-issue": "WAIT-ISSUE"}
 
 
@@ -61,21 +63,25 @@ class Renderer:
         return {"DomainNumber": str(len(e["names"])), "OriginCertificateId": None,
                 "ReplacedBy": e["replaced_by"] if links in ("both", "new") else None,
                 "ReplacedFor": e["replaced_for"] if links in ("both", "original") else None,
-                "RenewOrder": None, "ServiceOriginCertificateId": None, "ServiceRenewCertificateId": None, "SMCert": int(Product(e["package_type"]).sm2), "CompanyType": 2 if e["organization"] else None}
+                "RenewOrder": None, "ServiceOriginCertificateId": None, "ServiceRenewCertificateId": None,
+                "SMCert": int(Product(e["package_type"]).sm2), "CompanyType": 2 if e["organization"] else None}
 
     def common(self, e):
         """What the list and both single calls share."""
         p, status, cert = Product(e["package_type"]), self.status(e), e["cert"]
         wild = any(n.startswith("*.") for n in e["names"])
         return {
-            "OwnerUin": self.uin, "ProjectId": "0", "From": e["from"], "PackageType": e["package_type"], "PackageTypeName": p.name,
-            "ProductZhName": p.name, "CertificateType": "SVR", "Domain": e["domain"], "Alias": e["alias"], "Status": status,
+            "OwnerUin": self.uin, "ProjectId": "0", "From": e["from"], "PackageType": e["package_type"],
+            "PackageTypeName": p.name,
+            "ProductZhName": p.name, "CertificateType": "SVR", "Domain": e["domain"], "Alias": e["alias"],
+            "Status": status,
             "StatusMsg": self.message(e), "StatusName": STATUS_NAMES.get(status, ""), "VerifyType": e["method"],
             "VulnerabilityStatus": "INACTIVE", "CertBeginTime": gmt8(cert["not_before"]) if cert else None,
             "CertEndTime": gmt8(cert["not_after"]) if cert else None, "InsertTime": gmt8(e["insert_time"]),
             "ValidityPeriod": str(max(1, round((cert["not_after"] - cert["not_before"]) / 2629800))) if cert else "3",
             "CertificateExtra": self.extra(e), "IsVip": bool(e["package_type"]) and not p.free, "IsDv": p.kind == "DV",
-            "IsWildcard": wild, "IsVulnerability": False, "RenewAble": bool(cert) and cert["not_after"] - self.now < 30 * 86400,
+            "IsWildcard": wild, "IsVulnerability": False,
+            "RenewAble": bool(cert) and cert["not_after"] - self.now < 30 * 86400,
             "SubmittedData": None, "Deployable": status == 1, "Tags": [], "CertificateId": e["id"]}
 
     def in_list(self, e):
@@ -87,18 +93,23 @@ class Renderer:
             "SubjectAltName": list(e["names"]), "CertSANs": list(e["names"]), "IsSM": p.sm2,
             "IsExpiring": bool(cert) and 0 < cert["not_after"] - self.now < 30 * 86400, "AllowDownload": status == 1,
             "IsDNSPODResolve": e["dnspod"], "IsPackage": False, "KeyPasswordCustomFlag": bool(e["key_password"]),
-            "SupportDownloadType": {n: status == 1 for n in ("NGINX", "APACHE", "TOMCAT", "IIS", "JKS", "OTHER", "ROOT")},
-            "DVAuthDeadline": gmt8(e["deadline"]), "ValidationPassedTime": gmt8(e["passed_at"]), "AwaitingValidationMsg": "",
+            "SupportDownloadType": {n: status == 1
+                                    for n in ("NGINX", "APACHE", "TOMCAT", "IIS", "JKS", "OTHER", "ROOT")},
+            "DVAuthDeadline": gmt8(e["deadline"]), "ValidationPassedTime": gmt8(e["passed_at"]),
+            "AwaitingValidationMsg": "",
             "CertRevokedTime": gmt8(e["revoked_at"]), "AutoRenewFlag": 0, "HostingStatus": None, "HasRenewOrder": None,
-            "ReplaceOriCertIsDelete": False, "EncryptAlgorithm": algorithm(e["key_type"]) if cert else None, "BoundResource": [],
+            "ReplaceOriCertIsDelete": False, "EncryptAlgorithm": algorithm(e["key_type"]) if cert else None,
+            "BoundResource": [],
             "ProjectInfo": None, "PreAuditInfo": None, "IsIgnore": False, **AUTHORITY, **dict.fromkeys(UNUSED)})
         return found
 
     def single(self, e):
         """DescribeCertificate."""
         found = self.common(e)
-        found.update({"SubjectAltName": list(e["names"]), "OrderId": None if e["from"] == "upload" else "order-" + e["key"],
-                      "DvAuthDetail": detail_of(e, self.variants, self.now), "DvRevokeAuthDetail": e["revoke_auths"] or None,
+        found.update({"SubjectAltName": list(e["names"]),
+                      "OrderId": None if e["from"] == "upload" else "order-" + e["key"],
+                      "DvAuthDetail": detail_of(e, self.variants, self.now),
+                      "DvRevokeAuthDetail": e["revoke_auths"] or None,
                       "VulnerabilityReport": None, "SubmittedData": self.submitted(e), **AUTHORITY})
         return found
 
@@ -114,7 +125,8 @@ class Renderer:
             "CertificatePrivateKey": e["private_key"], "CertificatePublicKey": cert["public"] if cert else None,
             "RootCert": {"Sign": None, "Encrypt": None, "Standard": cert["root"] if cert else None},
             "EncryptCert": None, "EncryptPrivateKey": None, "EncryptCertFingerprint": None,
-            "CertFingerprint": cert["sha1"] if cert else None, "EncryptAlgorithm": algorithm(e["key_type"]) if cert else None,
+            "CertFingerprint": cert["sha1"] if cert else None,
+            "EncryptAlgorithm": algorithm(e["key_type"]) if cert else None,
             "CertChainInfo": None, "DomainType": 1 + many + 2 * wild, "CertType": p.kind, "UseCrossSignRoot": False,
             "HostingStatus": None, "TypeName": p.name})
         return found
@@ -123,9 +135,12 @@ class Renderer:
         if not e["package_type"] or Product(e["package_type"]).free:
             return None
         o = e["organization"]
-        names = ("OrganizationName", "OrganizationDivision", "OrganizationAddress", "OrganizationCountry", "OrganizationCity",
-                 "OrganizationRegion", "PostalCode", "PhoneAreaCode", "PhoneNumber", "AdminFirstName", "AdminLastName", "AdminPhoneNum",
-                 "AdminEmail", "AdminPosition", "ContactFirstName", "ContactLastName", "ContactNumber", "ContactEmail", "ContactPosition")
+        names = ("OrganizationName", "OrganizationDivision", "OrganizationAddress", "OrganizationCountry",
+                 "OrganizationCity",
+                 "OrganizationRegion", "PostalCode", "PhoneAreaCode", "PhoneNumber", "AdminFirstName", "AdminLastName",
+                 "AdminPhoneNum",
+                 "AdminEmail", "AdminPosition", "ContactFirstName", "ContactLastName", "ContactNumber", "ContactEmail",
+                 "ContactPosition")
         return {"CsrType": e["csr_type"], "CsrContent": e["csr"], "CertificateDomain": e["domain"],
                 "DomainList": [n for n in e["names"] if n != e["domain"]], "KeyPassword": e["key_password"],
                 **{name: o.get(name, "") for name in names}, "VerifyType": e["method"]}
@@ -136,4 +151,5 @@ def algorithm(key_type):
 
 
 def log_line(line, uin):
-    return {**line, "Uin": uin, "SubAccountUin": uin, "CreatedOn": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(line["CreatedOn"] + 8 * 3600))}
+    return {**line, "Uin": uin, "SubAccountUin": uin,
+            "CreatedOn": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(line["CreatedOn"] + 8 * 3600))}

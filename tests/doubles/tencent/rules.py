@@ -1,4 +1,5 @@
-"""The reissue rules R1..R18 as the service enforces them. One function judges a ReplaceCertificate and says what it will become."""
+"""The reissue rules R1..R18 as the service enforces them. One function judges a ReplaceCertificate and says what it
+will become."""
 
 from der import Csr, DerError
 from errors import ApiError, RuleError
@@ -8,7 +9,8 @@ from state import PENDING
 
 DAY = 86400
 ONLINE_KEYS = {("RSA", None): "rsa-2048", ("RSA", "2048"): "rsa-2048", ("RSA", "4096"): "rsa-4096",
-               ("ECC", None): "ec-p256", ("ECC", "prime256v1"): "ec-p256", ("ECC", "secp384r1"): "ec-p384", ("SM2", None): "sm2"}
+               ("ECC", None): "ec-p256", ("ECC", "prime256v1"): "ec-p256", ("ECC", "secp384r1"): "ec-p384",
+               ("SM2", None): "sm2"}
 PAID_KEYS = ("rsa-2048", "rsa-4096", "ec-p256", "ec-p384")
 
 
@@ -60,7 +62,8 @@ class Judge:
     def _once(self, entry, product):
         is_reissue = bool(entry["original"] or entry["replaced_by"])
         successor = self.state.find(entry["replaced_for"]) if entry["replaced_for"] else None
-        counts = successor is None or successor["phase"] not in ("cancelled", "failed") or not self.state.variants["cancel_frees_r3"]
+        counts = successor is None or successor["phase"] not in ("cancelled",
+                                                                 "failed") or not self.state.variants["cancel_frees_r3"]
         replaced = bool(entry["replaced_for"]) and counts
         if product.free and (replaced or is_reissue):
             self.refuse("R3", "a free certificate is reissued once")
@@ -72,7 +75,8 @@ class Judge:
         for other in self.state.entries.values():
             running = other["original"] and other["phase"] in (*PENDING, "cancelling")
             held = other["held"] and other["held"]["status"] == 11
-            if other is not entry and not other["hidden"] and primary_domain(other["domain"]) == primary and (running or held):
+            same = other is not entry and not other["hidden"] and primary_domain(other["domain"]) == primary
+            if same and (running or held):
                 self.refuse("R4", f"{other['id']} of the same primary domain {primary} is being reissued")
 
     def _method(self, entry, product, asked):

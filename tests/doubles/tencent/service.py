@@ -77,7 +77,8 @@ class Service:
             renderer = Renderer(entries, self.state.variants, self.state.now(), self.uin)
         found = [e for e in entries.values() if not e["hidden"] and self._wanted(e, renderer, given)]
         if "ExpirationSort" in given:
-            found.sort(key=lambda e: e["cert"]["not_after"] if e["cert"] else 0, reverse=given["ExpirationSort"] == "DESC")
+            found.sort(key=lambda e: e["cert"]["not_after"] if e["cert"] else 0,
+                       reverse=given["ExpirationSort"] == "DESC")
         else:
             found.sort(key=lambda e: e["insert_time"], reverse=True)
         start, limit = given.get("Offset", 0), min(given.get("Limit", 10), 1000)
@@ -112,7 +113,8 @@ class Service:
             lines = [line for line in reversed(self.state.log) if start <= line["CreatedOn"] <= end]
             total = len(self.state.log)
         at, limit = given.get("Offset", 0), given.get("Limit", 20)
-        return {"AllTotal": total, "TotalCount": len(lines), "OperateLogs": [log_line(line, self.uin) for line in lines[at:at + limit]]}
+        return {"AllTotal": total, "TotalCount": len(lines),
+                "OperateLogs": [log_line(line, self.uin) for line in lines[at:at + limit]]}
 
     def _DownloadCertificate(self, given):
         with self.state.lock:
@@ -153,9 +155,11 @@ class Service:
         entry.update({name: original[name] for name in (
             "domain", "alias", "from", "first_method", "dnspod", "approved_before", "organization", "dcv_waived")})
         entry.update(method=plan.method, csr=plan.csr_pem, csr_type="online" if plan.csr_type == "online" else "parse",
-                     key_type=plan.key_type, private_key=getattr(plan, "private_key", None), reason=given.get("Reason", ""),
+                     key_type=plan.key_type, private_key=getattr(plan, "private_key", None),
+                     reason=given.get("Reason", ""),
                      key_password=given.get("CsrkeyPassword", ""), original=original["key"], review=plan.review,
-                     replaced_by=None if same else original["id"], cert=original["cert"] if same else None, waiver=plan.waiver)
+                     replaced_by=None if same else original["id"], cert=original["cert"] if same else None,
+                     waiver=plan.waiver)
         if plan.csr_type == "original":
             entry.update(csr_type=original["csr_type"], private_key=original["private_key"])
         if plan.validation:
@@ -189,13 +193,15 @@ class Service:
         spacing = self.state.scenario.get("check_spacing_s", 10)
         with self.state.lock:
             entry = self._entry(given)
-            if entry["phase"] not in (*PENDING, "issued", "revoking") or (entry["phase"] == "issued" and not entry["dv_auths"]):
+            if entry["phase"] not in (*PENDING, "issued",
+                                      "revoking") or (entry["phase"] == "issued" and not entry["dv_auths"]):
                 raise failed("CertificateStatusNotAllowVerify", "nothing of this certificate is to be validated")
             asked = entry["revoke_auths"] if entry["phase"] == "revoking" else entry["dv_auths"]
             often = time.monotonic() - entry["last_check"] < spacing and entry["last_check"] > 0
             if not often:
                 entry["last_check"] = time.monotonic()
-            issued, done = entry["phase"] == "issued", entry["dv_validated"] or entry["phase"] in ("wait-issue", "review")
+            issued = entry["phase"] == "issued"
+            done = entry["dv_validated"] or entry["phase"] in ("wait-issue", "review")
             auto = entry["method"] == "DNS_AUTO"
             seen = list(asked) if entry["phase"] == "revoking" or issued or dv_visible(entry, self.state.now()) else []
         results = [validation.blocked(auth) if often else self.worker.look(auth, auto) for auth in seen]
@@ -257,14 +263,16 @@ class Service:
             entry = self._entry(given)
             product = self._may_be_revoked(entry, given)
             entry["held"], now = None, self.state.now()
-            by_people = product.brand == "Wotrus" or (product.brand == "DNSPod" and product.sm2 and product.kind == "DV")
+            by_people = product.brand == "Wotrus" or (product.brand == "DNSPod" and product.sm2
+                                                      and product.kind == "DV")
             if by_people:
                 entry.update(phase="revoking", wotrus_review=True)
             elif product.kind in ("OV", "EV"):
                 entry["phase"] = "letter"
             else:
                 entry.update(phase="revoking", revoke_deadline=now + DEADLINE_S, wotrus_review=False,
-                             revoke_auths=auths.make(entry["names"], "FILE" if entry["method"] == "FILE" else "DNS", product, now))
+                             revoke_auths=auths.make(entry["names"], "FILE" if entry["method"] == "FILE" else "DNS",
+                                                     product, now))
             entry["reason"] = given.get("Reason", "")
             self.state.note(entry, "revoke")
             self.state.commit()

@@ -1,4 +1,5 @@
-"""All that the double remembers: certificates, the operation log, variants, the clock; kept in one file, with older snapshots for lag."""
+"""All that the double remembers: certificates, the operation log, variants, the clock; kept in one file, with older
+snapshots for lag."""
 
 import json
 import os
@@ -26,7 +27,7 @@ VARIANTS = {
     "csr_type_case": "any",         # any | lower: is "Upload" taken too
     "dv_auths": "array",            # array | top-level: only the single fields are filled
 }
-SNAPSHOTS = 500
+SNAPSHOTS, SNAPSHOT_BYTES = 500, 64 * 1024 * 1024  # what lagging reads may be shown
 
 
 def new_id():
@@ -85,7 +86,8 @@ class State:
 
     def _snapshot(self):
         text = json.dumps(self.entries)
-        self.snapshots = self.snapshots[-SNAPSHOTS:] + [(time.monotonic(), text)]
+        keep = max(1, min(SNAPSHOTS, SNAPSHOT_BYTES // len(text)))
+        self.snapshots = [*self.snapshots[-keep:], (time.monotonic(), text)]
         return text
 
     def commit(self):
@@ -132,27 +134,36 @@ class State:
         """A new entry with every field."""
         now = self.now()
         return {
-            "key": secrets.token_hex(8), "id": public_id, "hidden": False, "names": names, "domain": names[0], "alias": "",
+            "key": secrets.token_hex(8), "id": public_id, "hidden": False, "names": names, "domain": names[0],
+            "alias": "",
             "package_type": package_type, "from": "trustasia", "method": "DNS", "first_method": "DNS", "phase": "dcv",
-            "message": None, "held": None, "insert_time": now, "submitted": now, "cert": None, "csr": None, "csr_type": "online",
-            "private_key": None, "key_password": "", "key_type": "rsa-2048", "dv_auths": [], "dv_visible_at": 0.0, "dv_hidden_reads": 0,
-            "dv_validated": False, "passed_at": None, "deadline": None, "review": False, "original": None, "replaced_by": None,
-            "replaced_for": None, "revoke_auths": [], "revoke_deadline": None, "revoked_at": None, "cancel_at": None, "issue_at": None,
-            "dnspod": False, "approved_before": False, "dcv_waived": False, "organization": {}, "reason": "", "checks": {},
+            "message": None, "held": None, "insert_time": now, "submitted": now, "cert": None, "csr": None,
+            "csr_type": "online",
+            "private_key": None, "key_password": "", "key_type": "rsa-2048", "dv_auths": [], "dv_visible_at": 0.0,
+            "dv_hidden_reads": 0,
+            "dv_validated": False, "passed_at": None, "deadline": None, "review": False, "original": None,
+            "replaced_by": None,
+            "replaced_for": None, "revoke_auths": [], "revoke_deadline": None, "revoked_at": None, "cancel_at": None,
+            "issue_at": None,
+            "dnspod": False, "approved_before": False, "dcv_waived": False, "organization": {}, "reason": "",
+            "checks": {},
             "last_check": 0.0, "wotrus_review": False, **more}
 
     def _add(self, d):
         """One certificate of the scenario: issued by the test CA with a key made here (or given)."""
         now = self.now()
-        known = {"id", "names", "package_type", "key", "key_file", "csr_file", "csr_type", "not_before", "not_after", "method",
-                 "first_method", "issued_at", "insert_time", "alias", "from", "status", "dnspod", "approved_before", "dcv_waived",
+        known = {"id", "names", "package_type", "key", "key_file", "csr_file", "csr_type", "not_before", "not_after",
+                 "method",
+                 "first_method", "issued_at", "insert_time", "alias", "from", "status", "dnspod", "approved_before",
+                 "dcv_waived",
                  "organization", "replaced_by", "replaced_for"}
         if set(d) - known:
             raise ValueError(f"unknown keys in a certificate of the scenario: {sorted(set(d) - known)}")
         begin, end = instant(d.get("not_before", "-60d"), now), instant(d.get("not_after", "+300d"), now)
         entry = self.blank(d.get("id") or new_id(), d["names"], d.get("package_type", "83"), alias=d.get("alias", ""),
                            method=d.get("method", "DNS"), first_method=d.get("first_method", d.get("method", "DNS")))
-        entry.update({name: d[name] for name in ("from", "dnspod", "approved_before", "dcv_waived", "organization", "replaced_by",
+        entry.update({name: d[name]
+                      for name in ("from", "dnspod", "approved_before", "dcv_waived", "organization", "replaced_by",
                                                  "replaced_for") if name in d})
         entry["key_type"], entry["csr_type"] = d.get("key", "rsa-2048"), d.get("csr_type", "online")
         entry["insert_time"] = instant(d["insert_time"], now) if "insert_time" in d else begin - 3600
@@ -207,9 +218,12 @@ class State:
         elif wrong == "end-date":
             end -= 30 * 86400
         issuer = "rogue-" + kind if wrong == "issuer" else kind
-        leaf = self.hierarchy.issue(issuer, csr, names, (begin, end), entry["key_type"], domain if len(domain) <= 64 else None)
-        entry["cert"] = {"leaf": leaf, "public": arrange([leaf, *self.hierarchy.chain(issuer)], self.hierarchy.root(issuer), chain),
-                         "root": self.hierarchy.root(issuer), "not_before": begin, "not_after": shown_end if wrong == "expired" else end, "issued_at": issued,
+        leaf = self.hierarchy.issue(issuer, csr, names, (begin, end), entry["key_type"],
+                                    domain if len(domain) <= 64 else None)
+        entry["cert"] = {"leaf": leaf,
+                         "public": arrange([leaf, *self.hierarchy.chain(issuer)], self.hierarchy.root(issuer), chain),
+                         "root": self.hierarchy.root(issuer), "not_before": begin,
+                         "not_after": shown_end if wrong == "expired" else end, "issued_at": issued,
                          "sha1": fingerprint(leaf), "issuer": issuer}
         entry.update(phase="issued", message=None)
         self.note(entry, "issued")
@@ -224,7 +238,8 @@ class State:
 
     def running_reissue(self, entry):
         """The pending entry that reissues this one, or None."""
-        return next((e for e in self.entries.values() if e["original"] == entry["key"] and e["phase"] in (*PENDING, "cancelling")), None)
+        return next((e for e in self.entries.values() if e["original"] == entry["key"]
+                     and e["phase"] in (*PENDING, "cancelling")), None)
 
 
 def arrange(chain, root, how):

@@ -35,7 +35,8 @@ def canonical_request(headers, signed, body):
 
 
 def string_to_sign(timestamp, service, canonical):
-    return f"{ALGORITHM}\n{timestamp}\n{utc_date(int(timestamp))}/{service}/tc3_request\n{sha256_hex(canonical.encode())}"
+    scope = f"{utc_date(int(timestamp))}/{service}/tc3_request"
+    return f"{ALGORITHM}\n{timestamp}\n{scope}\n{sha256_hex(canonical.encode())}"
 
 
 def signature(secret_key, timestamp, service, headers, signed, body):
@@ -102,7 +103,8 @@ class Verifier:
         if not re.fullmatch(r"[1-9]\d{0,11}", text):
             raise ApiError("InvalidParameter", "X-TC-Timestamp is not a decimal number of seconds")
         if abs(int(text) - now) > WINDOW_S:
-            raise ApiError("AuthFailure.SignatureExpire", "the timestamp and the server's clock differ by more than five minutes")
+            raise ApiError("AuthFailure.SignatureExpire",
+                           "the timestamp and the server's clock differ by more than five minutes")
         if utc_date(int(text)) != date:
             raise ApiError("AuthFailure.SignatureFailure", "the credential's date is not the UTC date of the timestamp")
         return text
@@ -111,7 +113,8 @@ class Verifier:
     def _signed(names, headers):
         signed = names.split(";")
         if signed != sorted(set(signed)) or not {"content-type", "host"} <= set(signed):
-            raise ApiError("AuthFailure.SignatureFailure", "SignedHeaders must be sorted and hold content-type and host")
+            raise ApiError("AuthFailure.SignatureFailure",
+                           "SignedHeaders must be sorted and hold content-type and host")
         if any(name not in headers for name in signed):
             raise ApiError("AuthFailure.SignatureFailure", "a signed header was not sent")
         return signed

@@ -22,7 +22,8 @@ NAMES = ["www.example.test", "example.test"]
 
 class Strictness(DoubleCase):
     def scenario(self):
-        return {"credentials": [{"secret_id": "AKIDEXAMPLE0000000000000000000000001", "secret_key": "ExampleSecretKey00000000000000001"},
+        return {"credentials": [{"secret_id": "AKIDEXAMPLE0000000000000000000000001",
+                                 "secret_key": "ExampleSecretKey00000000000000001"},
                                 {"secret_id": "AKIDREADONLY", "secret_key": "k", "actions": ["DescribeCertificates"]}]}
 
     def test_refused_requests(self):
@@ -34,24 +35,32 @@ class Strictness(DoubleCase):
             ("DescribeCertificate", {"certificateId": "x"}, "UnknownParameter"),
             ("DescribeCertificate", {"CertificateId": "free0001", "Extra": 1}, "UnknownParameter"),
             ("DescribeCertificate", {"CertificateId": "FREE0001"}, "FailedOperation.CertificateNotFound"),
-            ("DescribeCertificates", {"Limit": "10"}, "InvalidParameter"), ("DescribeCertificates", {"Limit": True}, "InvalidParameter"),
-            ("DescribeCertificates", {"Offset": -1}, "InvalidParameterValue"), ("DescribeCertificates", {"Upload": 2}, "InvalidParameterValue"),
-            ("DescribeCertificates", {"CertIds": "x"}, "InvalidParameter"), ("DescribeCertificates", {"CertificateStatus": ["1"]}, "InvalidParameter"),
+            ("DescribeCertificates", {"Limit": "10"}, "InvalidParameter"),
+            ("DescribeCertificates", {"Limit": True}, "InvalidParameter"),
+            ("DescribeCertificates", {"Offset": -1}, "InvalidParameterValue"),
+            ("DescribeCertificates", {"Upload": 2}, "InvalidParameterValue"),
+            ("DescribeCertificates", {"CertIds": "x"}, "InvalidParameter"),
+            ("DescribeCertificates", {"CertificateStatus": ["1"]}, "InvalidParameter"),
             ("DescribeCertificates", {"Tags": [{"Key": "x"}]}, "InvalidParameter"),
             ("ReplaceCertificate", {"CertificateId": "free0001"}, "MissingParameter"),
             ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "TXT"}, "InvalidParameterValue"),
             ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "dns"}, "InvalidParameterValue"),
-            ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS", "CsrType": "mine"}, "InvalidParameterValue"),
-            ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS", "CsrKeyPassword": "x"}, "UnknownParameter"),
-            ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS", "UseCrossSignRoot": "true"}, "InvalidParameter"),
+            ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS", "CsrType": "mine"},
+             "InvalidParameterValue"),
+            ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS", "CsrKeyPassword": "x"},
+             "UnknownParameter"),
+            ("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS", "UseCrossSignRoot": "true"},
+             "InvalidParameter"),
             ("DescribeCertificateOperateLogs", {"Limit": 1001}, "InvalidParameterValue"),
             ("DescribeCertificateOperateLogs", {"StartTime": "yesterday"}, "InvalidParameterValue"),
-            ("ApplyCertificate", {}, "InvalidAction"), ("describeCertificates", {}, "InvalidAction"), ("__init__", {}, "InvalidAction"),
+            ("ApplyCertificate", {}, "InvalidAction"), ("describeCertificates", {}, "InvalidAction"),
+            ("__init__", {}, "InvalidAction"),
         ]
         for action, given, want in rows:
             with self.subTest(action=action, given=given):
                 self.assertEqual(self.code(action, given), want)
-        self.assertEqual(self.call("DescribeCertificateDetail", CertificateId="free0001")["Status"], 1, "nothing was changed by refusals")
+        self.assertEqual(self.call("DescribeCertificateDetail", CertificateId="free0001")["Status"], 1,
+                         "nothing was changed by refusals")
 
     def test_bodies_that_are_no_object(self):
         for body in (b"", b"[]", b"null", b"{", b'{"Limit":1,"Limit":2}', b'{"Limit":NaN}', b"\xff\xfe", b"[" * 100000):
@@ -62,7 +71,8 @@ class Strictness(DoubleCase):
         self.assertEqual(self.code("DescribeCertificates", version="2021-03-23"), "NoSuchVersion")
         self.assertEqual(self.code("DescribeCertificates", headers={"X-TC-Language": "fr"}), "InvalidParameter")
         self.assertEqual(self.code("DescribeCertificates", headers={"X-TC-RequestClient": "a/b"}), "InvalidParameter")
-        status, headers, response, _ = self.raw("DescribeCertificates", headers={"X-TC-Language": "en-US", "X-TC-TraceId": "trace-1"})
+        status, headers, response, _ = self.raw("DescribeCertificates",
+                                                headers={"X-TC-Language": "en-US", "X-TC-TraceId": "trace-1"})
         self.assertEqual((status, headers["X-TC-TraceId"], "Error" in response), (200, "trace-1", False))
         self.assertIn("RequestId", response)
 
@@ -77,7 +87,8 @@ class Strictness(DoubleCase):
     def test_an_account_without_the_right(self):
         read_only = {"secret_id": "AKIDREADONLY", "secret_key": "k"}
         self.assertNotIn("Error", client.call(self.double.address, read_only, "DescribeCertificates")[2])
-        refused = client.call(self.double.address, read_only, "ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS"})[2]
+        refused = client.call(self.double.address, read_only, "ReplaceCertificate",
+                              {"CertificateId": "free0001", "ValidType": "DNS"})[2]
         self.assertEqual(refused["Error"]["Code"], "AuthFailure.UnauthorizedOperation")
 
     def test_every_action_of_the_table_exists(self):
@@ -94,7 +105,8 @@ class Throttled(DoubleCase):
         codes = [(self.raw("DescribeCertificates")[2].get("Error") or {}).get("Code") for _ in range(30)]
         self.assertEqual(codes[:10], [None] * 10)
         self.assertIn("RequestLimitExceeded", codes)
-        self.assertNotIn("Error", self.raw("DescribeCertificate", {"CertificateId": "free0001"})[2], "another action is counted by itself")
+        self.assertNotIn("Error", self.raw("DescribeCertificate", {"CertificateId": "free0001"})[2],
+                         "another action is counted by itself")
 
     def test_asking_too_often_about_validation_says_frequently(self):
         new = self.replace()
@@ -106,7 +118,8 @@ class Throttled(DoubleCase):
 
 class Reads(DoubleCase):
     def certificates(self):
-        return [certificate(f"list{i:04d}", [f"n{i}.list{i}.test"], "11", not_after=f"+{100 + i}d", insert_time=f"-{i + 1}h") for i in range(12)] + [
+        return [certificate(f"list{i:04d}", [f"n{i}.list{i}.test"], "11", not_after=f"+{100 + i}d",
+                            insert_time=f"-{i + 1}h") for i in range(12)] + [
             certificate("uploaded", ["up.test"], insert_time="-90d", **{"from": "upload"})]
 
     def ids(self, **given):
@@ -132,7 +145,8 @@ class Reads(DoubleCase):
         self.assertEqual(from_gmt8(detail["CertBeginTime"]), begin)
         self.assertEqual(gmt8(0), "1970-01-01 08:00:00")
         self.assertEqual(detail["SubjectAltName"], [])
-        self.assertEqual(self.call("DescribeCertificate", CertificateId="list0000")["SubjectAltName"], ["n0.list0.test"])
+        self.assertEqual(self.call("DescribeCertificate", CertificateId="list0000")["SubjectAltName"],
+                         ["n0.list0.test"])
         self.assertIsNone(self.call("DescribeCertificateDetail", CertificateId="uploaded")["PackageType"])
 
     def test_the_chain_verifies_against_the_root(self):
@@ -140,7 +154,8 @@ class Reads(DoubleCase):
         path = self.folder + "/full.pem"
         with open(path, "w", encoding="ascii") as f:
             f.write(detail["CertificatePublicKey"])
-        done = subprocess.run(["openssl", "verify", "-CAfile", self.folder + "/root.pem", "-untrusted", path, path], capture_output=True, check=False)
+        done = subprocess.run(["openssl", "verify", "-CAfile", self.folder + "/root.pem", "-untrusted", path, path],
+                              capture_output=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_download_holds_chain_csr_and_a_key_made_by_the_service(self):
@@ -148,11 +163,13 @@ class Reads(DoubleCase):
         members = zipfile.ZipFile(io.BytesIO(base64.b64decode(reply["Content"]))).namelist()
         self.assertEqual(sorted(n.rpartition(".")[2] for n in members), ["crt", "csr", "key", "pem"])
         self.control("set", id="list0000", status=5)
-        self.assertEqual(self.code("DownloadCertificate", {"CertificateId": "list0000"}), "FailedOperation.InvalidCertificateStatusCode")
+        self.assertEqual(self.code("DownloadCertificate", {"CertificateId": "list0000"}),
+                         "FailedOperation.InvalidCertificateStatusCode")
 
     def test_the_log_tells_the_issue(self):
         log = self.call("DescribeCertificateOperateLogs", StartTime="1990-01-01 00:00:00", Limit=1000)
-        self.assertEqual({(line["CertId"], line["Type"]) for line in log["OperateLogs"]} >= {("list0000", "issued")}, True)
+        self.assertEqual({(line["CertId"], line["Type"]) for line in log["OperateLogs"]} >= {("list0000", "issued")},
+                         True)
 
 
 class Reissue(DoubleCase):
@@ -170,7 +187,8 @@ class Reissue(DoubleCase):
         self.assertEqual(order["CertificateExtra"]["ReplacedBy"], "free0001")
         self.assertIsNone(order["CertBeginTime"])
         detail = order["DvAuthDetail"]
-        self.assertEqual([a["DvAuthKey"] for a in detail["DvAuths"]], ["_dnsauth.www.example.test", "_dnsauth.example.test"])
+        self.assertEqual([a["DvAuthKey"] for a in detail["DvAuths"]],
+                         ["_dnsauth.www.example.test", "_dnsauth.example.test"])
         self.assertNotEqual(detail["DvAuthDomain"], detail["DvAuths"][0]["DvAuthDomain"], "the single field is masked")
         check = self.call("CheckCertificateDomainVerification", CertificateId=new)["VerificationResults"]
         self.assertEqual([(r["LocalCheck"], r["CaCheck"], r["Issued"]) for r in check], [(-1, -1, False)] * 2)
@@ -188,28 +206,35 @@ class Reissue(DoubleCase):
         self.assertIsNone(issued["CertificatePrivateKey"])
         self.assertIsNone(issued["DvAuthDetail"]["DvAuths"])
         self.assertEqual(issued["CertEndTime"], original["CertEndTime"])
-        key = lambda command, pem: subprocess.run(["openssl", command, "-noout", "-pubkey"], input=pem.encode(), capture_output=True, check=True).stdout
+        key = lambda command, pem: subprocess.run(["openssl", command, "-noout", "-pubkey"], input=pem.encode(),
+                                                  capture_output=True, check=True).stdout
         self.assertEqual(key("x509", issued["CertificatePublicKey"]), key("req", request))
-        self.assertEqual(self.code("CompleteCertificate", {"CertificateId": new}), "FailedOperation.CertificateNotFoundOrAudited")
+        self.assertEqual(self.code("CompleteCertificate", {"CertificateId": new}),
+                         "FailedOperation.CertificateNotFoundOrAudited")
         calls = [line for line in self.ledger() if line["action"] == "ReplaceCertificate"]
-        self.assertEqual([(c["outcome"], c["certificate_id"], c["parameters"]["CsrContent"]) for c in calls], [("ok", new, request)])
+        self.assertEqual([(c["outcome"], c["certificate_id"], c["parameters"]["CsrContent"]) for c in calls],
+                         [("ok", new, request)])
 
     def test_cname_products_take_no_trigger_and_scan_by_themselves(self):
         new = self.replace("cname001")
-        self.assertEqual(self.code("CompleteCertificate", {"CertificateId": new}), "FailedOperation.CertificateNotFoundOrAudited")
+        self.assertEqual(self.code("CompleteCertificate", {"CertificateId": new}),
+                         "FailedOperation.CertificateNotFoundOrAudited")
         auth = self.call("DescribeCertificate", CertificateId=new)["DvAuthDetail"]["DvAuths"][0]
         self.dns.cname(auth["DvAuthKey"], "wrong.target.test")
-        eventually(lambda: self.events("look") and self.events("look")[-1]["local"] == -7, what="a mismatch seen by the worker")
+        eventually(lambda: self.events("look") and self.events("look")[-1]["local"] == -7,
+                   what="a mismatch seen by the worker")
         self.dns.cname(auth["DvAuthKey"].lower(), auth["DvAuthValue"].upper() + ".")
         self.wait_status(new, 1)
 
     def test_a_file_stands_on_the_companion_too(self):
-        new = self.call("ReplaceCertificate", CertificateId="filedv01", ValidType="FILE", CsrType="upload", CsrContent=csr(["file.test"]))["CertificateId"]
+        new = self.call("ReplaceCertificate", CertificateId="filedv01", ValidType="FILE", CsrType="upload",
+                        CsrContent=csr(["file.test"]))["CertificateId"]
         auth = self.call("DescribeCertificate", CertificateId=new)["DvAuthDetail"]["DvAuths"][0]
         path = auth["DvAuthPath"] + auth["DvAuthKey"]
         for host in ("file.test", "www.file.test"):
             self.dns.a(host, "127.0.0.1")
-        look = lambda: self.call("CheckCertificateDomainVerification", CertificateId=new)["VerificationResults"][0]["LocalCheck"]
+        look = lambda: self.call("CheckCertificateDomainVerification",
+                                 CertificateId=new)["VerificationResults"][0]["LocalCheck"]
         self.assertEqual(look(), -4)
         self.web.pages[("file.test", path)] = (200, auth["DvAuthValue"])
         self.web.pages[("www.file.test", path)] = (302, f"http://file.test{path}")
@@ -233,20 +258,25 @@ class Reissue(DoubleCase):
         self.assertEqual(self.call("CancelCertificateOrder", CertificateId=new)["CertificateId"], new)
         self.wait_status(new, 7)
         self.assertEqual(self.status("cname001"), 1)
-        self.assertEqual(self.code("CancelCertificateOrder", {"CertificateId": new}), "FailedOperation.InvalidCertificateStatusCode")
-        self.assertEqual(self.code("CancelAuditCertificate", {"CertificateId": new}), "FailedOperation.CertificateNotFoundOrCantCancel")
+        self.assertEqual(self.code("CancelCertificateOrder", {"CertificateId": new}),
+                         "FailedOperation.InvalidCertificateStatusCode")
+        self.assertEqual(self.code("CancelAuditCertificate", {"CertificateId": new}),
+                         "FailedOperation.CertificateNotFoundOrCantCancel")
         self.call("ModifyCertificateResubmit", CertificateId=new)
         self.assertEqual(self.status(new), 0)
         free = self.replace()
         self.control("reject", id=free, reason="审核失败")
         self.assertEqual(self.call("DescribeCertificate", CertificateId=free)["StatusMsg"], "审核失败")
-        self.assertEqual(self.code("ModifyCertificateResubmit", {"CertificateId": free}), "FailedOperation.CertificateStatusNotAllowResubmit")
+        self.assertEqual(self.code("ModifyCertificateResubmit", {"CertificateId": free}),
+                         "FailedOperation.CertificateStatusNotAllowResubmit")
 
 
 class Revocation(DoubleCase):
     def certificates(self):
-        return [certificate("free0001", NAMES), certificate("ovgeo001", ["ov.test"], "9"), certificate("wotrus01", ["w.test"], "25"),
-                certificate("upload01", ["up.test"], **{"from": "upload"}), certificate("endsoon1", ["s.test"], "11", not_after="+29d"),
+        return [certificate("free0001", NAMES), certificate("ovgeo001", ["ov.test"], "9"),
+                certificate("wotrus01", ["w.test"], "25"),
+                certificate("upload01", ["up.test"], **{"from": "upload"}),
+                certificate("endsoon1", ["s.test"], "11", not_after="+29d"),
                 certificate("again001", ["again.test"], "11", replaced_by="gonegone")]
 
     def test_dv_by_records_and_the_reissue_goes_with_its_original(self):
@@ -254,7 +284,8 @@ class Revocation(DoubleCase):
         self.publish(new)
         self.wait_status(new, 1)
         self.assertEqual(self.code("RevokeCertificate", {"CertificateId": new}), "FailedOperation.RevokeFailed")
-        asked = self.call("RevokeCertificate", CertificateId="free0001", Reason="compromised")["RevokeDomainValidateAuths"]
+        asked = self.call("RevokeCertificate", CertificateId="free0001",
+                          Reason="compromised")["RevokeDomainValidateAuths"]
         self.assertEqual([a["DomainValidateAuthPath"] for a in asked], ["", ""])
         shown = self.call("DescribeCertificate", CertificateId="free0001")
         self.assertEqual((shown["Status"], shown["DvRevokeAuthDetail"][0]["DvAuthVerifyType"]), (9, "TXT"))
@@ -275,12 +306,15 @@ class Revocation(DoubleCase):
         self.assertEqual(self.status("ovgeo001"), 9)
         self.control("approve", id="ovgeo001")
         self.assertEqual(self.status("ovgeo001"), 10)
-        self.assertEqual(self.code("RevokeCertificate", {"CertificateId": "wotrus01"}), "FailedOperation.RevokeFailed", "a reason is wanted")
+        self.assertEqual(self.code("RevokeCertificate", {"CertificateId": "wotrus01"}), "FailedOperation.RevokeFailed",
+                         "a reason is wanted")
         self.call("RevokeCertificate", CertificateId="wotrus01", Reason="compromised")
         self.assertEqual(self.status("wotrus01"), 9)
-        for public_id, want in (("upload01", "InvalidCertificateSource"), ("endsoon1", "RevokeFailed"), ("again001", "RevokeFailed"),
+        for public_id, want in (("upload01", "InvalidCertificateSource"), ("endsoon1", "RevokeFailed"),
+                                ("again001", "RevokeFailed"),
                                 ("wotrus01", "InvalidCertificateStatusCode")):
-            self.assertEqual(self.code("RevokeCertificate", {"CertificateId": public_id}), "FailedOperation." + want, public_id)
+            self.assertEqual(self.code("RevokeCertificate", {"CertificateId": public_id}), "FailedOperation." + want,
+                             public_id)
 
 
 class OverTls(DoubleCase):
@@ -294,9 +328,11 @@ class OverTls(DoubleCase):
         body = b"{}"
         signed = tc3.sign(CREDENTIAL["secret_id"], CREDENTIAL["secret_key"], "www.example.test", body)
         signed.update({"X-TC-Action": "DescribeCertificates", "X-TC-Version": "2019-12-05"})
-        with socket.create_connection(secured.server.server_address) as plain, context.wrap_socket(plain, server_hostname="www.example.test") as s:
+        plain = socket.create_connection(secured.server.server_address)
+        with context.wrap_socket(plain, server_hostname="www.example.test") as s:
             head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
-            s.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+            s.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() +
+                      body)
             reply = b""
             while part := s.recv(65536):
                 reply += part
@@ -310,7 +346,8 @@ class Restart(DoubleCase):
         again = Double("127.0.0.1:0", self.folder, scenario, control="127.0.0.1:0")
         self.addCleanup(again.stop)
         again.start()
-        self.assertEqual(json.dumps(again.state.find(new)["dv_auths"]), json.dumps(self.double.state.find(new)["dv_auths"]))
+        self.assertEqual(json.dumps(again.state.find(new)["dv_auths"]),
+                         json.dumps(self.double.state.find(new)["dv_auths"]))
 
 
 if __name__ == "__main__":

@@ -36,18 +36,22 @@ class Transport(DoubleCase):
         with self.assertRaises(BROKEN):
             self.raw("ReplaceCertificate", self.request())
         self.assertIsNone(self.running())
-        self.assertEqual([x["outcome"] for x in self.ledger() if x["action"] == "ReplaceCertificate"], ["not processed"])
+        self.assertEqual([x["outcome"] for x in self.ledger() if x["action"] == "ReplaceCertificate"],
+                         ["not processed"])
         self.assertNotIn("Error", self.raw("ReplaceCertificate", self.request())[2], "the fault was for one call")
 
     def test_internal_error_after_success(self):
-        self.control("fault", kind="internal-error-after", action="ReplaceCertificate", code="InternalError.BackendResponseEmpty")
+        self.control("fault", kind="internal-error-after", action="ReplaceCertificate",
+                     code="InternalError.BackendResponseEmpty")
         self.assertEqual(self.code("ReplaceCertificate", self.request()), "InternalError.BackendResponseEmpty")
         self.assertTrue(self.running())
 
     def test_damaged_answers(self):
-        rows = [("cut-json", 200, lambda b: b.startswith(b'{"Response"') and not b.endswith(b"}}")), ("not-json", 200, lambda b: b"upstream" in b),
+        rows = [("cut-json", 200, lambda b: b.startswith(b'{"Response"') and not b.endswith(b"}}")),
+                ("not-json", 200, lambda b: b"upstream" in b),
                 ("empty", 200, lambda b: b == b""), ("no-response", 200, lambda b: "Response" not in json.loads(b)),
-                ("legacy", 200, lambda b: json.loads(b)["codeDesc"] == "InternalError"), ("http-status-after", 502, lambda b: b"<html>" in b),
+                ("legacy", 200, lambda b: json.loads(b)["codeDesc"] == "InternalError"),
+                ("http-status-after", 502, lambda b: b"<html>" in b),
                 ("http-status-before", 502, lambda b: b"<html>" in b),
                 ("no-request-id", 200, lambda b: "RequestId" not in json.loads(b)["Response"]),
                 ("huge", 200, lambda b: len(b) > 1000000)]
@@ -70,7 +74,8 @@ class Transport(DoubleCase):
         self.control("clear-faults", number=number)
         self.assertEqual(self.control("faults")["faults"][-1]["count"], 0)
         self.control("fault", kind="skew", seconds=-86400)
-        self.assertNotEqual(self.raw("DescribeCertificates")[1]["Date"][:16], self.raw("DescribeCertificates")[1]["Date"][:16])
+        self.assertNotEqual(self.raw("DescribeCertificates")[1]["Date"][:16],
+                            self.raw("DescribeCertificates")[1]["Date"][:16])
 
     def test_an_endless_answer(self):
         self.control("fault", kind="endless", seconds=0.3)
@@ -78,12 +83,15 @@ class Transport(DoubleCase):
 
     def test_answers_edited_to_be_hostile(self):
         new = self.replace()
-        self.control("fault", kind="edit", set={"DvAuthDetail.DvAuths.0.DvAuthKey": "../../etc", "Status": "one"}, delete=["StatusMsg"])
+        self.control("fault", kind="edit", set={"DvAuthDetail.DvAuths.0.DvAuthKey": "../../etc", "Status": "one"},
+                     delete=["StatusMsg"])
         shown = self.call("DescribeCertificate", CertificateId=new)
-        self.assertEqual((shown["DvAuthDetail"]["DvAuths"][0]["DvAuthKey"], shown["Status"], "StatusMsg" in shown), ("../../etc", "one", False))
+        self.assertEqual((shown["DvAuthDetail"]["DvAuths"][0]["DvAuthKey"], shown["Status"], "StatusMsg" in shown),
+                         ("../../etc", "one", False))
 
     def test_unknown_faults_and_ops_are_refused(self):
-        for op, fields in (("fault", {"kind": "bogus"}), ("nonsense", {}), ("variants", {"bogus": 1}), ("set", {"id": "free0001", "bogus": 1}),
+        for op, fields in (("fault", {"kind": "bogus"}), ("nonsense", {}), ("variants", {"bogus": 1}),
+                           ("set", {"id": "free0001", "bogus": 1}),
                            ("approve", {"id": "free0001"}), ("approve", {"id": "nonesuch"})):
             with self.assertRaises(ValueError, msg=op):
                 self.control(op, **fields)
@@ -102,7 +110,8 @@ class Variants(DoubleCase):
         for eleven, want in (("original", (11, 0)), ("new", (1, 11)), ("both", (11, 11)), ("neither", (1, 0))):
             self.control("variants", status_11=eleven)
             self.assertEqual((self.status("free0001"), self.status(new)), want, eleven)
-        for links, want in (("both", (new, "free0001")), ("new", (None, "free0001")), ("original", (new, None)), ("neither", (None, None))):
+        for links, want in (("both", (new, "free0001")), ("new", (None, "free0001")), ("original", (new, None)),
+                            ("neither", (None, None))):
             self.control("variants", links=links)
             self.assertEqual((self.look("free0001")[2], self.look(new)[1]), want, links)
 
@@ -117,7 +126,8 @@ class Variants(DoubleCase):
         self.wait_status("free0001", 1)
         after = self.call("DescribeCertificateDetail", CertificateId="free0001")
         self.assertNotEqual(after["CertFingerprint"], before["CertFingerprint"])
-        self.assertEqual(self.code("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS"}), "FailedOperation.OrderAlreadyReplaced")
+        self.assertEqual(self.code("ReplaceCertificate", {"CertificateId": "free0001", "ValidType": "DNS"}),
+                         "FailedOperation.OrderAlreadyReplaced")
 
     def test_the_same_id_cancelled_is_the_original_again(self):
         self.control("variants", replace_id="same")
@@ -143,7 +153,8 @@ class Variants(DoubleCase):
         statuses = [self.call("DescribeCertificate", CertificateId="free0001")["Status"] for _ in range(3)]
         self.assertEqual(statuses, [1, 1, 11])
         self.control("lag", seconds=3600)
-        self.assertEqual(self.code("DescribeCertificate", {"CertificateId": new}), "FailedOperation.CertificateNotFound")
+        self.assertEqual(self.code("DescribeCertificate", {"CertificateId": new}),
+                         "FailedOperation.CertificateNotFound")
         self.control("lag")
         self.assertEqual(self.status(new), 0)
 
@@ -177,8 +188,10 @@ class Variants(DoubleCase):
     def test_hostile_dv_auths(self):
         for value in ("../../x", "a\nb", "a\0b", "x" * 10240, "", "ü"):
             with self.subTest(value=value[:10]):
-                hostile = [{"DvAuthKey": "_dnsauth.ov.test", "DvAuthValue": value, "DvAuthDomain": "ov.test", "DvAuthPath": value,
-                            "DvAuthSubDomain": "_dnsauth", "DvAuthVerifyType": kind} for kind in ("TXT", "CNAME", "FILE")]
+                hostile = [{"DvAuthKey": "_dnsauth.ov.test", "DvAuthValue": value, "DvAuthDomain": "ov.test",
+                            "DvAuthPath": value,
+                            "DvAuthSubDomain": "_dnsauth", "DvAuthVerifyType": kind}
+                           for kind in ("TXT", "CNAME", "FILE")]
                 self.control("next-dvauths", dv_auths=hostile)
                 new = self.replace("ovov0001")
                 shown = self.call("DescribeCertificate", CertificateId=new)["DvAuthDetail"]["DvAuths"]
@@ -201,19 +214,23 @@ class WrongCertificates(DoubleCase):
         return self.call("DescribeCertificateDetail", CertificateId=new)["CertificatePublicKey"]
 
     def text(self, pem, *what):
-        return subprocess.run(["openssl", "x509", "-noout", *what], input=pem.encode(), capture_output=True, check=True).stdout.decode()
+        return subprocess.run(["openssl", "x509", "-noout", *what], input=pem.encode(), capture_output=True,
+                              check=True).stdout.decode()
 
     def test_key_names_issuer_dates(self):
-        self.assertNotEqual(self.text(self.issued(0, wrong="key"), "-pubkey"), self.text(self.double.state.find("paid0000")["cert"]["leaf"], "-pubkey"))
+        self.assertNotEqual(self.text(self.issued(0, wrong="key"), "-pubkey"),
+                            self.text(self.double.state.find("paid0000")["cert"]["leaf"], "-pubkey"))
         self.assertIn("wrong.p1.p1.test", self.text(self.issued(1, wrong="name"), "-ext", "subjectAltName"))
         self.assertNotIn("q.p2.test", self.text(self.issued(2, wrong="missing-name"), "-ext", "subjectAltName"))
         rogue = self.issued(3, wrong="issuer")
         path = self.folder + "/rogue.pem"
         with open(path, "w", encoding="ascii") as f:
             f.write(rogue)
-        verify = subprocess.run(["openssl", "verify", "-CAfile", self.folder + "/root.pem", "-untrusted", path, path], capture_output=True, check=False)
+        verify = subprocess.run(["openssl", "verify", "-CAfile", self.folder + "/root.pem", "-untrusted", path, path],
+                                capture_output=True, check=False)
         self.assertNotEqual(verify.returncode, 0)
-        expired = subprocess.run(["openssl", "x509", "-noout", "-checkend", "0"], input=self.issued(4, wrong="expired").encode(),
+        expired = subprocess.run(["openssl", "x509", "-noout", "-checkend", "0"],
+                                 input=self.issued(4, wrong="expired").encode(),
                                  capture_output=True, check=False)
         self.assertEqual(expired.returncode, 1)
 
@@ -245,7 +262,8 @@ class Looking(unittest.TestCase):
         return {"DvAuthKey": "_d.x.test", "DvAuthValue": value, "DvAuthDomain": "x.test", "DvAuthVerifyType": kind}
 
     def test_txt_rows(self):
-        rows = [((), "v", -1), (("w",), "v", -2), (("w", "v"), "v", 1), (("v ",), "v", -2), (("V",), "v", -2), (("x" * 300,), "x" * 300, 1)]
+        rows = [((), "v", -1), (("w",), "v", -2), (("w", "v"), "v", 1), (("v ",), "v", -2), (("V",), "v", -2),
+                (("x" * 300,), "x" * 300, 1)]
         for published, want, local in rows:
             with self.subTest(published=published):
                 self.dns.table.clear()
@@ -274,8 +292,10 @@ class Looking(unittest.TestCase):
 
     def test_caa_rows(self):
         rows = [([], ["x.test", "*.x.test"], None), ([("x.test", "issue", ";")], ["x.test"], "x.test"),
-                ([("x.test", "issue", "sectigo.com")], ["a.x.test"], None), ([("x.test", "issuewild", ";")], ["x.test"], None),
-                ([("x.test", "issuewild", ";")], ["*.x.test"], "*.x.test"), ([("x.test", "iodef", "mailto:a@x.test")], ["x.test"], None)]
+                ([("x.test", "issue", "sectigo.com")], ["a.x.test"], None),
+                ([("x.test", "issuewild", ";")], ["x.test"], None),
+                ([("x.test", "issuewild", ";")], ["*.x.test"], "*.x.test"),
+                ([("x.test", "iodef", "mailto:a@x.test")], ["x.test"], None)]
         for records, names, want in rows:
             with self.subTest(records=records, names=names):
                 self.dns.table.clear()
@@ -285,7 +305,8 @@ class Looking(unittest.TestCase):
 
     def test_hostile_messages_raise_and_do_not_hang(self):
         good = b"\0\0\x81\x80\0\1\0\1\0\0\0\0\1x\0\0\x10\0\1"
-        for data in (b"", good[:5], good + b"\xc0\x30", good + b"\xc0\x0c", good + b"\xc0\x13\0\x10\0\1\0\0\0\0\xff\xff", b"\xff" * 100):
+        for data in (b"", good[:5], good + b"\xc0\x30", good + b"\xc0\x0c",
+                     good + b"\xc0\x13\0\x10\0\1\0\0\0\0\xff\xff", b"\xff" * 100):
             with self.subTest(data=data):
                 with self.assertRaises(dns_client.DnsError):
                     dns_client.Answer(data)
@@ -303,7 +324,8 @@ class Parallel(DoubleCase):
     def test_two_at_once_make_one_order(self):
         request = {"CertificateId": "free0001", "ValidType": "DNS", "CsrType": "upload", "CsrContent": csr(NAMES)}
         found = []
-        threads = [threading.Thread(target=lambda: found.append("Error" in self.raw("ReplaceCertificate", request)[2])) for _ in range(4)]
+        threads = [threading.Thread(target=lambda: found.append("Error" in self.raw("ReplaceCertificate", request)[2]))
+                   for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

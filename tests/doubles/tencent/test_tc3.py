@@ -35,7 +35,8 @@ VECTORS = {
 
 
 def headers(**more):
-    found = {name.lower(): value for name, value in tc3.sign(ID, KEY, "ssl.tencentcloudapi.com", b"{}", 1700000000).items()}
+    found = {name.lower(): value for name,
+             value in tc3.sign(ID, KEY, "ssl.tencentcloudapi.com", b"{}", 1700000000).items()}
     found.update({"x-tc-action": "DescribeCertificates", "x-tc-version": "2019-12-05"})
     for name, value in more.items():
         found[name.replace("_", "-")] = value
@@ -89,13 +90,16 @@ class Refusals(unittest.TestCase):
             ({"authorization": good.replace("content-type;host", "host;content-type")}, {}, failure),
             ({"authorization": good.replace("content-type;host", "content-type;host;x-tc-region")}, {}, failure),
             ({"authorization": good[:-1] + ("0" if good[-1] != "0" else "1")}, {}, failure),
-            ({"host": "ssl.example.com"}, {}, failure), ({"content_type": "application/json; charset=utf-8"}, {}, failure),
+            ({"host": "ssl.example.com"}, {}, failure),
+            ({"content_type": "application/json; charset=utf-8"}, {}, failure),
             ({"x_tc_content_sha256": "UNSIGNED-PAYLOAD"}, {}, failure),
             ({"x_tc_timestamp": "1700000001"}, {}, failure), ({"x_tc_timestamp": "1.7e9"}, {}, "InvalidParameter"),
             ({"x_tc_timestamp": "01700000000"}, {}, "InvalidParameter"),
             ({}, {"body": b"{ }"}, failure),
-            ({}, {"now": 1700000300}, "accepted"), ({}, {"now": 1700000301}, expired), ({}, {"now": 1699999699}, expired),
-            ({"x_tc_token": "t"}, {}, "AuthFailure.TokenFailure"), ({}, {"credential": {"token": "t"}}, "AuthFailure.TokenFailure"),
+            ({}, {"now": 1700000300}, "accepted"), ({}, {"now": 1700000301}, expired),
+            ({}, {"now": 1699999699}, expired),
+            ({"x_tc_token": "t"}, {}, "AuthFailure.TokenFailure"),
+            ({}, {"credential": {"token": "t"}}, "AuthFailure.TokenFailure"),
             ({"x_tc_token": "t"}, {"credential": {"token": "t"}}, "accepted"),
         ]
         for changes, how, want in rows:

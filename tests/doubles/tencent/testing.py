@@ -1,4 +1,5 @@
-"""What the double's own tests share: a started double on a port of the kernel's choice, a scripted DNS server, keys made once."""
+"""What the double's own tests share: a started double on a port of the kernel's choice, a scripted DNS server, keys
+made once."""
 
 import atexit
 import http.server
@@ -42,7 +43,8 @@ def csr(names, kind="rsa-2048", common_name=None, key="new"):
 
 
 def certificate(public_id, names, package_type="83", key="rsa-2048", **more):
-    return {"id": public_id, "names": names, "package_type": package_type, "key": key, "key_file": key_file(key), **more}
+    return {"id": public_id, "names": names, "package_type": package_type, "key": key, "key_file": key_file(key),
+            **more}
 
 
 def eventually(test, limit_s=10, what="the condition"):
@@ -88,7 +90,8 @@ class ScriptedDns:
             server.server_close()
 
     def txt(self, name, *values):
-        self.table[(name, 16)] = [b"".join(bytes([len(v[i:i + 255])]) + v[i:i + 255].encode() for i in range(0, len(v), 255))
+        self.table[(name,
+                    16)] = [b"".join(bytes([len(v[i:i + 255])]) + v[i:i + 255].encode() for i in range(0, len(v), 255))
                                   for v in values]
 
     def cname(self, name, target):
@@ -170,8 +173,10 @@ class DoubleCase(unittest.TestCase):
         self.dns, self.web = ScriptedDns(), ScriptedWeb()
         self.addCleanup(self.dns.close)
         self.addCleanup(self.web.close)
-        scenario = {"credentials": [CREDENTIAL], "certificates": self.certificates(), "rate_limit": 0, "check_spacing_s": 0,
-                    "validation": {"resolver": self.dns.address, "interval_s": 0.05, "http_port": self.web.port, "https_port": 1,
+        scenario = {"credentials": [CREDENTIAL], "certificates": self.certificates(), "rate_limit": 0,
+                    "check_spacing_s": 0,
+                    "validation": {"resolver": self.dns.address, "interval_s": 0.05, "http_port": self.web.port,
+                                   "https_port": 1,
                                    "fetch_timeout_s": 2}}
         scenario.update(self.scenario())
         self.double = Double("127.0.0.1:0", self.folder, scenario)
@@ -210,7 +215,8 @@ class DoubleCase(unittest.TestCase):
     def publish(self, public_id):
         """Puts what the order asks for into the scripted DNS."""
         for auth in self.call("DescribeCertificate", CertificateId=public_id)["DvAuthDetail"]["DvAuths"]:
-            (self.dns.txt if auth["DvAuthVerifyType"] == "TXT" else self.dns.cname)(auth["DvAuthKey"], auth["DvAuthValue"])
+            (self.dns.txt if auth["DvAuthVerifyType"] == "TXT" else self.dns.cname)(auth["DvAuthKey"],
+                                                                                    auth["DvAuthValue"])
 
     def status(self, public_id):
         return self.call("DescribeCertificate", CertificateId=public_id)["Status"]

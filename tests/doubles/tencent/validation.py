@@ -24,8 +24,10 @@ class Result:
     passed = property(lambda self: self.local == 1)
 
     def shown(self, ca_done, issued):
-        return {"Domain": self.auth.get("DvAuthDomain"), "VerifyType": self.auth.get("DvAuthVerifyType"), "LocalCheck": self.local,
-                "CaCheck": 2 if ca_done or issued else -1, "LocalCheckFailReason": self.reason, "CheckValue": self.found,
+        return {"Domain": self.auth.get("DvAuthDomain"), "VerifyType": self.auth.get("DvAuthVerifyType"),
+                "LocalCheck": self.local,
+                "CaCheck": 2 if ca_done or issued else -1, "LocalCheckFailReason": self.reason,
+                "CheckValue": self.found,
                 "Frequently": self.frequently, "Issued": issued}
 
 
@@ -50,10 +52,11 @@ class Looker:
         if conf.get("root_hints"):
             self.dns = dns_client.RootWalker(conf["root_hints"])
         else:
-            self.dns = dns_client.StubResolver(conf.get("resolver", "127.0.0.1:53"))
+            self.dns = dns_client.ResolverClient(conf.get("resolver", "127.0.0.1:53"))
         self.ports = (conf.get("http_port", 80), conf.get("https_port", 443))
         self.timeout = conf.get("fetch_timeout_s", 5)
-        self.identities = {name.lower() for name in conf.get("caa", ["trustasia.com", "digicert.com", "sectigo.com", "wotrus.com"])}
+        self.identities = {name.lower()
+                           for name in conf.get("caa", ["trustasia.com", "digicert.com", "sectigo.com", "wotrus.com"])}
         self.companions = True
 
     def look(self, auth):
@@ -92,7 +95,8 @@ class Looker:
 
     def _look_host(self, auth, host):
         path = auth["DvAuthPath"].rstrip("/") + "/" + auth["DvAuthKey"]
-        addresses = [a for kind in ("A", "AAAA") for s in self.dns.look(host, kind) if s.error is None for a in s.values]
+        addresses = [a for kind in ("A", "AAAA") for s in self.dns.look(host, kind) if s.error is None
+                     for a in s.values]
         found = []
         for address in dict.fromkeys(addresses):
             for port, tls in zip(self.ports, (False, True)):
@@ -192,7 +196,8 @@ class Worker:
     def scan(self):
         with self.state.lock:
             now = self.state.now()
-            waiting = [(e["key"], list(e["dv_auths"]), e["method"], list(e["names"])) for e in self.state.entries.values()
+            waiting = [(e["key"], list(e["dv_auths"]), e["method"], list(e["names"]))
+                       for e in self.state.entries.values()
                        if e["phase"] == "dcv" and not e["held"] and dv_visible(e, now)]
             waiting += [(e["key"], list(e["revoke_auths"]), e["method"], []) for e in self.state.entries.values()
                         if e["phase"] == "revoking" and e["revoke_auths"] and not e["held"]]
@@ -207,7 +212,8 @@ class Worker:
         auto = method == "DNS_AUTO"
         if auto and self.auto_command:
             for auth in asked:
-                subprocess.run([*self.auto_command, "add", auth["DvAuthVerifyType"], auth["DvAuthKey"], auth["DvAuthValue"]],
+                subprocess.run([*self.auto_command, "add", auth["DvAuthVerifyType"], auth["DvAuthKey"],
+                                auth["DvAuthValue"]],
                                check=False, timeout=30, stdin=subprocess.DEVNULL, capture_output=True)
         results = [self.look(auth, auto) for auth in asked]
         caa = self.looker.caa_forbids(names) if names and not auto and all(r.passed for r in results) else None
@@ -218,7 +224,7 @@ class Worker:
 
     def _apply(self, entry, results, caa):
         for result in results:
-            name = result.auth.get("DvAuthKey") if result.auth.get("DvAuthVerifyType") != "FILE" else result.auth.get("DvAuthDomain")
+            name = result.auth.get("DvAuthDomain" if result.auth.get("DvAuthVerifyType") == "FILE" else "DvAuthKey")
             said = [result.local, result.reason]
             if entry["checks"].get(name) != said:
                 entry["checks"][name] = said

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Proves the double by the vendor's official SDK: installs it (npm ci) into the folder given, starts the double, runs prove.js.
+"""Proves the double by the vendor's official SDK: installs it (npm ci) into the folder given, starts the double, runs
+prove.js.
 
     prove.py FOLDER
 
@@ -40,7 +41,8 @@ def install(folder):
     for program in ("node", "npm"):
         if not shutil.which(program):
             sys.exit(f"{program} is not installed (tests/packages.sh installs it)")
-    done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, timeout=240, check=False)
+    done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, timeout=240,
+                          check=False)
     if done.returncode != 0:
         sys.exit("npm could not install the vendor's SDK: is the package registry reachable from here?")
     with open(stamp, "w", encoding="ascii") as f:
@@ -49,7 +51,8 @@ def install(folder):
 
 def scenario(dns):
     return {"credentials": [CREDENTIAL], "signed_host": "without-port", "check_spacing_s": 0, "rate_limit": 0,
-            "certificates": [certificate("free0001", NAMES), certificate("paid_ov1", ["ov.test"], "9", organization={"OrganizationName": "Test"}),
+            "certificates": [certificate("free0001", NAMES),
+                             certificate("paid_ov1", ["ov.test"], "9", organization={"OrganizationName": "Test"}),
                              certificate("paid_dv1", ["dv.test"], "11", "ec-p256")],
             "validation": {"resolver": dns.address, "interval_s": 0.1}}
 
@@ -61,9 +64,11 @@ def table():
 
 def drive(double, dns, folder):
     """Runs prove.js; its "publish NAME VALUE" lines become TXT records."""
-    given = {"install": folder, "port": double.server.server_address[1], "secretId": CREDENTIAL["secret_id"], "secretKey": CREDENTIAL["secret_key"],
+    given = {"install": folder, "port": double.server.server_address[1], "secretId": CREDENTIAL["secret_id"],
+             "secretKey": CREDENTIAL["secret_key"],
              "csr": csr(NAMES), "control": double.control_address, "parameters": table()}
-    node = subprocess.Popen(["node", os.path.join(HERE, "prove.js"), json.dumps(given)], stdout=subprocess.PIPE, text=True)
+    node = subprocess.Popen(["node", os.path.join(HERE, "prove.js"), json.dumps(given)], stdout=subprocess.PIPE,
+                            text=True)
     limit = threading.Timer(120, node.kill)
     limit.start()
     try:
