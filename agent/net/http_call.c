@@ -23,7 +23,8 @@ static void drop_easy(struct http_call *c)
         }
         c->easy = NULL;
         curl_slist_free_all(c->connect_to);
-        c->connect_to = NULL;
+        curl_slist_free_all(c->resolve);
+        c->connect_to = c->resolve = NULL;
 }
 
 static void unlist(struct http_call *c)
@@ -41,11 +42,13 @@ void http_call_free(struct http_call *c)
         unlist(c);
         dns_lookup_cancel(c->lookup);
         loop_undefer(c->http->loop, c->begin);
+        timer_free(c->limit);
         drop_easy(c);
         curl_slist_free_all(c->headers);
         free(c->method);
         free(c->url);
         free(c->host);
+        free(c->proxy_host);
         free(c->ca_bundle);
         buf_done(&c->body);
         buf_done(&c->answer);
@@ -87,7 +90,7 @@ static bool keep_header(struct http_call *c, const char *line, size_t len)
 {
         const char *colon = memchr(line, ':', len);
         if (!colon)
-                return true; /* the status line, or the empty one */
+                return true; /* the empty line */
         size_t name_len = (size_t)(colon - line);
         const char *value = colon + 1, *end = line + len;
         while (value < end && (*value == ' ' || *value == '\t'))
@@ -113,7 +116,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
         struct http_call *c = arg;
         (void)size;
-        if (n > 5 && memcmp(data, "HTTP/", 5) == 0) { /* a new head: after 100 Continue, or a proxy's */
+        bool status_line = n > 5 && memcmp(data, "HTTP/", 5) == 0;
+        if (status_line) { /* a new head: after 100 Continue, or a proxy's */
                 texts_done(&c->names);
                 texts_done(&c->values);
         }
@@ -122,7 +126,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
                 c->too_large = true;
                 return 0;
         }
-        return keep_header(c, data, n) ? n : 0;
+        return status_line || keep_header(c, data, n) ? n : 0;
 }
 
 static size_t on_read(char *data, size_t size, size_t n, void *arg)
@@ -182,28 +186,59 @@ static void deliver(struct http_call *c)
 
 /* ---- what went wrong ---- */
 
+static bool is_write(const struct http_call *c)
+{
+        return strcmp(c->method, "POST") == 0;
+}
+
+/* True once a byte of the request itself was written. libcurl counts a proxy's CONNECT too: behind TLS nothing of ours
+ * left before the handshake was over, which a connection that was warm already has behind it. */
+static bool may_have_arrived(const struct http_call *c)
+{
+        long sent = 0, connects = 0;
+        curl_off_t handshake_us = 0;
+        (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
+        (void)curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connects);
+        (void)curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
+        return sent > 0 && !(c->tls && connects > 0 && handshake_us == 0);
+}
+
+static bool is_bad_certificate(CURLcode result)
+{
+        return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_ISSUER_ERROR ||
+                result == CURLE_SSL_INVALIDCERTSTATUS || result == CURLE_SSL_PINNEDPUBKEYNOTMATCH;
+}
+
+/* CURLE_UNSUPPORTED_PROTOCOL: an answer without a status line would be HTTP/0.9. */
+static bool is_no_http(CURLcode result)
+{
+        return result == CURLE_WEIRD_SERVER_REPLY || result == CURLE_UNSUPPORTED_PROTOCOL ||
+                result == CURLE_BAD_CONTENT_ENCODING || result == CURLE_HTTP2;
+}
+
 static void failed(struct http_call *c, CURLcode result)
 {
         struct err e;
-        long sent = 0;
-        (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
+        bool arrived = may_have_arrived(c);
         const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(result);
-        const char *where = c->host;
+        /* A bad answer to a write still leaves open what the write has done (I2). */
+        enum err_kind bad_answer = arrived && is_write(c) ? ERR_UNKNOWN : ERR_PROTOCOL;
         if (c->too_large)
-                err_set(&e, sent ? ERR_UNKNOWN : ERR_PROTOCOL, "http.size", "%s: the answer is larger than %zu bytes",
-                        where, c->answer_max);
-        else if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE ||
-                result == CURLE_SSL_ISSUER_ERROR)
-                err_set(&e, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", where, why);
-        else if (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_URL_MALFORMAT)
-                err_set(&e, ERR_CONFIG, "http.url", "%s: %s", c->url, why);
-        else if (sent > 0)
-                err_set(&e, ERR_UNKNOWN, "http.lost", "%s: the request was sent, the answer was lost: %s", where, why);
-        else if (result == CURLE_WEIRD_SERVER_REPLY || result == CURLE_HTTP2)
-                err_set(&e, ERR_PROTOCOL, "http.protocol", "%s: %s", where, why);
+                err_set(&e, bad_answer, "http.size", "%s: the answer is larger than %zu bytes", c->host, c->answer_max);
+        else if (!arrived && is_bad_certificate(result))
+                err_set(&e, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", c->host,
+                        why);
+        else if (!arrived && result == CURLE_SSL_CACERT_BADFILE)
+                err_set(&e, ERR_CONFIG, "http.roots", "%s: the roots in %s cannot be read: %s", c->host,
+                        c->ca_bundle ? c->ca_bundle : "the system's store", why);
+        else if (arrived && is_no_http(result))
+                err_set(&e, bad_answer, "http.protocol", "%s: %s", c->host, why);
+        else if (arrived)
+                err_set(&e, ERR_UNKNOWN, "http.lost", "%s: the request was sent, the answer was lost: %s", c->host,
+                        why);
         else
                 err_set(&e, ERR_TEMPORARY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.connect",
-                        "%s: %s", where, why);
+                        "%s: %s", c->host, why);
         finish(c, NULL, &e);
 }
 
@@ -211,16 +246,15 @@ static void failed(struct http_call *c, CURLcode result)
 
 static void set_request(struct http_call *c, CURL *x)
 {
-        bool body = strcmp(c->method, "POST") == 0;
         if (strcmp(c->method, "HEAD") == 0)
                 (void)curl_easy_setopt(x, CURLOPT_NOBODY, 1L);
-        if (!body)
+        if (!is_write(c))
                 return;
         (void)curl_easy_setopt(x, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.len);
-        if (c->once_only) {
+        if (c->once_only || c->body.len == 0) {
                 /* A warm connection that dies before the first byte makes libcurl send the write again: none is warm.
-                 */
+                 * Without a body there is nothing that could not be rewound. */
                 (void)curl_easy_setopt(x, CURLOPT_POSTFIELDS, c->body.data ? c->body.data : "");
                 (void)curl_easy_setopt(x, CURLOPT_FRESH_CONNECT, 1L);
                 (void)curl_easy_setopt(x, CURLOPT_FORBID_REUSE, 1L);
@@ -236,7 +270,6 @@ static void set_security(struct http_call *c, CURL *x)
 {
         (void)curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, c->allow_http ? "http,https" : "https");
         (void)curl_easy_setopt(x, CURLOPT_FOLLOWLOCATION, 0L);
-        (void)curl_easy_setopt(x, CURLOPT_PROXY, c->proxied ? c->proxy : "");
         (void)curl_easy_setopt(x, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
         (void)curl_easy_setopt(x, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         (void)curl_easy_setopt(x, CURLOPT_SSL_VERIFYPEER, c->look ? 0L : 1L);
@@ -249,15 +282,43 @@ static void set_security(struct http_call *c, CURL *x)
         }
 }
 
-static bool set_place(struct http_call *c, CURL *x, struct err *e)
+/* An HTTP proxy is given by its address. An HTTPS proxy must keep its name, for its certificate: libcurl then finds the
+ * address in its own cache. The environment (no_proxy) has no say in either case. */
+static bool set_proxy(struct http_call *c, CURL *x)
+{
+        char address[ADDRESS_TEXT];
+        struct address at = c->list[c->tried], numeric;
+        CLEANUP(free_p) char *url = NULL, *known = NULL;
+        (void)curl_easy_setopt(x, CURLOPT_NOPROXY, "");
+        address_text(&at, !c->proxy_tls, address);
+        if (!c->proxy_tls) {
+                url = text_format("http://%s", address);
+        } else if (address_parse(c->proxy_host, 0, &numeric)) {
+                url = text_format(
+                        numeric.family == AF_INET6 ? "https://[%s]:%u" : "https://%s:%u", c->proxy_host, c->proxy_port);
+        } else {
+                url = text_format("https://%s:%u", c->proxy_host, c->proxy_port);
+                known = text_format(
+                        at.family == AF_INET6 ? "%s:%u:[%s]" : "%s:%u:%s", c->proxy_host, c->proxy_port, address);
+                c->resolve = known ? curl_slist_append(NULL, known) : NULL;
+                if (!c->resolve)
+                        return false;
+                (void)curl_easy_setopt(x, CURLOPT_RESOLVE, c->resolve);
+        }
+        return url && curl_easy_setopt(x, CURLOPT_PROXY, url) == CURLE_OK;
+}
+
+static bool set_place(struct http_call *c, CURL *x)
 {
         char address[ADDRESS_TEXT], line[ADDRESS_TEXT + 8];
         if (c->proxied)
-                return true; /* the proxy is numeric, and it resolves the host */
+                return set_proxy(c, x); /* which resolves the host */
+        if (curl_easy_setopt(x, CURLOPT_PROXY, "") != CURLE_OK)
+                return false;
         address_text(&c->list[c->tried], true, address);
         snprintf(line, sizeof line, "::%s", address);
         c->connect_to = curl_slist_append(NULL, line);
-        return c->connect_to ? (void)curl_easy_setopt(x, CURLOPT_CONNECT_TO, c->connect_to), true : err_memory(e);
+        return c->connect_to && curl_easy_setopt(x, CURLOPT_CONNECT_TO, c->connect_to) == CURLE_OK;
 }
 
 static bool transfer(struct http_call *c, struct err *e)
@@ -266,7 +327,7 @@ static bool transfer(struct http_call *c, struct err *e)
         if (left_ms <= 0)
                 return err_set(e, ERR_TEMPORARY, "http.timeout", "%s: no connection in time", c->host);
         CURL *x = c->easy = curl_easy_init();
-        if (!x || !set_place(c, x, e))
+        if (!x || !set_place(c, x))
                 return err_memory(e);
         c->curl_error[0] = '\0';
         (void)curl_easy_setopt(x, CURLOPT_PRIVATE, c);
@@ -289,14 +350,12 @@ static bool transfer(struct http_call *c, struct err *e)
 
 void http_call_transfer_done(struct http_call *c, CURLcode result)
 {
-        long sent = 0;
         struct err e;
         if (result == CURLE_OK)
                 return deliver(c);
-        (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
         bool not_connected = result == CURLE_COULDNT_CONNECT || result == CURLE_OPERATION_TIMEDOUT ||
                 result == CURLE_SSL_CONNECT_ERROR;
-        if (sent > 0 || !not_connected || c->proxied || c->tried + 1 >= c->count)
+        if (!not_connected || may_have_arrived(c) || c->tried + 1 >= c->count)
                 return failed(c, result);
         drop_easy(c);
         c->tried++;
@@ -311,10 +370,6 @@ static void begin(void *arg)
         struct http_call *c = arg;
         struct err e;
         c->begin = NULL;
-        if (c->early.kind != ERR_NONE) {
-                e = c->early;
-                return finish(c, NULL, &e);
-        }
         if (!transfer(c, &e))
                 finish(c, NULL, &e);
 }
@@ -324,24 +379,32 @@ static void looked_up(void *arg, const struct address *list, size_t count, const
         struct http_call *c = arg;
         struct err e;
         c->lookup = NULL;
+        timer_stop(c->limit);
         if (count == 0) {
                 e = *err;
                 err_wrap(&e, "%s", c->host);
                 return finish(c, NULL, &e);
         }
-        if (c->proxied) {
-                struct address proxy = list[0];
-                char text[ADDRESS_TEXT];
-                proxy.port = c->port;
-                address_text(&proxy, true, text);
-                snprintf(c->proxy, sizeof c->proxy, "http://%s", text);
-        }
         for (c->count = 0; c->count < MIN(count, (size_t)HTTP_ADDRESSES_MAX); c->count++) {
                 c->list[c->count] = list[c->count];
-                c->list[c->count].port = c->port;
+                c->list[c->count].port = c->proxied ? c->proxy_port : c->port;
         }
         if (!transfer(c, &e))
                 finish(c, NULL, &e);
+}
+
+static void lookup_too_long(void *arg)
+{
+        struct http_call *c = arg;
+        struct err e;
+        err_set(&e, ERR_TEMPORARY, "http.timeout", "%s: its name was not found in time", c->host);
+        finish(c, NULL, &e);
+}
+
+static bool is_below(const char *host, const char *suffix)
+{
+        size_t n = strlen(host), m = strlen(suffix);
+        return n > m && text_equal_nocase(host + n - m, suffix);
 }
 
 static bool excepted(const struct http *h, const char *host)
@@ -351,33 +414,42 @@ static bool excepted(const struct http *h, const char *host)
         for (size_t i = 0; i < h->proxy_except.count; i++) {
                 const char *rule = h->proxy_except.item[i];
                 if (numeric ? address_in_net(&a, rule)
-                            : text_equal_nocase(rule, host) || (rule[0] == '.' && text_ends(host, rule)))
+                            : text_equal_nocase(rule, host) || (rule[0] == '.' && is_below(host, rule)))
                         return true;
         }
         return numeric && address_is_loopback(&a);
 }
 
-static bool split_url(struct http_call *c, const char *url, bool *ret_tls, struct err *e)
+struct place {
+        char *host; /* without brackets; owned */
+        uint16_t port;
+        bool tls;
+};
+
+static bool split_url(const char *url, struct place *ret, struct err *e)
 {
         CURLU *u = curl_url();
         char *host = NULL, *port = NULL, *scheme = NULL;
-        bool good = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        CURLUcode code = u ? curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) : CURLUE_OUT_OF_MEMORY;
+        bool good = code == CURLUE_OK && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
+                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0);
         if (good) {
                 size_t len = strlen(host);
                 bool bracketed = host[0] == '[' && len > 2;
-                c->host = bracketed ? text_dup_n(host + 1, len - 2) : text_dup(host);
-                c->port = (uint16_t)strtoul(port, NULL, 10);
-                *ret_tls = strcmp(scheme, "https") == 0;
-                good = c->host != NULL;
+                ret->host = bracketed ? text_dup_n(host + 1, len - 2) : text_dup(host);
+                ret->port = (uint16_t)strtoul(port, NULL, 10);
+                ret->tls = strcmp(scheme, "https") == 0;
+                good = ret->host != NULL;
         }
         curl_free(host);
         curl_free(port);
         curl_free(scheme);
         curl_url_cleanup(u);
-        return good || err_set(e, ERR_CONFIG, "http.url", "\"%.200s\" is not a URL", url);
+        if (code == CURLUE_USER_NOT_ALLOWED) /* not shown: there may be a password in it */
+                return err_set(e, ERR_CONFIG, "http.url", "a URL with a user name or password is not accepted");
+        return good || err_set(e, ERR_CONFIG, "http.url", "\"%.200s\" is not an http or https URL", url);
 }
 
 static bool copy_request(struct http_call *c, const struct http_request *r, struct err *e)
@@ -402,41 +474,68 @@ static bool copy_request(struct http_call *c, const struct http_request *r, stru
         return good || err_memory(e);
 }
 
+/* What would write into the head of the request beyond its own line. */
+static bool is_sane(const struct http_request *r, struct err *e)
+{
+        if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0 && strcmp(r->method, "POST") != 0)
+                return err_set(e, ERR_BUG, "http.method", "method %s is not spoken here", r->method);
+        if (r->body_len && strcmp(r->method, "POST") != 0)
+                return err_set(e, ERR_BUG, "http.method", "%s carries no body", r->method);
+        for (size_t i = 0; r->headers && r->headers[i]; i++)
+                if (strpbrk(r->headers[i], "\r\n") || !strchr(r->headers[i], ':'))
+                        return err_set(e, ERR_BUG, "http.header", "header %zu of the request is not one line", i);
+        return true;
+}
+
+static bool look_up(struct http_call *c, const char *host, struct err *e)
+{
+        if (!timer_new(&c->limit, c->http->loop, lookup_too_long, c, e))
+                return false;
+        timer_start(c->limit, c->deadline_ms - clock_boot_ms());
+        c->lookup = dns_lookup(c->http->dns, host, looked_up, c, e);
+        return c->lookup != NULL;
+}
+
 /* Numeric hosts and pinned addresses need no look-up, but still a turn of the loop: start never calls back. */
 static bool find_place(struct http_call *c, const struct http_request *r, struct err *e)
 {
-        const char *host = c->host;
-        CLEANUP(free_p) char *proxy_host = NULL;
-        if (r->use_proxy && c->http->proxy_url && !r->pin && !excepted(c->http, c->host)) {
-                struct http_call p = { 0 };
-                bool tls;
-                if (!split_url(&p, c->http->proxy_url, &tls, e))
-                        return false;
-                proxy_host = p.host;
-                host = proxy_host;
+        if (r->use_proxy && !r->look && !r->pin && c->http->proxy_url && !excepted(c->http, c->host)) {
+                struct place p = { 0 };
+                if (!split_url(c->http->proxy_url, &p, e))
+                        return err_wrap(e, "the proxy");
                 c->proxied = true;
-                c->port = p.port;
+                c->proxy_host = p.host;
+                c->proxy_port = p.port;
+                c->proxy_tls = p.tls;
+                return look_up(c, p.host, e);
         }
-        if (r->pin) {
+        if (r->pin)
                 c->list[0] = *r->pin;
-                if (c->list[0].port == 0)
-                        c->list[0].port = c->port;
-                c->count = 1;
-        } else if (!c->proxied && address_parse(host, 0, &c->list[0])) {
+        else if (!address_parse(c->host, 0, &c->list[0]))
+                return look_up(c, c->host, e);
+        if (c->list[0].port == 0)
                 c->list[0].port = c->port;
-                c->count = 1;
-        } else {
-                c->lookup = dns_lookup(c->http->dns, host, looked_up, c, e);
-                return c->lookup != NULL;
-        }
+        c->count = 1;
         c->begin = loop_defer(c->http->loop, begin, c);
         return c->begin ? true : err_memory(e);
+}
+
+static bool prepare(struct http_call *c, const struct http_request *r, struct err *e)
+{
+        struct place p = { 0 };
+        if (!is_sane(r, e) || !copy_request(c, r, e) || !split_url(r->url, &p, e))
+                return false;
+        c->host = p.host;
+        c->port = p.port;
+        c->tls = p.tls;
+        if (!p.tls && !r->allow_http)
+                return err_set(e, ERR_CONFIG, "http.plain", "%s: only https is spoken here", r->url);
+        return find_place(c, r, e);
 }
 
 struct http_call *http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg, struct err *e)
 {
         struct http_call *c = calloc(1, sizeof *c);
-        bool tls = false;
         if (!c) {
                 err_memory(e);
                 return NULL;
@@ -444,10 +543,7 @@ struct http_call *http_start(struct http *h, const struct http_request *r, http_
         c->http = h;
         c->done = done;
         c->arg = arg;
-        bool good = copy_request(c, r, e) && split_url(c, r->url, &tls, e);
-        if (good && !tls && !r->allow_http)
-                good = err_set(e, ERR_CONFIG, "http.plain", "%s: only https is spoken here", r->url);
-        if (!good || !find_place(c, r, e)) {
+        if (!prepare(c, r, e)) {
                 http_call_free(c);
                 return NULL;
         }

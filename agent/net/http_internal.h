@@ -36,23 +36,25 @@ struct http_call {
         size_t body_read;
         size_t answer_max;
         int64_t connect_timeout_ms, deadline_ms; /* deadline: boot time */
-        bool once_only, allow_http, proxied, look;
+        bool once_only, allow_http, tls, look;
         /* where to */
         struct dns_lookup *lookup;
+        struct timer *limit; /* while looking up: libcurl has its own afterwards */
         struct deferred *begin;
         struct address list[HTTP_ADDRESSES_MAX];
         size_t count, tried;
-        char proxy[ADDRESS_TEXT + 16];
+        bool proxied, proxy_tls; /* list then holds the proxy's addresses */
+        char *proxy_host;
+        uint16_t proxy_port;
         /* the transfer that runs */
         CURL *easy;
-        struct curl_slist *connect_to;
+        struct curl_slist *connect_to, *resolve;
         char curl_error[CURL_ERROR_SIZE];
         /* the answer */
         struct buf answer;
         struct texts names, values;
         size_t header_bytes;
         bool too_large;
-        struct err early; /* what begin() has to tell */
 };
 
 void http_call_transfer_done(struct http_call *c, CURLcode result); /* by http.c, outside libcurl's callbacks */
