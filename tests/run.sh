@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds release and asan, runs every test of both.
+# The second of the two set-up commands: installs what is missing (and says so), builds release and asan, runs every test of both. Tests that need servers run
+# inside user and network namespaces of their own (tests/peer/namespace.py). It ends with ctest's own summary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests/packages.sh
