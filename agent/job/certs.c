@@ -90,6 +90,12 @@ bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret)
         return true;
 }
 
+void cert_plan_soon(struct cert *c)
+{
+        if (config_cert(c->engine->conf, c->row.name))
+                engine_due_set(c->engine, &c->due, clock_now_ms() + 1000);
+}
+
 static int64_t checked_s(const struct cert *c, int64_t *ret_not_before, int64_t *ret_not_after)
 {
         CLEANUP(json_decref_p) json_t *o = NULL;

@@ -247,6 +247,7 @@ void keys_retire(struct engine *g); /* removes keys that nothing names any more 
 /* certs.c */
 void cert_due(struct cert *c);
 void cert_plan(struct cert *c);
+void cert_plan_soon(struct cert *c);
 void cert_free(struct cert *c);
 bool cert_load_live(struct cert *c, struct err *e); /* reads the live set's meta into the row */
 bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);

@@ -143,7 +143,7 @@ static void moved(void *arg, int64_t rowid, const struct err *e)
         enum job_state from = j->row.state;
         j->row.state = j->next;
         metrics_job_moved(j, from);
-        job_emit(j, job_state_name(j->row.state));
+        job_emit(j, job_state_doing(j->row.state));
         if (!job_has_order_open(j->row.state) && j->row.state != JOB_KEYED && j->row.state != JOB_REHEARSED)
                 job_unlock_order(j);
         if (j->stop_wanted && !job_is_final(j->row.state)) {

@@ -179,6 +179,7 @@ void step_keyed(struct job *j)
                 return job_trouble(j, &e);
         job_set(&j->row.spki, k->spki);
         keying_drop(j);
+        job_note(j, "%s key %.16s... is on disk", key_type_name(type), j->row.spki);
         go_ordered(j, key_type_name(type));
 }
 

@@ -11,34 +11,43 @@
 #define BY_ORDER (BIT(JOB_PUBLISHED) | BIT(JOB_SUBMITTED) | BIT(JOB_REVIEWED) | BIT(JOB_FINALIZED) | BIT(JOB_ISSUED))
 
 static const struct {
-        const char *name;
+        const char *name, *doing;
         unsigned next;
         int64_t limit_s;
 } states[JOB_STATES] = {
-        [JOB_QUEUED] = { "queued", BIT(JOB_ELIGIBLE) | BIT(JOB_DEPLOYED) | ENDS, 60 },
+        [JOB_QUEUED] = { "queued", "waiting for its turn", BIT(JOB_ELIGIBLE) | BIT(JOB_DEPLOYED) | ENDS, 60 },
         /* back to queued: a sibling or an identical order runs; straight to ordered: a running reissue is adopted */
-        [JOB_ELIGIBLE] = { "eligible", BIT(JOB_QUEUED) | BIT(JOB_REHEARSED) | BIT(JOB_KEYED) | BIT(JOB_ORDERED) | ENDS,
-                600 },
-        [JOB_REHEARSED] = { "rehearsed", BIT(JOB_KEYED) | BIT(JOB_ELIGIBLE) | ENDS, 1800 },
-        [JOB_KEYED] = { "keyed", BIT(JOB_ORDERED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_ELIGIBLE] = { "eligible", "asking the CA whether and how",
+                BIT(JOB_QUEUED) | BIT(JOB_REHEARSED) | BIT(JOB_KEYED) | BIT(JOB_ORDERED) | ENDS, 600 },
+        [JOB_REHEARSED] = { "rehearsed", "rehearsing with a probe token", BIT(JOB_KEYED) | BIT(JOB_ELIGIBLE) | ENDS,
+                1800 },
+        [JOB_KEYED] = { "keyed", "making the key", BIT(JOB_ORDERED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
         /* back to eligible: the attempt ended and the next CA begins, or the CA said that nothing was processed */
-        [JOB_ORDERED] = { "ordered", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
-        [JOB_PUBLISHED] = { "published", BIT(JOB_PROPAGATED) | BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 900 },
-        [JOB_PROPAGATED] = { "propagated", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 7 * 86400 },
-        [JOB_SUBMITTED] = { "submitted", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
-        [JOB_REVIEWED] = { "reviewed", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
-        [JOB_FINALIZED] = { "finalized", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
-        [JOB_ISSUED] = { "issued", BIT(JOB_DEPLOYED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
-        [JOB_DEPLOYED] = { "deployed", BIT(JOB_SERVED) | ENDS, 1800 },
-        [JOB_SERVED] = { "served", BIT(JOB_DONE) | BIT(JOB_DEPLOYED) | ENDS, 1800 },
-        [JOB_DONE] = { "done", 0, 0 },
-        [JOB_FAILED] = { "failed", 0, 0 },
-        [JOB_CANCELLED] = { "cancelled", 0, 0 },
+        [JOB_ORDERED] = { "ordered", "opening the order at the CA", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_PUBLISHED] = { "published", "publishing the CA's tokens",
+                BIT(JOB_PROPAGATED) | BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 900 },
+        [JOB_PROPAGATED] = { "propagated", "waiting until every name server or address shows them",
+                BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 7 * 86400 },
+        [JOB_SUBMITTED] = { "submitted", "having the CA validate", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_REVIEWED] = { "reviewed", "waiting for the approval of a person", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS,
+                600 },
+        [JOB_FINALIZED] = { "finalized", "handing over the CSR", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_ISSUED] = { "issued", "fetching the certificate", BIT(JOB_DEPLOYED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_DEPLOYED] = { "deployed", "installing, testing, reloading", BIT(JOB_SERVED) | ENDS, 1800 },
+        [JOB_SERVED] = { "served", "looking at what is served", BIT(JOB_DONE) | BIT(JOB_DEPLOYED) | ENDS, 1800 },
+        [JOB_DONE] = { "done", "taking the tokens back", 0, 0 },
+        [JOB_FAILED] = { "failed", "taking the tokens back", 0, 0 },
+        [JOB_CANCELLED] = { "cancelled", "taking the tokens back", 0, 0 },
 };
 
 const char *job_state_name(enum job_state s)
 {
         return (unsigned)s < JOB_STATES ? states[s].name : "?";
+}
+
+const char *job_state_doing(enum job_state s)
+{
+        return (unsigned)s < JOB_STATES ? states[s].doing : "?";
 }
 
 bool job_state_from_name(const char *name, enum job_state *ret)

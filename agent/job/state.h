@@ -31,6 +31,7 @@ enum job_state {
 };
 
 const char *job_state_name(enum job_state s);
+const char *job_state_doing(enum job_state s); /* what is being done in it, for people: "publishing the CA's tokens" */
 bool job_state_from_name(const char *name, enum job_state *ret);
 /* The matrix. A state may follow itself (its action is repeated with a new intent). */
 bool job_may_go(enum job_state from, enum job_state to);

@@ -295,7 +295,7 @@ static void over(void *arg, int64_t rowid, const struct err *err)
         job_rest(j);
         job_free(j);
         keys_retire(g);
-        cert_plan(c);
+        cert_plan_soon(c); /* what the CA allows now is not what it allowed before */
 }
 
 static void end_now(struct job *j)
