@@ -138,8 +138,13 @@ class Judge:
     def _waivers(self, entry, product, plan):
         if entry["dcv_waived"] and product.paid_dv:
             plan.validation, plan.waiver = False, "R17"
-        elif product.waivers and plan.csr_pem is not None and (
-                plan.csr_type == "original" or Csr(plan.csr_pem).der == Csr(entry["csr"]).der):
+        elif product.waivers and self._same_csr(entry, plan):
             plan.validation, plan.waiver = False, "R7"
         elif product.waivers and self.state.now() - entry["cert"]["issued_at"] < 3 * DAY:
             plan.validation, plan.waiver = False, "R8"
+
+    @staticmethod
+    def _same_csr(entry, plan):
+        if plan.csr_type == "upload":
+            return Csr(plan.csr_pem, trusted=True).der == Csr(entry["csr"], trusted=True).der
+        return plan.csr_type == "original"

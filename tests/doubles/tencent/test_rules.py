@@ -53,8 +53,9 @@ class Eligibility(DoubleCase):
 
     def test_r5_one_reissue_at_a_time(self):
         new = self.replace("paid0001")
-        self.assertEqual(self.refusal("paid0001"), STATUS_CODE)
-        self.assertEqual(self.refusal(new), STATUS_CODE)
+        for eleven in ("original", "new", "neither"):
+            self.control("variants", status_11=eleven)
+            self.assertEqual((self.refusal("paid0001"), self.refusal(new)), (STATUS_CODE, STATUS_CODE), eleven)
 
     def test_a_cancelled_reissue_frees_the_original_unless_told_otherwise(self):
         new = self.replace()

@@ -7,7 +7,9 @@ function read(path) {
   const found = new Map();
   for (const match of text.matchAll(/export interface (\w+) \{([^}]*)\}/g)) {
     const fields = new Map();
-    for (const line of match[2].matchAll(/^\s*(\w+)(\??): ([^;]+);/gm)) fields.set(line[1], { optional: line[2] === "?", type: line[3].trim() });
+    for (const [, name, mark, type] of match[2].matchAll(/^\s*(\w+)(\??): ([^;]+);/gm)) {
+      fields.set(name, { optional: mark === "?", type: type.trim() });
+    }
     found.set(match[1], fields);
   }
   for (const match of text.matchAll(/export type (\w+) = null;/g)) found.set(match[1], new Map());
@@ -22,7 +24,7 @@ function kind(type) {
   return "array of " + (list[1] === "Tags" ? "Tag" : kind(list[1]));
 }
 
-// Every way in which value is not what the type says; fields the vendor declares and we do not send are collected in missing.
+// Every way in which value is not what the type says; declared fields that are not there are collected in missing.
 function judge(models, type, value, at, missing) {
   if (value === null || value === undefined) return [];
   const list = /^Array<(.+)>$/.exec(type);
@@ -30,12 +32,17 @@ function judge(models, type, value, at, missing) {
     if (!Array.isArray(value)) return [`${at}: not an array`];
     return value.flatMap((item, i) => judge(models, list[1], item, `${at}[${i}]`, missing));
   }
-  if (type === "string" || type === "boolean") return typeof value === type ? [] : [`${at}: ${typeof value}, not ${type}`];
-  if (type === "number" || type === "number | bigint") return Number.isInteger(value) ? [] : [`${at}: ${JSON.stringify(value)} is no integer`];
+  if (type === "string" || type === "boolean") {
+    return typeof value === type ? [] : [`${at}: ${typeof value}, not ${type}`];
+  }
+  if (type === "number" || type === "number | bigint") {
+    return Number.isInteger(value) ? [] : [`${at}: ${JSON.stringify(value)} is no integer`];
+  }
   const fields = models.get(type);
   if (!fields) return [`${at}: the vendor declares no ${type}`];
   if (typeof value !== "object" || Array.isArray(value)) return [`${at}: not a ${type}`];
-  const faults = Object.keys(value).filter((name) => !fields.has(name)).map((name) => `${at}.${name}: unknown to ${type}`);
+  const strangers = Object.keys(value).filter((name) => !fields.has(name));
+  const faults = strangers.map((name) => `${at}.${name}: unknown to ${type}`);
   for (const [name, field] of fields) {
     if (name in value) faults.push(...judge(models, field.type, value[name], `${at}.${name}`, missing));
     else missing.add(`${type}.${name}`);

@@ -1,6 +1,7 @@
 "use strict";
-// The vendor's SDK, with its own signer and types, drives the double through every action. prove.py starts the double and passes, as JSON in
-// the first argument: port, secretId, secretKey, csr, control (socket), and the double's own table of parameters.
+// The vendor's SDK, with its own signer and types, drives the double through every action. prove.py starts the double
+// and passes, as JSON in the first argument: port, secretId, secretKey, csr, control (socket), and the double's own table
+// of parameters.
 const assert = require("assert");
 const http = require("http");
 const path = require("path");
@@ -9,19 +10,27 @@ const models = require("./models.js");
 
 const given = JSON.parse(process.argv[2]);
 const sdk = createRequire(path.join(given.install, "package.json"));
-const Client = sdk("tencentcloud-sdk-nodejs/tencentcloud/services/ssl/v20191205/ssl_client").Client;
-const declared = models.read(sdk.resolve("tencentcloud-sdk-nodejs/tencentcloud/services/ssl/v20191205/ssl_models").replace(/\.js$/, ".d.ts"));
+const SERVICE = "tencentcloud-sdk-nodejs/tencentcloud/services/ssl/v20191205";
+const Client = sdk(`${SERVICE}/ssl_client`).Client;
+const declared = models.read(sdk.resolve(`${SERVICE}/ssl_models`).replace(/\.js$/, ".d.ts"));
 const missing = new Set();
 const driven = new Set();
 
 // The SDK takes the service's name from the host's first label, so the double is called ssl.test and found on loopback.
-const agent = new http.Agent({ keepAlive: true, lookup: (_, options, done) => (options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4)) });
+function lookup(_, options, done) {
+  if (options.all) done(null, [{ address: "127.0.0.1", family: 4 }]);
+  else done(null, "127.0.0.1", 4);
+}
+const agent = new http.Agent({ keepAlive: true, lookup });
 
 function client(change = {}) {
   return new Client({
     credential: { secretId: given.secretId, secretKey: given.secretKey, ...change.credential },
     region: change.region,
-    profile: { language: change.language, httpProfile: { endpoint: `ssl.test:${given.port}`, protocol: "http://", agent, ...change.http } },
+    profile: {
+      language: change.language,
+      httpProfile: { endpoint: `ssl.test:${given.port}`, protocol: "http://", agent, ...change.http },
+    },
   });
 }
 
@@ -69,14 +78,17 @@ const status = async (id) => (await call("DescribeCertificate", { CertificateId:
 function parametersAreTheVendors() {
   for (const [action, ours] of Object.entries(given.parameters)) {
     const theirs = {};
-    for (const [name, field] of declared.get(action + "Request")) theirs[name] = { kind: models.kind(field.type), required: !field.optional };
+    for (const [name, field] of declared.get(action + "Request")) {
+      theirs[name] = { kind: models.kind(field.type), required: !field.optional };
+    }
     assert.deepStrictEqual(ours, theirs, `the parameters of ${action}`);
     assert.strictEqual(typeof client()[action], "function");
   }
 }
 
 async function reads() {
-  const list = await call("DescribeCertificates", { Limit: 100, Offset: 0, SearchKey: "example", CertificateStatus: [1], Tags: [], ExpirationSort: "ASC" });
+  const search = { Limit: 100, Offset: 0, SearchKey: "example", CertificateStatus: [1], Tags: [], ExpirationSort: "ASC" };
+  const list = await call("DescribeCertificates", search);
   assert.deepStrictEqual(list.Certificates.map((c) => c.CertificateId), ["free0001"]);
   const all = await call("DescribeCertificates", null);
   assert.strictEqual(all.TotalCount, 3);
@@ -90,7 +102,14 @@ async function reads() {
 }
 
 async function reissue() {
-  const request = { CertificateId: "free0001", ValidType: "DNS", CsrType: "upload", CsrContent: given.csr, Reason: "私钥泄露 — é 🔑", SignAlgo: null };
+  const request = {
+    CertificateId: "free0001",
+    ValidType: "DNS",
+    CsrType: "upload",
+    CsrContent: given.csr,
+    Reason: "私钥泄露 — é 🔑",
+    SignAlgo: null,
+  };
   const id = (await call("ReplaceCertificate", request)).CertificateId;
   assert.notStrictEqual(id, "free0001");
   const order = await call("DescribeCertificate", { CertificateId: id });
@@ -100,20 +119,33 @@ async function reissue() {
   const before = await call("CheckCertificateDomainVerification", { CertificateId: id });
   assert.deepStrictEqual(before.VerificationResults.map((r) => r.LocalCheck), [-1, -1]);
   for (const auth of auths) publish(auth.DvAuthKey, auth.DvAuthValue);
-  await until(async () => (await call("CheckCertificateDomainVerification", { CertificateId: id }).catch(() => null))?.VerificationResults?.every((r) => r.LocalCheck === 1)
-    || (await status(id)) === 1, "the records seen");
-  await call("CompleteCertificate", { CertificateId: id }).catch((error) => assert.strictEqual(error.code, "FailedOperation.CertificateNotFoundOrAudited"));
+  const checked = async () => {
+    const reply = await call("CheckCertificateDomainVerification", { CertificateId: id }).catch(() => null);
+    return reply?.VerificationResults?.every((r) => r.LocalCheck === 1) || (await status(id)) === 1;
+  };
+  await until(checked, "the records seen");
+  await call("CompleteCertificate", { CertificateId: id }).catch((error) =>
+    assert.strictEqual(error.code, "FailedOperation.CertificateNotFoundOrAudited"),
+  );
   await until(async () => (await status(id)) === 1, "issued");
   const issued = await call("DescribeCertificateDetail", { CertificateId: id });
   assert.strictEqual(issued.CertificatePrivateKey, null);
-  assert.strictEqual(issued.CertEndTime, (await call("DescribeCertificateDetail", { CertificateId: "free0001" })).CertEndTime);
+  const original = await call("DescribeCertificateDetail", { CertificateId: "free0001" });
+  assert.strictEqual(issued.CertEndTime, original.CertEndTime);
   await refused("FailedOperation.OrderAlreadyReplaced", () => call("ReplaceCertificate", request));
 }
 
 async function otherEnds() {
-  const replace = async () => (await call("ReplaceCertificate", { CertificateId: "paid_ov1", ValidType: "DNS", CsrType: "online", CertCSREncryptAlgo: "ECC",
-    CertCSRKeyParameter: "secp384r1", UseCrossSignRoot: true, CsrkeyPassword: "password" })).CertificateId;
-  const first = await replace();
+  const request = {
+    CertificateId: "paid_ov1",
+    ValidType: "DNS",
+    CsrType: "online",
+    CertCSREncryptAlgo: "ECC",
+    CertCSRKeyParameter: "secp384r1",
+    UseCrossSignRoot: true,
+    CsrkeyPassword: "password",
+  };
+  const first = (await call("ReplaceCertificate", request)).CertificateId;
   await call("CompleteCertificate", { CertificateId: first });
   assert.strictEqual((await call("CancelAuditCertificate", { CertificateId: first })).Result, true);
   await until(async () => (await status(first)) === 7, "cancelled");
@@ -127,10 +159,11 @@ async function otherEnds() {
 }
 
 async function refusals() {
-  await refused("AuthFailure.SignatureFailure", () => client({ credential: { secretKey: "wrong" } }).DescribeCertificates({}));
-  await refused("AuthFailure.SecretIdNotFound", () => client({ credential: { secretId: "AKIDUNKNOWN" } }).DescribeCertificates({}));
-  await refused("AuthFailure.TokenFailure", () => client({ credential: { token: "stray" } }).DescribeCertificates({}));
-  await refused("UnsupportedProtocol", () => client({ http: { reqMethod: "GET" } }).DescribeCertificates({}));
+  const list = (change) => () => client(change).DescribeCertificates({});
+  await refused("AuthFailure.SignatureFailure", list({ credential: { secretKey: "wrong" } }));
+  await refused("AuthFailure.SecretIdNotFound", list({ credential: { secretId: "AKIDUNKNOWN" } }));
+  await refused("AuthFailure.TokenFailure", list({ credential: { token: "stray" } }));
+  await refused("UnsupportedProtocol", list({ http: { reqMethod: "GET" } }));
   await refused("UnknownParameter", () => client().DescribeCertificates({ Bogus: 1 }));
   await refused("InvalidParameter", () => client().DescribeCertificates({ Limit: "10" }));
   await refused("MissingParameter", () => client().DescribeCertificate({ CertificateId: null }));
@@ -154,7 +187,7 @@ async function main() {
   await reissue();
   await otherEnds();
   await refusals();
-  assert.deepStrictEqual([...driven].sort(), Object.keys(given.parameters).sort(), "every action of the double was driven");
+  assert.deepStrictEqual([...driven].sort(), Object.keys(given.parameters).sort(), "every action was driven");
   assert.deepStrictEqual([...missing].sort(), [], "fields that the vendor declares and the double leaves out");
   console.log(`proved ${driven.size} actions`);
   agent.destroy();
