@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 import unittest
+import unittest.mock
 
 import control
 import dns_client
@@ -270,6 +271,19 @@ class Looking(unittest.TestCase):
                 if published:
                     self.dns.txt("_d.x.test", *published)
                 self.assertEqual(self.looker.look(self.auth(want)).local, local)
+
+    def test_every_server_that_answers_must_show_the_value(self):
+        rows = [([b"v"], [b"v"], None, 1), ([b"v"], [], None, -1), ([b"v"], [b"w"], None, -2), ([b"v"], [], "silent", 1),
+                ([], [], "lame", -1)]
+        for first, second, error, local in rows:
+            with self.subTest(first=first, second=second, error=error):
+                seen = [dns_client.Seen("a", 0, first), dns_client.Seen("b", 0, second, error)]
+                self.looker.dns = unittest.mock.Mock(look=lambda *_: seen)
+                self.assertEqual(self.looker.look(self.auth()).local, local)
+
+    def test_no_server_that_answers_is_told_apart(self):
+        self.looker.dns = unittest.mock.Mock(look=lambda *_: [dns_client.Seen("a", None, [], "silent")])
+        self.assertEqual(self.looker.look(self.auth()).local, -3)
 
     def test_aliases_are_followed_for_txt_and_loops_end(self):
         self.dns.cname("_d.x.test", "elsewhere.test")

@@ -106,6 +106,12 @@ class Refusals(unittest.TestCase):
             with self.subTest(changes=changes, how=how):
                 self.assertEqual(self.judge(headers(**changes), **how), want)
 
+    def test_a_good_signature_for_another_service_is_refused(self):
+        signed = {n.lower(): v for n, v in tc3.sign(ID, KEY, "h.test", b"{}", 1700000000, "dnspod").items()}
+        signed.update({"x-tc-action": "X", "x-tc-version": "V"})
+        self.assertEqual(self.judge(signed), "AuthFailure.SignatureFailure")
+        self.assertEqual(self.judge(signed, service="dnspod"), "accepted")
+
     def test_the_host_without_its_port_only_where_asked(self):
         signed = {n.lower(): v for n, v in tc3.sign(ID, KEY, "127.0.0.1", b"{}", 1700000000).items()}
         signed.update({"x-tc-action": "X", "x-tc-version": "V", "host": "127.0.0.1:8080"})
