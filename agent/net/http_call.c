@@ -272,6 +272,7 @@ static void set_security(struct http_call *c, CURL *x)
         (void)curl_easy_setopt(x, CURLOPT_FOLLOWLOCATION, 0L);
         (void)curl_easy_setopt(x, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
         (void)curl_easy_setopt(x, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+        (void)curl_easy_setopt(x, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         (void)curl_easy_setopt(x, CURLOPT_SSL_VERIFYPEER, c->look ? 0L : 1L);
         (void)curl_easy_setopt(x, CURLOPT_SSL_VERIFYHOST, c->look ? 0L : 2L);
         if (c->ca_bundle)
@@ -496,25 +497,30 @@ static bool look_up(struct http_call *c, const char *host, struct err *e)
         return c->lookup != NULL;
 }
 
+static bool use_proxy(struct http_call *c, const struct http_request *r)
+{
+        return r->use_proxy && !r->look && !r->pin && c->http->proxy_url && !excepted(c->http, c->host);
+}
+
 /* Numeric hosts and pinned addresses need no look-up, but still a turn of the loop: start never calls back. */
 static bool find_place(struct http_call *c, const struct http_request *r, struct err *e)
 {
-        if (r->use_proxy && !r->look && !r->pin && c->http->proxy_url && !excepted(c->http, c->host)) {
+        c->proxied = use_proxy(c, r);
+        if (c->proxied) {
                 struct place p = { 0 };
                 if (!split_url(c->http->proxy_url, &p, e))
                         return err_wrap(e, "the proxy");
-                c->proxied = true;
                 c->proxy_host = p.host;
                 c->proxy_port = p.port;
                 c->proxy_tls = p.tls;
-                return look_up(c, p.host, e);
         }
+        const char *host = c->proxied ? c->proxy_host : c->host;
         if (r->pin)
                 c->list[0] = *r->pin;
-        else if (!address_parse(c->host, 0, &c->list[0]))
-                return look_up(c, c->host, e);
+        else if (!address_parse(host, 0, &c->list[0]))
+                return look_up(c, host, e);
         if (c->list[0].port == 0)
-                c->list[0].port = c->port;
+                c->list[0].port = c->proxied ? c->proxy_port : c->port;
         c->count = 1;
         c->begin = loop_defer(c->http->loop, begin, c);
         return c->begin ? true : err_memory(e);
