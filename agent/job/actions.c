@@ -333,33 +333,39 @@ void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, 
 /* ---- cancel ---- */
 
 struct cancel {
-        struct engine *g;
-        int64_t job;
         action_done_fn *done;
         void *arg;
 };
 
-static void cancel_answer(struct cancel *c, const char *text, const struct err *err)
+static void cancel_answer(struct job *j, const char *text, const struct err *err)
 {
-        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:I}", "exit", 0, "job", (json_int_t)c->job);
+        struct cancel *c = j->cancel;
+        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:I}", "exit", 0, "job", (json_int_t)j->row.id);
         json_put_text(o, "text", text);
+        j->cancel = NULL;
+        j->cancelling = j->cancel_order = false;
+        if (!c)
+                return;
         c->done(c->arg, err ? NULL : o, err);
         free(c);
 }
 
+void job_cancel_forget(struct job *j)
+{
+        if (j->cancel)
+                cancel_answer(j, "the job has ended", NULL);
+}
+
 static void order_cancelled(void *arg, const struct err *err)
 {
-        struct cancel *c = arg;
-        struct job *j = engine_job(c->g, c->job);
-        if (j)
-                j->ca_call = NULL;
-        if (!j || j->moving)
-                return cancel_answer(c, "the job has ended", NULL);
+        struct job *j = arg;
+        struct engine *g = j->engine;
+        j->ca_call = NULL;
         if (err) {
                 struct err e = *err;
                 err_wrap(&e, "the order at the CA could not be cancelled; the job goes on");
-                job_run(j);
-                return cancel_answer(c, NULL, &e);
+                cancel_answer(j, NULL, &e);
+                return job_run(j);
         }
         struct store_batch *b = store_batch_new();
         struct order_row row = { .ca = j->row.ca,
@@ -368,12 +374,28 @@ static void order_cancelled(void *arg, const struct err *err)
                 .open = false,
                 .opened_s = j->row.ordered_s,
                 .job = j->row.id };
-        if (b && engine_order_put(c->g, b, &row))
-                engine_commit_logged(c->g, b);
+        if (b && engine_order_put(g, b, &row))
+                engine_commit_logged(g, b);
         else
                 store_batch_free(b);
+        cancel_answer(j, "cancelled; the order was cancelled at the CA, tokens are withdrawn", NULL);
         job_end(j, JOB_CANCELLED, "cancelled by the operator; the order was cancelled at the CA");
-        cancel_answer(c, "cancelled; the order was cancelled at the CA, tokens are withdrawn", NULL);
+}
+
+void job_cancel_order(struct job *j)
+{
+        struct err e;
+        j->ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
+        if (!j->ca || !j->row.order_id) {
+                cancel_answer(j, "cancelled; no order is open", NULL);
+                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
+        }
+        job_stop_work(j);
+        engine_due_clear(j->engine, &j->due);
+        j->cancelling = true;
+        j->ca_call = j->ca->ops->cancel_order(j->ca->ca, j->row.order_id, order_cancelled, j, &e);
+        if (!j->ca_call)
+                order_cancelled(j, &e);
 }
 
 void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
@@ -390,7 +412,8 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                 return done(arg, o, NULL);
         }
         json_put_i64(o, "job", j->row.id);
-        bool spent = j->row.order_id && job_has_order_open(j->row.state);
+        bool unanswered = j->row.state == JOB_ORDERED && !j->row.order_id;
+        bool spent = unanswered || (j->row.order_id && job_has_order_open(j->row.state));
         if (spent && !json_bool(args, "yes", false)) {
                 CLEANUP(free_p)
                 char *text = text_format("order %s at %s is open: cancelling it may have spent the only reissue",
@@ -405,27 +428,26 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                               : "would stop the job; nothing was spent");
                 return done(arg, o, NULL);
         }
-        j->ca = j->row.ca ? engine_ca(g, j->row.ca) : NULL;
-        if (!spent || !j->ca) {
-                if (j->moving)
-                        j->stop_wanted = true;
-                else
-                        job_end(j, JOB_CANCELLED, "cancelled by the operator");
+        if (!spent) {
+                j->stop_wanted = true;
+                if (!j->moving)
+                        (void)job_stop_if_wanted(j);
                 json_put_text(o, "text", "cancelled; nothing was spent");
                 return done(arg, o, NULL);
         }
-        struct cancel *c = calloc(1, sizeof *c);
-        if (!c) {
+        if (j->cancel) {
+                json_put_text(o, "text", "the order is being cancelled already");
+                return done(arg, o, NULL);
+        }
+        j->cancel = calloc(1, sizeof *j->cancel);
+        if (!j->cancel) {
                 err_memory(&e);
                 return done(arg, NULL, &e);
         }
-        *c = (struct cancel){ g, j->row.id, done, arg };
-        job_stop_work(j);
-        j->ca_call = j->ca->ops->cancel_order(j->ca->ca, j->row.order_id, order_cancelled, c, &e);
-        if (!j->ca_call) {
-                free(c);
-                done(arg, NULL, &e);
-        }
+        *j->cancel = (struct cancel){ done, arg };
+        j->stop_wanted = j->cancel_order = true;
+        if (!j->moving && !job_stop_if_wanted(j) && !j->ca_call)
+                job_run(j); /* ask now what became of the order */
 }
 
 /* ---- withdraw, job ---- */

@@ -631,6 +631,7 @@ void engine_close(struct engine *g)
                 (void)store_flush(g->store, &e); /* what is queued is on disk; callbacks see closing */
         while (g->job_count > 0)
                 job_free(g->job[g->job_count - 1]);
+        work_finish(g->loop); /* a key in the making still writes through the keystore */
         while (g->token_count > 0)
                 token_free(g->token[g->token_count - 1]);
         for (size_t i = 0; i < g->cert_count; i++)

@@ -82,6 +82,8 @@ struct job {
         bool ready; /* waits in the line for a slot */
         bool ended;
         bool stop_wanted; /* cancel arrived while moving */
+        bool cancelling; /* its order is being cancelled at the CA: no step begins */
+        struct cancel *cancel; /* who asked for that */
         bool cancel_order; /* and the order at the CA is to be cancelled */
         bool intent_fresh; /* the open intent was committed by this process just now: the write may be sent */
         bool lock_held;
@@ -196,6 +198,8 @@ void job_end(struct job *j, enum job_state final, const char *result);
 void job_stop_work(struct job *j); /* cancels what runs for it */
 void job_set(char **member, const char *text);
 void job_resume_loaded(struct job *j);
+bool job_stop_if_wanted(
+        struct job *j); /* the operator's word, at the first moment at which nothing moves; true: it took over */
 void job_note(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_exit_code(const struct job_row *r);
 void job_next_attempt(struct job *j, const struct err *why);
@@ -254,6 +258,9 @@ bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
 
 /* actions.c: the certificate that "cert" names, with "did you mean" */
 bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct err *e);
+
+void job_cancel_order(struct job *j);
+void job_cancel_forget(struct job *j); /* the job ends otherwise: whoever asked is told */
 
 /* status.c */
 json_t *cert_status_json(struct cert *c, bool records);

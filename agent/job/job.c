@@ -77,6 +77,7 @@ void job_free(struct job *j)
 {
         struct engine *g = j->engine;
         job_stop_work(j);
+        job_cancel_forget(j);
         keying_drop(j);
         loop_undefer(g->loop, j->go_on);
         timer_free(j->limit);
@@ -130,6 +131,20 @@ static void park(struct job *j, const struct err *e)
         engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));
 }
 
+bool job_stop_if_wanted(struct job *j)
+{
+        if (!j->stop_wanted || job_is_final(j->row.state))
+                return false;
+        if (j->cancel_order && j->row.state == JOB_ORDERED && !j->row.order_id)
+                return false; /* sent, not answered: what was spent must be known first (I2) */
+        j->stop_wanted = false;
+        if (j->cancel_order)
+                job_cancel_order(j);
+        else
+                job_end(j, JOB_CANCELLED, "cancelled by the operator");
+        return true;
+}
+
 static void moved(void *arg, int64_t rowid, const struct err *e)
 {
         (void)rowid;
@@ -146,11 +161,8 @@ static void moved(void *arg, int64_t rowid, const struct err *e)
         job_emit(j, job_state_doing(j->row.state));
         if (!job_has_order_open(j->row.state) && j->row.state != JOB_KEYED && j->row.state != JOB_REHEARSED)
                 job_unlock_order(j);
-        if (j->stop_wanted && !job_is_final(j->row.state)) {
-                j->stop_wanted = false;
-                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
-        }
-        job_run(j);
+        if (!job_stop_if_wanted(j))
+                job_run(j);
 }
 
 void job_go(struct job *j, enum job_state next)
@@ -214,11 +226,8 @@ static void saved(void *arg, int64_t rowid, const struct err *e)
         if (e)
                 log_err(j->row.cert, "the journal cannot be written", e);
         job_emit(j, j->row.err_text ? j->row.err_text : j->progress);
-        if (j->stop_wanted) {
-                j->stop_wanted = false;
-                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
-        }
-        engine_due_set(j->engine, &j->due, j->row.due_ms);
+        if (!job_stop_if_wanted(j))
+                engine_due_set(j->engine, &j->due, j->row.due_ms);
 }
 
 /* Keeps the state; commits what changed of the row, then sleeps until due_ms without a slot. */

@@ -66,7 +66,7 @@ static void act(void *arg)
 {
         struct job *j = arg;
         j->go_on = NULL;
-        if (j->moving || j->ended)
+        if (j->moving || j->ended || j->cancelling)
                 return;
         if (!j->limit) {
                 struct err e;

@@ -513,11 +513,8 @@ static void told_committed(void *arg, int64_t rowid, const struct err *e)
         j->moving = false;
         if (e)
                 return job_trouble(j, e);
-        if (j->stop_wanted) {
-                j->stop_wanted = false;
-                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
-        }
-        job_look_at_order(j);
+        if (!job_stop_if_wanted(j))
+                job_look_at_order(j);
 }
 
 static void told(void *arg, const struct err *err)

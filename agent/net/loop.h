@@ -40,6 +40,8 @@ typedef void work_fn(void *arg);
 typedef void work_done_fn(void *arg, bool abandoned);
 bool work_start(struct work **ret, struct loop *loop, work_fn *work, work_done_fn *done, void *arg, struct err *e);
 void work_abandon(struct work *w);
+/* Waits for the threads that run or stand in line, and runs their callbacks: before what they use is closed. */
+void work_finish(struct loop *loop);
 
 /* Signals: fn runs on the loop. */
 bool loop_on_signal(struct loop *loop, int signum, void (*fn)(void *arg, int signum), void *arg, struct err *e);

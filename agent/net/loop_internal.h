@@ -22,6 +22,4 @@ struct loop {
         struct works *works; /* made at the first use */
 };
 
-void work_finish(struct loop *l); /* waits for the threads that run; drops those that wait */
-
 #endif

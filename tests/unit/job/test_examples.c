@@ -36,7 +36,8 @@ static void load(const char *name, const char *text, size_t len, bool may_lack)
 
 static void the_interfaces_examples_lack_only_what_later_builds_bring(void **state)
 {
-        static const char *const files[] = { "tests/unit/config/data/smallest.yaml", "tests/unit/config/data/everything.yaml" };
+        static const char *const files[] = { "tests/unit/config/data/smallest.yaml",
+                "tests/unit/config/data/everything.yaml" };
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(files); i++) {
                 size_t len;

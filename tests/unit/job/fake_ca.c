@@ -1,0 +1,387 @@
+#include "fake_ca.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/util.h"
+#include "agent/net/loop.h"
+
+struct fake_ca fake_ca;
+
+struct ca {
+        struct loop *loop;
+};
+struct ca_call {
+        struct deferred *deferred;
+        void (*run)(struct ca_call *c);
+        void *done, *arg;
+};
+
+void fake_ca_reset(void)
+{
+        free(fake_ca.csr);
+        fake_ca = (struct fake_ca){ 0 };
+}
+
+static struct err take(struct err *e)
+{
+        struct err taken = *e;
+        *e = (struct err){ 0 };
+        return taken;
+}
+
+/* ---- issuing: a root made once, a leaf for the key of the CSR ---- */
+
+static EVP_PKEY *root_key;
+static X509 *root;
+
+static X509 *make(const char *name, EVP_PKEY *key, bool ca, long serial)
+{
+        X509 *x = X509_new();
+        X509_NAME *subject = X509_get_subject_name(x);
+        X509_set_version(x, 2);
+        ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
+        X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+        X509_gmtime_adj(X509_getm_notAfter(x), 90L * 86400);
+        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+        X509_set_issuer_name(x, ca ? subject : X509_get_subject_name(root));
+        X509_set_pubkey(x, key);
+        X509V3_CTX ctx;
+        X509V3_set_ctx(&ctx, ca ? x : root, x, NULL, NULL, 0);
+        const struct {
+                int nid;
+                const char *value;
+        } more[] = { { NID_basic_constraints, ca ? "critical,CA:TRUE" : "CA:FALSE" },
+                { NID_subject_alt_name, ca ? NULL : "DNS:www.example.test" },
+                { NID_key_usage, ca ? "critical,keyCertSign" : "critical,digitalSignature" } };
+        for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+                X509_EXTENSION *e = more[i].value ? X509V3_EXT_conf_nid(NULL, &ctx, more[i].nid, more[i].value) : NULL;
+                if (e)
+                        X509_add_ext(x, e, -1);
+                X509_EXTENSION_free(e);
+        }
+        X509_sign(x, root_key, EVP_sha256());
+        return x;
+}
+
+static char *issue(void)
+{
+        static long serial = 100;
+        if (!root) {
+                root_key = EVP_EC_gen("P-256");
+                root = make("Test Root", root_key, true, 1);
+        }
+        BIO *in = BIO_new_mem_buf(fake_ca.csr, -1), *out = BIO_new(BIO_s_mem());
+        X509_REQ *req = PEM_read_bio_X509_REQ(in, NULL, NULL, NULL);
+        EVP_PKEY *key = fake_ca.wrong_key ? EVP_EC_gen("P-256") : X509_REQ_get_pubkey(req);
+        X509 *leaf = make("www.example.test", key, false, ++serial);
+        PEM_write_bio_X509(out, leaf);
+        PEM_write_bio_X509(out, root);
+        char *data = NULL;
+        long len = BIO_get_mem_data(out, &data);
+        char *pem = text_dup_n(data, (size_t)len);
+        X509_free(leaf);
+        EVP_PKEY_free(key);
+        X509_REQ_free(req);
+        BIO_free(in);
+        BIO_free(out);
+        return pem;
+}
+
+/* ---- calls ---- */
+
+static void fire(void *arg)
+{
+        struct ca_call *c = arg;
+        c->run(c);
+        free(c);
+}
+
+static struct ca_call *later(struct ca *ca, void (*run)(struct ca_call *c), void *done, void *arg)
+{
+        struct ca_call *c = calloc(1, sizeof *c);
+        c->run = run;
+        c->done = done;
+        c->arg = arg;
+        c->deferred = loop_defer(ca->loop, fire, c);
+        return c;
+}
+
+static void cancel(struct ca *ca, struct ca_call *c)
+{
+        loop_undefer(ca->loop, c->deferred);
+        free(c);
+}
+
+static void inspect_run(struct ca_call *c)
+{
+        ca_subject_fn *done = (ca_subject_fn *)c->done;
+        struct err e = take(&fake_ca.inspect_err);
+        struct ca_subject s = { .id = "old",
+                .common_name = (char *)"www.example.test",
+                .key_type = KEY_EC_P256,
+                .validation = VALIDATION_DNS,
+                .validation_expected = true };
+        fake_ca.inspects++;
+        if (e.kind)
+                return done(c->arg, NULL, &e);
+        texts_add(&s.names, "www.example.test");
+        if (fake_ca.exclusive[0])
+                texts_add(&s.exclusive, fake_ca.exclusive);
+        if (fake_ca.open)
+                strcpy(s.resume_id, "new");
+        done(c->arg, &s, NULL);
+        texts_done(&s.names);
+        texts_done(&s.exclusive);
+}
+
+static struct ca_call *inspect(
+        struct ca *ca, const struct ca_subject_request *r, ca_subject_fn *done, void *arg, struct err *e)
+{
+        (void)r;
+        (void)e;
+        return later(ca, inspect_run, (void *)done, arg);
+}
+
+static void order_run(struct ca_call *c)
+{
+        ca_id_fn *done = (ca_id_fn *)c->done;
+        struct err e = take(&fake_ca.order_err);
+        if (e.kind)
+                return done(c->arg, NULL, &e);
+        fake_ca.orders++;
+        fake_ca.open = true;
+        if (fake_ca.order_lost) {
+                fake_ca.order_lost = false;
+                err_set(&e, ERR_UNKNOWN, "lost", "the answer was lost");
+                return done(c->arg, NULL, &e);
+        }
+        done(c->arg, "new", NULL);
+}
+
+static struct ca_call *order(struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e)
+{
+        (void)e;
+        free(fake_ca.csr);
+        fake_ca.csr = text_dup(r->csr_pem);
+        return later(ca, order_run, (void *)done, arg);
+}
+
+static void resolve_run(struct ca_call *c)
+{
+        fake_ca.resolves++;
+        ((ca_id_fn *)c->done)(c->arg, fake_ca.open ? "new" : NULL, NULL);
+}
+
+static struct ca_call *resolve(
+        struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e)
+{
+        (void)r;
+        (void)e;
+        return later(ca, resolve_run, (void *)done, arg);
+}
+
+static void view_run(struct ca_call *c)
+{
+        ca_view_fn *done = (ca_view_fn *)c->done;
+        struct err e = take(&fake_ca.view_err);
+        struct proof p = { PROOF_TXT, (char *)"www.example.test", (char *)"_dnsauth.www.example.test", NULL,
+                (char *)"20231115" };
+        struct ca_view v = { .poll_after_ms = 1, .state = "status 11" };
+        fake_ca.views++;
+        if (e.kind)
+                return done(c->arg, NULL, &e);
+        if (fake_ca.closed) {
+                v.end = CA_END_CLOSED;
+        } else if (!fake_ca.validated) {
+                v.validation_wanted = true;
+                v.proof = fake_ca.late_proofs ? NULL : &p;
+                v.proof_count = fake_ca.late_proofs ? 0 : 1;
+                fake_ca.late_proofs = false;
+        } else if (fake_ca.person && !fake_ca.approved) {
+                v.person_wanted = true;
+                v.poll_after_ms = 60000;
+        } else {
+                v.ready = true;
+        }
+        done(c->arg, &v, NULL);
+}
+
+static struct ca_call *view(struct ca *ca, const char *id, ca_view_fn *done, void *arg, struct err *e)
+{
+        (void)id;
+        (void)e;
+        return later(ca, view_run, (void *)done, arg);
+}
+
+static void validate_run(struct ca_call *c)
+{
+        struct err e = take(&fake_ca.validate_err);
+        fake_ca.validates++;
+        fake_ca.validated = fake_ca.validated || (e.kind == ERR_NONE && fake_ca.out > 0);
+        ((ca_done_fn *)c->done)(c->arg, e.kind ? &e : NULL);
+}
+
+static struct ca_call *validate(struct ca *ca, const char *id, ca_done_fn *done, void *arg, struct err *e)
+{
+        (void)id;
+        (void)e;
+        return later(ca, validate_run, (void *)done, arg);
+}
+
+static void fetch_run(struct ca_call *c)
+{
+        ca_text_fn *done = (ca_text_fn *)c->done;
+        struct err e = take(&fake_ca.fetch_err);
+        fake_ca.fetches++;
+        if (e.kind)
+                return done(c->arg, NULL, 0, &e);
+        CLEANUP(free_p) char *pem = issue();
+        fake_ca.open = false;
+        done(c->arg, pem, strlen(pem), NULL);
+}
+
+static struct ca_call *fetch(struct ca *ca, const char *id, ca_text_fn *done, void *arg, struct err *e)
+{
+        (void)id;
+        (void)e;
+        return later(ca, fetch_run, (void *)done, arg);
+}
+
+static void cancel_order_run(struct ca_call *c)
+{
+        fake_ca.cancels++;
+        fake_ca.open = false;
+        ((ca_done_fn *)c->done)(c->arg, NULL);
+}
+
+static struct ca_call *cancel_order(struct ca *ca, const char *id, ca_done_fn *done, void *arg, struct err *e)
+{
+        (void)id;
+        (void)e;
+        return later(ca, cancel_order_run, (void *)done, arg);
+}
+
+static bool ca_open(struct ca **ret, const struct ca_env *env, const void *conf, struct err *e)
+{
+        struct ca *ca = calloc(1, sizeof *ca);
+        (void)conf;
+        (void)e;
+        ca->loop = env->loop;
+        *ret = ca;
+        return true;
+}
+
+static void ca_close(struct ca *ca)
+{
+        free(ca);
+}
+
+static const struct conf_key no_keys[] = { { 0 } };
+static const struct ca_ops fake_ops = { .type = "fake",
+        .can = CONF_CA_REISSUES,
+        .keys = no_keys,
+        .conf_size = 1,
+        .open = ca_open,
+        .close = ca_close,
+        .inspect = inspect,
+        .order = order,
+        .resolve = resolve,
+        .view = view,
+        .validate = validate,
+        .fetch = fetch,
+        .cancel_order = cancel_order,
+        .cancel = cancel };
+const struct ca_ops *const fake_cas[] = { &fake_ops, NULL };
+
+/* ---- the publisher ---- */
+
+struct publisher {
+        struct loop *loop;
+};
+struct publish_call {
+        struct deferred *deferred;
+        publish_done_fn *done;
+        void *arg;
+        bool add;
+};
+
+static void publish_run(void *arg)
+{
+        struct publish_call *c = arg;
+        struct err e = take(c->add ? &fake_ca.publish_err : &fake_ca.retract_err);
+        if (!e.kind)
+                fake_ca.out = c->add ? 1 : 0; /* one place, idempotent */
+        c->done(c->arg, "h", e.kind ? &e : NULL);
+        free(c);
+}
+
+static struct publish_call *start(struct publisher *p, bool add, publish_done_fn *done, void *arg)
+{
+        struct publish_call *c = calloc(1, sizeof *c);
+        *c = (struct publish_call){ .done = done, .arg = arg, .add = add };
+        c->deferred = loop_defer(p->loop, publish_run, c);
+        return c;
+}
+
+static struct publish_call *publish(
+        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+{
+        (void)proof;
+        (void)e;
+        return start(p, true, done, arg);
+}
+
+static struct publish_call *retract(struct publisher *p, const struct proof *proof, const char *handle,
+        publish_done_fn *done, void *arg, struct err *e)
+{
+        (void)proof;
+        (void)handle;
+        (void)e;
+        return start(p, false, done, arg);
+}
+
+static void publish_cancel(struct publisher *p, struct publish_call *c)
+{
+        loop_undefer(p->loop, c->deferred);
+        free(c);
+}
+
+static bool publisher_open(
+        struct publisher **ret, const struct publisher_env *env, const char *name, const void *conf, struct err *e)
+{
+        struct publisher *p = calloc(1, sizeof *p);
+        (void)name;
+        (void)conf;
+        (void)e;
+        p->loop = env->loop;
+        *ret = p;
+        return true;
+}
+
+static void publisher_close(struct publisher *p)
+{
+        free(p);
+}
+
+static const struct publisher_ops fake_publisher = { .type = "fake",
+        .can = PROOF_TXT,
+        .keys = no_keys,
+        .conf_size = 1,
+        .open = publisher_open,
+        .close = publisher_close,
+        .publish = publish,
+        .retract = retract,
+        .cancel = publish_cancel };
+const struct publisher_ops *const fake_publishers[] = { &fake_publisher, NULL };
+
+const struct conf_kind *fake_kinds(void)
+{
+        static const struct conf_kind kinds[] = {
+                { .section = "cas", .type = "fake", .keys = no_keys, .size = 1, .can = CONF_CA_REISSUES },
+                { .section = "publishers", .type = "fake", .keys = no_keys, .size = 1, .can = PROOF_TXT }, { 0 }
+        };
+        return kinds;
+}
