@@ -69,6 +69,9 @@ class Harness(unittest.TestCase):
         self.assertNotEqual(rsa.spki, ecdsa.spki)
         self.assertEqual(rsa.spki, probe.spki_of_key(probe.read_text(world.original(FREE["id"], "privkey.pem"))))
         self.assertEqual(rsa.names(), FREE["names"])
+        first = world.nginx
+        world.start_nginx()
+        self.assertEqual((first.running(), world.nginx.running()), (False, True))
         subprocess.run(["nginx", "-t"], check=True, capture_output=True)
         world.nginx.configure("this is broken;")
         self.assertNotEqual(subprocess.run(["nginx", "-t"], check=False, capture_output=True).returncode, 0)

@@ -174,7 +174,7 @@ class World:
         return folder
 
     def start_nginx(self, sites=None):
-        """By default one site per certificate of the scenario; certificates of the same names share a site (RSA and
+        """Again, if it runs already. By default one site per certificate of the scenario; certificates of the same names share a site (RSA and
         ECDSA)."""
         if sites is None:
             by_names = {}
@@ -183,6 +183,8 @@ class World:
                 by_names.setdefault(tuple(certificate["names"]),
                                     []).append((f"{folder}/fullchain.pem", f"{folder}/privkey.pem"))
             sites = [{"names": names, "pairs": pairs} for names, pairs in by_names.items()]
+        if self.nginx:
+            self.nginx.stop()
         self.nginx = Nginx(sites, self.webroot)
         self.nginx.start()
         return self.nginx
