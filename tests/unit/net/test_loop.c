@@ -53,8 +53,9 @@ static void timers_fire_once_in_order_of_their_time(void **state)
 {
         (void)state;
         struct timer *a, *b, *c;
-        assert_true(timer_new(&a, loop, say, A, NULL) && timer_new(&b, loop, say, B, NULL) &&
-                timer_new(&c, loop, say_and_stop, END, NULL));
+        assert_true(timer_new(&a, loop, say, A, NULL));
+        assert_true(timer_new(&b, loop, say, B, NULL));
+        assert_true(timer_new(&c, loop, say_and_stop, END, NULL));
         timer_start(c, 3);
         timer_start(a, 2);
         timer_start(b, -5); /* the past is now */
