@@ -174,8 +174,8 @@ class World:
         return folder
 
     def start_nginx(self, sites=None):
-        """Again, if it runs already. By default one site per certificate of the scenario; certificates of the same names share a site (RSA and
-        ECDSA)."""
+        """Again, if it runs already. By default one site per certificate of the scenario; certificates of the same
+        names share a site (RSA and ECDSA)."""
         if sites is None:
             by_names = {}
             for certificate in self.certificates if self.double else []:
