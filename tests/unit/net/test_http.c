@@ -257,8 +257,8 @@ static void any_write_on_a_warm_connection_is_sent_once(void **state)
         assert_int_equal(get("/ok").status, 200);
         struct outcome o = post("/drop", "account", false);
         failed_with(&o, ERR_UNKNOWN, "http.lost");
-        assert_int_equal(server.ledger[1].connection, 1); /* it was the warm one: the danger was there */
         assert_int_equal(server_count(&server), 2);
+        assert_int_equal(server.ledger[1].connection, 1); /* it was the warm one: the danger was there */
         assert_int_equal(get("/ok").status, 200);
         o = post("/drop", "", false); /* no body that could not be rewound */
         failed_with(&o, ERR_UNKNOWN, "http.lost");
