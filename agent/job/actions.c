@@ -417,7 +417,7 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
         if (spent && !json_bool(args, "yes", false)) {
                 CLEANUP(free_p)
                 char *text = text_format("order %s at %s is open: cancelling it may have spent the only reissue",
-                        j->row.order_id, j->row.ca);
+                        j->row.order_id ? j->row.order_id : "(being opened)", j->row.ca);
                 json_put_bool(o, "confirm", true);
                 json_put_text(o, "text", text);
                 return done(arg, o, NULL);
