@@ -23,7 +23,7 @@
 #include "agent/net/loop.h"
 
 #define CONNECTIONS_MAX 512
-#define PER_ADDRESS_MAX 32
+#define PER_ADDRESS_MAX 32 /* not on loopback or a local socket: there one address speaks for many */
 #define MEMORY_BYTES (16 * 1024)
 #define IDLE_S 15
 #define CONNECTION_MS 30000 /* from its start, or from its last request's end */
@@ -399,12 +399,22 @@ static bool open_socket(struct httpd *h, const char *where, int *ret, struct err
         return bind_to((struct sockaddr *)&sa, len, ret, e, where);
 }
 
+static unsigned per_address(int fd)
+{
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof sa;
+        struct address a;
+        bool local = getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
+                (!address_from_sockaddr((struct sockaddr *)&sa, &a) || address_is_loopback(&a));
+        return local ? 0 : PER_ADDRESS_MAX;
+}
+
 static bool start_daemon(struct httpd *h, int fd, struct err *e)
 {
         h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                 on_request, h, MHD_OPTION_EXTERNAL_LOGGER, to_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                (unsigned)PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
+                per_address(fd), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
                 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
