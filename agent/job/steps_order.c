@@ -99,10 +99,12 @@ static void ordered(void *arg, const char *id, const struct err *err)
         j->intent_fresh = false;
         if (!err)
                 return order_known(j, id, "");
-        if (err->kind == ERR_UNKNOWN)
+        if (err->kind == ERR_UNKNOWN) { /* resolving has its own rounds and waits: it begins at once */
                 job_note(j, "unknown outcome: asking %s before anything is sent again (%s)", j->row.ca, err->text);
+                return step_ordered(j);
+        }
         /* Anything else was refused before it was processed: the intent is answered. */
-        struct store_batch *b = err->kind == ERR_UNKNOWN ? NULL : store_batch_new();
+        struct store_batch *b = store_batch_new();
         if (b && journal_close_intents(b, j->row.id, err->code, clock_now_s()))
                 engine_commit_logged(j->engine, b);
         else
