@@ -1,0 +1,15 @@
+"""Death at the passages 6n+1 of a reissue (death.py)."""
+
+import unittest
+
+from death import Death
+
+
+class Share(Death):
+    share = 0
+
+
+del Death
+
+if __name__ == "__main__":
+    unittest.main()
