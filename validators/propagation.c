@@ -313,10 +313,10 @@ static void on_timer(void *arg)
 static void plan(struct propagation *p)
 {
         int64_t now_ms = clock_boot_ms(), due_ms = p->start_ms + p->conf.timeout_ms;
-        if (p->settling)
-                due_ms = MIN(due_ms, p->settled_ms);
         if (p->asking_resolvers)
                 due_ms = MIN(due_ms, p->settled_ms + RESOLVERS_MS);
+        else if (p->settling)
+                due_ms = MIN(due_ms, MAX(p->settled_ms, now_ms + 1));
         for (size_t i = 0; i < p->count; i++)
                 if (!p->look[i].done && p->look[i].s.look != LOOK_IGNORED && p->look[i].next_ms)
                         due_ms = MIN(due_ms, p->look[i].next_ms);
@@ -365,6 +365,7 @@ static bool resolvers_done(const struct propagation *p)
 static void check(struct propagation *p)
 {
         int64_t now_ms = clock_boot_ms();
+        tell(p); /* first: what is left to tell makes plan() come back soon */
         if (p->asking_resolvers)
                 return resolvers_done(p) ? finish(p, NULL) : plan(p);
         bool enough = p->count > 0 && voters(p) > 0 && agreeing(p) >= quorum(p);
@@ -378,7 +379,6 @@ static void check(struct propagation *p)
                 return timed_out(p);
         if (blocked(p))
                 return end_blocked(p);
-        tell(p);
         plan(p);
 }
 

@@ -177,6 +177,31 @@ static bool give(struct generations *g, int fd, const char *name, mode_t mode, s
                 err_errno(e, errno, "target.mode", "mode of %s/%s", g->target->directory, name);
 }
 
+static unsigned highest(const struct generations *g)
+{
+        unsigned most = 0, n;
+        int fd = openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!d) {
+                close_p(&fd);
+                return GENERATION_NONE - 1;
+        }
+        for (struct dirent *entry; (entry = readdir(d));)
+                if (number_of(entry->d_name, &n))
+                        most = MAX(most, n);
+        (void)closedir(d);
+        return most;
+}
+
+unsigned generations_choose(struct generations *g, unsigned n, const struct generation_file *file, size_t count)
+{
+        char name[16];
+        struct stat st;
+        snprintf(name, sizeof name, "%u", n);
+        bool taken = fstatat(g->dcvd_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        return taken && !is_there(g, name, file, count) ? highest(g) + 1 : n;
+}
+
 bool generations_write(
         struct generations *g, unsigned n, const struct generation_file *file, size_t count, struct err *e)
 {

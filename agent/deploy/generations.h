@@ -29,6 +29,8 @@ bool generations_open(struct generations *g, const struct conf_target *target, b
 void generations_close(struct generations *g);
 unsigned generations_live(
         const struct generations *g); /* GENERATION_NONE: no live link (0 if plain files of ours are there) */
+/* The number to write under: n, unless other content already lies there (a state directory that began anew): then the next free one. */
+unsigned generations_choose(struct generations *g, unsigned n, const struct generation_file *file, size_t count);
 /* Writes generation n whole under a temporary name, then renames. The same content already there is success. */
 bool generations_write(
         struct generations *g, unsigned n, const struct generation_file *file, size_t count, struct err *e);

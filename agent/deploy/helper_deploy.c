@@ -125,7 +125,7 @@ static bool secret_form(enum conf_form f)
         return f == FORM_KEY || f == FORM_COMBINED || f == FORM_PKCS12;
 }
 
-static bool write_generation(struct generations *g, unsigned n, const struct material *m, struct err *e)
+static bool write_generation(struct generations *g, unsigned *n, const struct material *m, struct err *e)
 {
         struct generation_file file[FILES_MAX] = { 0 };
         const struct conf_target *t = g->target;
@@ -140,7 +140,9 @@ static bool write_generation(struct generations *g, unsigned n, const struct mat
                 good = content(&t->file[i], m, &file[count].content, e);
                 count++;
         }
-        good = good && generations_write(g, n, file, count, e);
+        if (good)
+                *n = generations_choose(g, *n, file, count);
+        good = good && generations_write(g, *n, file, count, e);
         for (size_t i = 0; i < count; i++)
                 secret_done(&file[i].content);
         return good;
@@ -165,7 +167,7 @@ static void put_back(struct generations *g, unsigned was, bool reloaded, json_t 
 static bool install(
         struct generations *g, unsigned n, unsigned was, const struct material *m, json_t *answer, struct err *e)
 {
-        if (!write_generation(g, n, m, e) || !generations_adopt(g, e) || !generations_switch(g, n, e))
+        if (!write_generation(g, &n, m, e) || !generations_adopt(g, e) || !generations_switch(g, n, e))
                 return false;
         if (!services_test(g->target, answer, e)) {
                 put_back(g, was, false, answer, e->text);

@@ -6,10 +6,14 @@
 #include "agent/base/log.h"
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
+#include "agent/job/when.h"
 
-#define ASK_EVERY_S 86400
-#define ASK_SPREAD_S 7200
+/* Between jobs what the CA allows changes only by a date that is known, or by a hand at its console: asking seldom is
+ * enough, and it is asked again before and after every job. A thousand certificates are a question a minute at most. */
+#define ASK_EVERY_S (7 * 86400)
+#define ASK_SPREAD_S 86400
 #define ASK_FIRST_SPREAD_S 60
+#define ASK_FEW 50
 
 struct cert *engine_cert(struct engine *g, const char *name)
 {
@@ -158,8 +162,12 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                 }
                 save_row(c);
         } else if (err) {
+                struct when_input in = { ERR_TEMPORARY, ++c->ask_failures, err->retry_after_s, false,
+                        (uint32_t)random_u64() };
                 log_err(c->row.name, "asking the CA whether a reissue is possible", err);
+                return engine_due_set(c->engine, &c->due, clock_now_ms() + when_next_ms(&in));
         }
+        c->ask_failures = 0;
         cert_plan(c);
 }
 
@@ -197,8 +205,8 @@ void cert_plan(struct cert *c)
         int64_t not_before_s, not_after_s, last_s = checked_s(c, &not_before_s, &not_after_s), now_s = clock_now_s();
         if (!config_cert(c->engine->conf, c->row.name))
                 return engine_due_clear(c->engine, &c->due);
-        int64_t spread_s = MAX(ASK_FIRST_SPREAD_S,
-                (int64_t)c->engine->cert_count / 5); /* at most five questions a second after a start */
+        int64_t count = (int64_t)c->engine->cert_count;
+        int64_t spread_s = count <= ASK_FEW ? ASK_FIRST_SPREAD_S : MIN(60 * count, ASK_EVERY_S);
         int64_t next_s = last_s ? last_s + ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S)
                                 : now_s + (int64_t)random_below((uint64_t)spread_s) + 2;
         engine_due_set(c->engine, &c->due, MAX(next_s, now_s + 2) * 1000);

@@ -45,6 +45,7 @@ struct cert {
         struct due due; /* the next planned look: expiry notice, question to the CA, retention */
         struct job *job; /* NULL: none runs */
         struct ca_call *asking; /* the planned question at the CA */
+        unsigned ask_failures;
         struct backend_ca *asked;
         struct engine *engine;
 };
