@@ -297,7 +297,10 @@ static void ended(struct job *j, const struct ca_view *v)
 
 static void keep_looking(struct job *j, const struct ca_view *v)
 {
-        int64_t in_ms = MIN(MAX(v->poll_after_ms, POLL_LEAST_MS), POLL_MOST_MS);
+        /* Soon after it was told the CA may be done any moment: a half of the time since then, up to what the CA's way
+         * asks for. */
+        int64_t since_ms = j->submitted_ms ? clock_boot_ms() - j->submitted_ms : POLL_MOST_MS;
+        int64_t in_ms = MIN(MAX(MIN(v->poll_after_ms, since_ms / 2), POLL_LEAST_MS), POLL_MOST_MS);
         snprintf(j->progress, sizeof j->progress, "order %s: %s", j->row.order_id, v->state);
         if (in_ms <= POLL_KEEPS_SLOT_MS)
                 return poll_in(j, in_ms);
