@@ -37,6 +37,8 @@ static void show(struct follow *f, const json_t *e)
 {
         const char *text = json_str(e, "text"), *state = json_str(e, "state");
         char line[600];
+        if (!text || !text[0]) /* joined while it waits: what it waits for was said before */
+                text = json_str(json_object_get(e, "error"), "text");
         snprintf(line, sizeof line, "%s%s%-10s %s", f->many ? json_str(e, "cert") : "", f->many ? ": " : "",
                 state ? state : "", text ? text : "");
         if (f->o->quiet || strcmp(line, f->last) == 0)
