@@ -88,7 +88,9 @@ static void describe(const struct propagation *p, const struct look *l, char *re
 {
         char address[ADDRESS_TEXT];
         address_text(&l->s.address, false, address);
-        if (p->proof.type == PROOF_FILE)
+        if (l->s.look == LOOK_PENDING)
+                snprintf(ret, size, "%s (%s) is being asked", l->s.name, address);
+        else if (p->proof.type == PROOF_FILE)
                 snprintf(ret, size, "%s (%s): %s", l->s.name, address, l->s.saw);
         else if ((l->s.look == LOOK_ABSENT || l->s.look == LOOK_OTHER) && l->s.has_serial)
                 snprintf(ret, size, "%s (%s) still at serial %u", l->s.name, address, l->s.serial);
@@ -96,8 +98,6 @@ static void describe(const struct propagation *p, const struct look *l, char *re
                 snprintf(ret, size, "%s (%s) is lame for %s: %s", l->s.name, address, l->s.zone, l->s.saw);
         else if (l->s.look == LOOK_SILENT)
                 snprintf(ret, size, "%s (%s) does not answer", l->s.name, address);
-        else if (l->s.look == LOOK_PENDING)
-                snprintf(ret, size, "%s (%s) is being asked", l->s.name, address);
         else if (satisfied(p, l->s.look))
                 snprintf(ret, size, "%s (%s) agrees, asked again", l->s.name, address);
         else
