@@ -19,8 +19,9 @@ def free(number, label, **more):
     return {"id": f"f{number:07d}", "names": [f"www.{label}.test"], "package_type": "83", **more}
 
 
-def configure(world, **changes):
-    """Every certificate of the scenario that has a name of its own, named by its label. changes: {label: {...}}."""
+def configure(world, more=None, **changes):
+    """Every certificate of the scenario that has a name of its own, named by its label. changes: {label: {...}};
+    more: {"publishers": {...}, ...}."""
     config = world.default_config()
     first = config["certificates"].pop("www")
     for one in world.certificates:
@@ -30,6 +31,8 @@ def configure(world, **changes):
         config["certificates"].setdefault(label, {
             **first, "names": one["names"], "certificate_id": one["id"], "rehearse": "never", "key": key,
             "propagation": {"consecutive": 1}, "deploy": [target], **changes.get(label, {})})
+    for section, entries in (more or {}).items():
+        config[section] = {**config.get(section, {}), **entries}
     world.write_config(config)
     world.start_dcvd()
 

@@ -97,7 +97,8 @@ class World:
             self.notify = None
 
     def _homes(self):
-        for path, mode in ((STATE, 0o700), (RUNTIME, 0o755), ("/etc/dcvd", 0o755), ("/etc/dcvd/credentials", 0o755)):
+        for path, mode in ((STATE, 0o700), (RUNTIME, 0o755), ("/etc/dcvd", 0o755), ("/etc/dcvd/credentials", 0o755),
+                           ("/etc/nginx/tls", 0o755)):
             shutil.rmtree(path, True)
             os.makedirs(path, exist_ok=True)
             os.chmod(path, mode)

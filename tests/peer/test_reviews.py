@@ -1,0 +1,136 @@
+"""People and proofs: reviewers and companies that are waited for, and every way to show a token."""
+
+import json
+import unittest
+
+import probe
+from servers import RESPONDER, WEB
+from test_refusals import configure, paid, zones
+from world import World
+
+OV_BY_WOTRUS = "28"
+
+
+def job(world, label):
+    return world.dcvctl_json("status", label)[1]["certificates"][0]["job"]
+
+
+def order(world, label):
+    """The order's id as soon as the running job has one."""
+    return probe.until(lambda: (job(world, label) or {}).get("order"), 20, f"{label}'s order")
+
+
+class People(unittest.TestCase):
+    def test_people_are_waited_for_across_a_restart(self):
+        labels = ("reviewed", "letter", "facts")
+        certificates = [{**paid(at, label), "package_type": OV_BY_WOTRUS} for at, label in enumerate(labels)]
+        with World(certificates, zones=zones(*labels), secondary=False) as world:
+            configure(world)
+            asked = world.dcvctl("reissue", "reviewed", "--yes", "--wait")
+            self.assertEqual(asked.returncode, 4, asked.stderr)
+            self.assertRegex(asked.stderr, r"waiting for the CA's reviewers since \d{4}-\d\d-\d\d: order \w{8}")
+            sent = world.ledger("ReplaceCertificate")[0]
+            self.assertEqual([a["DvAuthVerifyType"] for a in self.auths(world)], ["CNAME"])
+            approved = order(world, "reviewed")
+            waiting = {}
+            world.control("validation", paused=True)
+            for label, status, act in (("letter", 8, "Tencent wants the confirmation letter"),
+                                       ("facts", 5, "Tencent wants the order's information")):
+                self.assertEqual(world.dcvctl("reissue", label, "--yes", "--detach").returncode, 0)
+                waiting[label] = order(world, label)
+                world.control("set", id=waiting[label], status=status)
+                shown = world.dcvctl("reissue", label, "--yes", "--wait")
+                self.assertEqual(shown.returncode, 4, shown.stderr)
+                self.assertRegex(shown.stderr, rf"waiting for your company: {act} \(status {status}\), order "
+                                 rf"{waiting[label]}, by \d{{4}}-\d\d-\d\d")
+            self.assertEqual(world.dcvd.stop(), 0)
+            world.start_dcvd()
+            self.assertEqual(job(world, "reviewed")["waiting"]["party"], "the CA's reviewers")
+            world.control("approve", id=approved)
+            for one in waiting.values():
+                world.control("set", id=one)
+            world.control("validation", paused=False)
+            for one in waiting.values():
+                probe.until(lambda: any(e["id"] == one for e in world.events("validated")), 40, f"{one} validated")
+                world.control("approve", id=one)
+            for label in labels:
+                probe.until(lambda: not job(world, label), 40, f"{label} ended")
+                key = probe.spki_of_csr(next(c for c in world.ledger("ReplaceCertificate") if c["parameters"][
+                    "CertificateId"] == f"p{labels.index(label):07d}")["parameters"]["CsrContent"])
+                self.assertEqual(world.served(f"www.{label}.test").spki, key)
+            self.assertEqual(sent["outcome"], "ok")
+            world.assert_invariants(self)
+
+    @staticmethod
+    def auths(world):
+        return [e["auth"] for e in world.events("look") if e["local"] == 1]
+
+
+class Proofs(unittest.TestCase):
+    def test_every_way_to_show_a_token(self):
+        labels = ("late", "file", "served", "byhand")
+        own = zones(*labels)
+        own["served.test"] = f"@ 60 A {RESPONDER}\nwww 60 A {RESPONDER}\n"
+        with World([paid(at, label) for at, label in enumerate(labels)], zones=own, secondary=False) as world:
+            configure(world, file={"validation": "file", "publisher": "site"},
+                      served={"validation": "file", "publisher": "self"}, byhand={"publisher": "hand"},
+                      more={"publishers": {"self": {"type": "responder"}, "hand": {"type": "manual"}},
+                            "tokens": {"listen": [f"{RESPONDER}:80"]}})
+            self.assertEqual(world.dcvctl("reissue", "byhand", "--yes", "--detach").returncode, 0)
+            for label in ("file", "served"):
+                with self.subTest(label):
+                    self.done(world, label)
+                    self.assertEqual([e["auth"]["DvAuthVerifyType"] for e in world.events("look") if e["local"] == 1
+                                      and e["auth"]["DvAuthDomain"] == f"www.{label}.test"], ["FILE"])
+            with self.subTest("late"):
+                world.control("late-dvauths", reads=3)
+                self.done(world, "late")
+            with self.subTest("byhand"):
+                self.by_hand(world)
+            world.assert_invariants(self)
+
+    def by_hand(self, world):
+        def shown():
+            facts = world.dcvctl_json("status", "byhand")[1]["certificates"][0]
+            return next((t for t in facts.get("tokens", [])), None)
+        token = probe.until(shown, 20, "the record to publish")
+        self.assertIn("_dnsauth.www.byhand.test", token["token"])
+        world.dns.update("byhand.test", f"add _dnsauth.www.byhand.test. 60 TXT {token['value']}")
+        probe.until(lambda: any(e["id"] != "" for e in world.events("validated")), 20, "validated")
+        probe.until(lambda: world.served("www.byhand.test").pem != probe.read_text(world.original("p0000003",
+                                                                                                  "cert.pem")),
+                    40, "the new certificate served")
+        world.dns.update("byhand.test", "del _dnsauth.www.byhand.test. TXT")
+        probe.until(lambda: not job(world, "byhand"), 40, f"the job ended: {json.dumps(job(world, 'byhand'))}")
+        self.assertEqual(len([c for c in world.ledger("ReplaceCertificate")
+                              if c["parameters"]["CertificateId"] == "p0000003"]), 1)
+
+    def done(self, world, label):
+        done = world.dcvctl("reissue", label, "--yes", "--wait", timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class SameCsr(unittest.TestCase):
+    def test_the_same_csr_needs_no_validation(self):
+        with World([paid(1, "same")], zones=zones("same"), secondary=False) as world:
+            configure(world, same={"key": {"type": "ec-p256", "reuse": "when-not-compromised"}})
+            folder = world.tls_directory("p0000001")
+            taken = world.dcvctl("import", "same", "--cert", f"{folder}/fullchain.pem", "--key",
+                                 f"{folder}/privkey.pem")
+            self.assertEqual(taken.returncode, 0, taken.stderr)
+            before = probe.served(WEB, "www.same.test")
+            serial = world.dns.serial("127.0.1.1", "same.test")
+            done = world.dcvctl("reissue", "same", "--yes", "--wait")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("R7: no validation needed: the CSR stays the same", done.stderr)
+            after = probe.served(WEB, "www.same.test")
+            self.assertEqual((after.spki, after.der == before.der), (before.spki, False))
+            sent, = world.ledger("ReplaceCertificate")
+            self.assertEqual(sent["parameters"]["CsrType"].lower(), "original")
+            self.assertEqual(world.dns.serial("127.0.1.1", "same.test"), serial, "a token was published")
+            self.assertEqual(world.events("look"), [])
+            world.assert_invariants(self)
+
+
+if __name__ == "__main__":
+    unittest.main()
