@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/err.h"
 
 /* jansson has a fixed depth limit of 2048: count brackets outside strings before it recurses. */
@@ -70,6 +71,14 @@ bool json_bool(const json_t *object, const char *key, bool otherwise)
 {
         const json_t *v = json_object_get(object, key);
         return json_is_boolean(v) ? json_is_true(v) : otherwise;
+}
+
+json_t *json_texts(const struct texts *t)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; list && i < t->count; i++)
+                (void)json_array_append_new(list, json_string(t->item[i])); /* what is no UTF-8 is left out */
+        return list;
 }
 
 bool json_put_text(json_t *object, const char *key, const char *text)

@@ -31,6 +31,22 @@ void set_done(struct set *s)
         *s = (struct set){ 0 };
 }
 
+json_t *set_meta_new(const struct chain *c, const char *origin, bool good, int64_t now_s)
+{
+        json_t *o = json_object();
+        json_object_set_new(o, "names", json_texts(&c->leaf.names));
+        json_put_text(o, "spki", c->leaf.spki_hex);
+        json_put_text(o, "sha256", c->leaf.sha256);
+        json_put_text(o, "serial", c->leaf.serial_hex);
+        json_put_text(o, "issuer", c->leaf.issuer);
+        json_put_i64(o, "not_before", c->leaf.not_before_s);
+        json_put_i64(o, "not_after", c->leaf.not_after_s);
+        json_put_i64(o, "created", now_s);
+        json_put_text(o, "origin", origin);
+        json_put_bool(o, "good", good);
+        return o;
+}
+
 static bool number_of(const char *name, unsigned *ret)
 {
         int64_t n;

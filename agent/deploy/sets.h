@@ -19,6 +19,9 @@ struct set { /* one complete set, in memory */
                          origin */
 };
 void set_done(struct set *s);
+/* The facts of a chain that a set's meta begins with: names, spki, sha256, serial, issuer, dates, created, origin,
+ * good. New reference. */
+json_t *set_meta_new(const struct chain *c, const char *origin, bool good, int64_t now_s);
 
 bool sets_open(struct sets **ret, const char *state_directory,
         struct err *e); /* makes sets/ and live/; removes half-written temporary ones */

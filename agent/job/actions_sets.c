@@ -43,24 +43,6 @@ static bool check_csr(const json_t *args, const char *spki_hex, struct err *e)
         return same || err_set(e, ERR_CONFIG, "import.csr", "the CSR is for another key than the certificate");
 }
 
-static json_t *import_meta(const struct chain *c)
-{
-        json_t *o = json_object(), *names = json_array();
-        for (size_t i = 0; i < c->leaf.names.count; i++)
-                json_array_append_new(names, json_string(c->leaf.names.item[i]));
-        json_object_set_new(o, "names", names);
-        json_put_text(o, "spki", c->leaf.spki_hex);
-        json_put_text(o, "sha256", c->leaf.sha256);
-        json_put_text(o, "serial", c->leaf.serial_hex);
-        json_put_text(o, "issuer", c->leaf.issuer);
-        json_put_i64(o, "not_before", c->leaf.not_before_s);
-        json_put_i64(o, "not_after", c->leaf.not_after_s);
-        json_put_i64(o, "created", clock_now_s());
-        json_put_text(o, "origin", "imported");
-        json_put_bool(o, "good", true);
-        return o;
-}
-
 static bool check_import(
         struct engine *g, const struct conf_cert *conf, const struct chain *c, const char *spki, struct err *e)
 {
@@ -79,7 +61,7 @@ static bool check_import(
 static bool adopt(struct engine *g, struct cert *cert, const struct chain *c, const struct secret *key_pem,
         const char *spki, unsigned *ret_number, struct err *e)
 {
-        CLEANUP(json_decref_p) json_t *meta = import_meta(c);
+        CLEANUP(json_decref_p) json_t *meta = set_meta_new(c, "imported", true, clock_now_s());
         if (cert->row.live_sha256 && strcmp(cert->row.live_sha256, c->leaf.sha256) == 0) {
                 *ret_number = (unsigned)cert->row.live_set;
                 return true;

@@ -142,134 +142,6 @@ bool engine_order_put(struct engine *g, struct store_batch *b, const struct orde
         return true;
 }
 
-/* ---- what a CA remembers ---- */
-
-static bool remember(void *arg, const char *ca, const char *key, const char *value)
-{
-        struct engine *g = arg;
-        json_t *of_ca = json_object_get(g->memory, ca);
-        if (!of_ca) {
-                of_ca = json_object();
-                json_object_set_new(g->memory, ca, of_ca);
-        }
-        if (value)
-                json_put_text(of_ca, key, value);
-        else
-                json_object_del(of_ca, key);
-        struct store_batch *b = store_batch_new();
-        bool good = b &&
-                (value ? store_batch_add(b, "INSERT OR REPLACE INTO memory(ca, key, value) VALUES(?,?,?)", "ttt", ca,
-                                 key, value)
-                       : store_batch_add(b, "DELETE FROM memory WHERE ca=? AND key=?", "tt", ca, key));
-        if (good)
-                engine_commit_logged(g, b);
-        else
-                store_batch_free(b);
-        return good;
-}
-
-static char *recall(void *arg, const char *ca, const char *key)
-{
-        struct engine *g = arg;
-        return text_dup(json_str(json_object_get(g->memory, ca), key));
-}
-
-static bool memory_row(void *arg, const struct store_row *row)
-{
-        json_t *all = arg;
-        json_t *of_ca = json_object_get(all, row_text(row, 0));
-        if (!of_ca) {
-                of_ca = json_object();
-                json_object_set_new(all, row_text(row, 0), of_ca);
-        }
-        return json_put_text(of_ca, row_text(row, 1), row_text(row, 2));
-}
-
-/* ---- backends ---- */
-
-static const struct ca_ops *ca_ops_of(struct engine *g, const char *type)
-{
-        for (const struct ca_ops *const *ops = g->ca_registry; *ops; ops++)
-                if (strcmp((*ops)->type, type) == 0)
-                        return *ops;
-        return NULL;
-}
-
-static const struct publisher_ops *publisher_ops_of(struct engine *g, const char *type)
-{
-        for (const struct publisher_ops *const *ops = g->publisher_registry; *ops; ops++)
-                if (strcmp((*ops)->type, type) == 0)
-                        return *ops;
-        return NULL;
-}
-
-static void close_backends(
-        struct backend_ca *ca, size_t ca_count, struct backend_publisher *publisher, size_t publisher_count)
-{
-        for (size_t i = 0; i < ca_count; i++) {
-                if (ca[i].ca)
-                        ca[i].ops->close(ca[i].ca);
-                free(ca[i].name);
-        }
-        for (size_t i = 0; i < publisher_count; i++) {
-                if (publisher[i].publisher)
-                        publisher[i].ops->close(publisher[i].publisher);
-                free(publisher[i].name);
-        }
-        free(ca);
-        free(publisher);
-}
-
-static bool open_cas(
-        struct engine *g, const struct conf *conf, struct backend_ca **ret, size_t *ret_count, struct err *e)
-{
-        *ret = calloc(conf->ca_count + 1, sizeof **ret);
-        if (!*ret)
-                return err_memory(e);
-        for (size_t i = 0; i < conf->ca_count; i++) {
-                struct backend_ca *b = &(*ret)[(*ret_count)++];
-                b->ops = ca_ops_of(g, conf->ca[i].kind->type);
-                b->name = text_dup(conf->ca[i].name);
-                struct ca_env env = { .loop = g->loop,
-                        .http = g->http,
-                        .name = b->name,
-                        .remember = remember,
-                        .recall = recall,
-                        .memory_arg = g };
-                if (!b->name || !b->ops || !b->ops->open)
-                        return err_set(
-                                e, ERR_CONFIG, "ca.type", "CA type %s is not in this build", conf->ca[i].kind->type);
-                if (!b->ops->open(&b->ca, &env, conf->ca[i].parsed, e))
-                        return err_wrap(e, "cas.%s", conf->ca[i].name);
-        }
-        return true;
-}
-
-static bool open_publishers(
-        struct engine *g, const struct conf *conf, struct backend_publisher **ret, size_t *ret_count, struct err *e)
-{
-        struct publisher_env env = { .loop = g->loop,
-                .dns = g->dns,
-                .http = g->http,
-                .helper = g->helper,
-                .propagation = g->propagation,
-                .tokens = g->token_table };
-        *ret = calloc(conf->publisher_count + 1, sizeof **ret);
-        if (!*ret)
-                return err_memory(e);
-        for (size_t i = 0; i < conf->publisher_count; i++) {
-                struct backend_publisher *b = &(*ret)[(*ret_count)++];
-                b->ops = publisher_ops_of(g, conf->publisher[i].kind->type);
-                b->name = text_dup(conf->publisher[i].name);
-                if (!b->name || !b->ops || !b->ops->open)
-                        return err_set(e, ERR_CONFIG, "publisher.type", "publisher type %s is not in this build",
-                                conf->publisher[i].kind->type);
-                if (!b->ops->open(&b->publisher, &env, b->name, conf->publisher[i].parsed, e))
-                        return err_wrap(e, "publishers.%s", conf->publisher[i].name);
-        }
-        return true;
-}
-
 /* ---- opening ---- */
 
 static const char **resolver_list(const struct conf *conf)
@@ -362,129 +234,6 @@ static bool open_store(struct engine *g, enum store_origin *origin, struct err *
         return store_open(&g->store, &conf, origin, e);
 }
 
-static bool load_jobs(struct engine *g, struct err *e)
-{
-        struct job_row *rows = NULL;
-        size_t count = 0;
-        bool good = journal_load_jobs(g->store, &rows, &count, e);
-        for (size_t i = 0; good && i < count; i++)
-                good = job_new(g, &rows[i], e) != NULL;
-        for (size_t i = 0; i < count; i++)
-                job_row_done(&rows[i]);
-        free(rows);
-        return good;
-}
-
-static bool load_certs(struct engine *g, struct err *e)
-{
-        struct cert_row *rows = NULL;
-        size_t count = 0;
-        bool good = journal_load_certs(g->store, &rows, &count, e);
-        for (size_t i = 0; good && i < count; i++) {
-                struct cert *c = engine_cert_add(g, rows[i].name, e);
-                good = c != NULL;
-                if (good) {
-                        free(c->row.name);
-                        c->row = rows[i];
-                        rows[i] = (struct cert_row){ 0 };
-                }
-        }
-        for (size_t i = 0; i < count; i++)
-                cert_row_done(&rows[i]);
-        free(rows);
-        for (size_t i = 0; good && i < g->conf->cert_count; i++)
-                if (!engine_cert(g, g->conf->cert[i].name))
-                        good = engine_cert_add(g, g->conf->cert[i].name, e) != NULL;
-        return good;
-}
-
-static bool load_tokens(struct engine *g, struct err *e)
-{
-        struct token_row *rows = NULL;
-        size_t count = 0;
-        if (!journal_load_tokens(g->store, &rows, &count, e))
-                return false;
-        g->token = calloc(count + 1, sizeof(struct token *));
-        bool good = g->token != NULL;
-        for (size_t i = 0; i < count; i++) {
-                struct token *t = good ? calloc(1, sizeof *t) : NULL;
-                good = t != NULL;
-                if (!t) {
-                        token_row_done(&rows[i]);
-                        continue;
-                }
-                t->engine = g;
-                t->due.kind = DUE_TOKEN;
-                t->row = rows[i];
-                g->token[g->token_count++] = t;
-        }
-        free(rows);
-        return good || err_memory(e);
-}
-
-/* Live sets are the truth about what is live; the journal only remembers. An empty journal beside existing sets was
- * lost: nothing starts by itself until the CA was asked. */
-static bool load_live(struct engine *g, enum store_origin origin, struct err *e)
-{
-        struct texts names = { 0 };
-        bool good = sets_certs(g->sets, &names, e);
-        g->rebuilt = good && origin == STORE_NEW && names.count > 0;
-        for (size_t i = 0; good && i < names.count; i++) {
-                struct cert *c = engine_cert(g, names.item[i]);
-                if (!c && !(c = engine_cert_add(g, names.item[i], e))) {
-                        good = false;
-                        break;
-                }
-                struct err read;
-                if (!cert_load_live(c, &read))
-                        log_err(c->row.name, "the live set cannot be read", &read);
-                if (g->rebuilt)
-                        job_set(&c->row.stopped,
-                                "the journal was lost: sets and keys were taken over, nothing starts by itself");
-        }
-        texts_done(&names);
-        if (g->rebuilt)
-                log_warning("",
-                        "the journal is empty beside existing sets: rebuilt from what is on disk; automatic work rests "
-                        "for %lld h",
-                        (long long)(g->conf->limit_cooldown_ms / 3600000));
-        return good;
-}
-
-static bool merge_compromised(struct engine *g, struct err *e)
-{
-        struct texts list = { 0 };
-        if (!compromised_list(g->keystore, &list, e))
-                return false;
-        struct store_batch *b = store_batch_new();
-        bool good = b != NULL;
-        for (size_t i = 0; good && i < list.count; i++)
-                good = journal_compromised(b, list.item[i], clock_now_s(), "STATE/compromised");
-        texts_done(&list);
-        if (good && store_batch_count(b) > 0)
-                engine_commit_logged(g, b);
-        else
-                store_batch_free(b);
-        return good || err_memory(e);
-}
-
-static bool back_compromised(void *arg, const struct store_row *row)
-{
-        struct engine *g = arg;
-        struct err e;
-        const char *spki = row_text(row, 0);
-        return !spki || compromised_has(g->keystore, spki) || compromised_add(g->keystore, spki, &e);
-}
-
-static bool load(struct engine *g, enum store_origin origin, struct err *e)
-{
-        return store_query(g->store, "SELECT ca, key, value FROM memory", "", memory_row, g->memory, e) &&
-                load_certs(g, e) && load_live(g, origin, e) &&
-                journal_load_orders(g->store, &g->order, &g->order_count, e) && load_tokens(g, e) && load_jobs(g, e) &&
-                journal_next_ids(g->store, &g->next_job, &g->next_token, e) && merge_compromised(g, e) &&
-                store_query(g->store, "SELECT spki FROM compromised", "", back_compromised, g, e);
-}
-
 static void jumped(void *arg, int64_t delta_s)
 {
         struct engine *g = arg;
@@ -511,8 +260,9 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
                 keystore_open(&g->keystore, g->conf->state_directory, e) &&
                 sets_open(&g->sets, g->conf->state_directory, e) && open_clients(g, e) &&
                 helper_open(&g->helper, loop, HELPER_SOCKET, c->helper_fd, e) &&
-                open_cas(g, g->conf, &g->ca, &g->ca_count, e) &&
-                open_publishers(g, g->conf, &g->publisher, &g->publisher_count, e) && load(g, origin, e) &&
+                backends_open_cas(g, g->conf, &g->ca, &g->ca_count, e) &&
+                backends_open_publishers(g, g->conf, &g->publisher, &g->publisher_count, e) &&
+                engine_load(g, origin, e) &&
                 due_timer_open(&g->due_timer, loop, &g->heap, engine_due_fired, jumped, g, e);
         if (!good) {
                 g->conf = NULL; /* stays the caller's */
@@ -574,14 +324,14 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
         size_t ca_count = 0, publisher_count = 0;
         if (strcmp(conf_own->state_directory, g->conf->state_directory) != 0)
                 return err_set(e, ERR_CONFIG, "state", "state_directory cannot change while dcvd runs: restart it");
-        if (!open_cas(g, conf_own, &ca, &ca_count, e) ||
-                !open_publishers(g, conf_own, &publisher, &publisher_count, e)) {
-                close_backends(ca, ca_count, publisher, publisher_count);
+        if (!backends_open_cas(g, conf_own, &ca, &ca_count, e) ||
+                !backends_open_publishers(g, conf_own, &publisher, &publisher_count, e)) {
+                backends_close(ca, ca_count, publisher, publisher_count);
                 return false;
         }
         for (size_t i = 0; i < conf_own->cert_count; i++)
                 if (!engine_cert(g, conf_own->cert[i].name) && !engine_cert_add(g, conf_own->cert[i].name, e)) {
-                        close_backends(ca, ca_count, publisher, publisher_count);
+                        backends_close(ca, ca_count, publisher, publisher_count);
                         return false;
                 }
         /* Calls of running jobs belong to the old backends: they are stopped and their steps run again with the new
@@ -600,7 +350,7 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
                         g->token[i]->call = NULL;
                         g->token[i]->busy = false;
                 }
-        close_backends(g->ca, g->ca_count, g->publisher, g->publisher_count);
+        backends_close(g->ca, g->ca_count, g->publisher, g->publisher_count);
         g->ca = ca;
         g->ca_count = ca_count;
         g->publisher = publisher;
@@ -642,7 +392,7 @@ void engine_close(struct engine *g)
         free(g->token);
         free(g->cert);
         free(g->order);
-        close_backends(g->ca, g->ca_count, g->publisher, g->publisher_count);
+        backends_close(g->ca, g->ca_count, g->publisher, g->publisher_count);
         if (g->propagation)
                 propagation_engine_close(g->propagation);
         token_table_free(g->token_table);

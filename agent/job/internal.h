@@ -172,6 +172,17 @@ void engine_commit_logged(struct engine *g, struct store_batch *own); /* nobody 
 bool engine_put_compromised(struct engine *g, const char *spki, const char *why,
         struct err *e); /* file and journal, before it returns / queued */
 
+/* backends.c: each list ends up complete, or e says which failed; the caller closes what was opened */
+bool backends_open_cas(
+        struct engine *g, const struct conf *conf, struct backend_ca **ret, size_t *ret_count, struct err *e);
+bool backends_open_publishers(
+        struct engine *g, const struct conf *conf, struct backend_publisher **ret, size_t *ret_count, struct err *e);
+void backends_close(
+        struct backend_ca *ca, size_t ca_count, struct backend_publisher *publisher, size_t publisher_count);
+
+/* load.c */
+bool engine_load(struct engine *g, enum store_origin origin, struct err *e);
+
 /* events.c */
 void engine_emit(struct engine *g, json_t *event_own);
 void job_emit(struct job *j, const char *text);
@@ -220,7 +231,12 @@ void step_issued(struct job *j);
 void step_deployed(struct job *j);
 void step_served(struct job *j);
 void step_final(struct job *j);
+#define LOOK_WHILE_SPREADING_MS 30000 /* the CA looks by itself too */
 void job_look_at_order(struct job *j);
+bool job_have_ca(struct job *j); /* finds j->ca; false: the job has been told */
+bool job_put_order(struct job *j, struct store_batch *b, bool open, int64_t deadline_s);
+void job_poll_in(struct job *j, int64_t ms);
+bool job_holds(const struct job *j, const struct token *t); /* a token of its order, not a probe */
 const struct ca_subject *job_subject(struct job *j);
 char *subject_to_text(const struct ca_subject *s);
 bool subject_from_text(const char *text, struct ca_subject *ret);

@@ -8,20 +8,12 @@
 
 #define POLICY_DEPTH 8
 
-static json_t *texts_json(const struct texts *t)
-{
-        json_t *list = json_array();
-        for (size_t i = 0; list && i < t->count; i++)
-                json_array_append_new(list, json_string(t->item[i]));
-        return list;
-}
-
 static json_t *map_json(const struct conf_publisher_map *m)
 {
         json_t *o = json_object();
         json_put_text(o, "default", m->otherwise);
-        json_object_set_new(o, "suffix", texts_json(&m->suffix));
-        json_object_set_new(o, "publisher", texts_json(&m->publisher));
+        json_object_set_new(o, "suffix", json_texts(&m->suffix));
+        json_object_set_new(o, "publisher", json_texts(&m->publisher));
         return o;
 }
 
@@ -43,7 +35,7 @@ static json_t *propagation_json(const struct conf_propagation *p)
         json_put_i64(o, "consecutive", p->consecutive);
         json_put_i64(o, "view", p->view);
         json_put_i64(o, "quorum", p->quorum);
-        json_object_set_new(o, "ignore", texts_json(&p->ignore));
+        json_object_set_new(o, "ignore", json_texts(&p->ignore));
         return o;
 }
 
@@ -51,7 +43,7 @@ char *policy_text(const struct conf_cert *c)
 {
         CLEANUP(json_decref_p) json_t *o = json_object();
         json_put_text(o, "name", c->name);
-        json_object_set_new(o, "names", texts_json(&c->names));
+        json_object_set_new(o, "names", json_texts(&c->names));
         json_t *cas = json_array(), *targets = json_array();
         for (size_t i = 0; i < c->ca_count; i++)
                 json_array_append_new(cas, use_json(&c->ca[i]));

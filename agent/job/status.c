@@ -93,14 +93,6 @@ static bool service_row(void *arg, const struct store_row *row)
         return json_array_append_new(arg, o) == 0;
 }
 
-static json_t *list_of(const struct texts *t)
-{
-        json_t *list = json_array();
-        for (size_t i = 0; i < t->count; i++)
-                json_array_append_new(list, json_string(t->item[i]));
-        return list;
-}
-
 /* One of the three forms of the REISSUE line. */
 static char *reissue_line(const struct cert *c, const struct conf_cert *conf, const json_t *facts)
 {
@@ -129,7 +121,7 @@ json_t *cert_status_json(struct cert *c, bool records)
         struct err e;
         json_put_text(o, "name", c->row.name);
         json_put_bool(o, "configured", conf != NULL);
-        json_object_set_new(o, "names", conf ? list_of(&conf->names) : json_array());
+        json_object_set_new(o, "names", conf ? json_texts(&conf->names) : json_array());
         json_object_set_new(o, "live", live_json(c));
         json_object_set_new(o, "job", c->job ? job_status_json(c->job) : json_null());
         CLEANUP(free_p) char *line = reissue_line(c, conf, facts);

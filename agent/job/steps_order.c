@@ -9,15 +9,13 @@
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
 #include "agent/net/loop.h"
-#include "agent/pki/chain.h"
 
 #define POLL_LEAST_MS 200
 #define POLL_MOST_MS (30 * 60 * 1000)
 #define POLL_KEEPS_SLOT_MS 15000 /* shorter waits keep the slot */
 #define DIAGNOSE_EVERY_MS 30000
-#define LOOK_WHILE_SPREADING_MS 30000
 
-static bool have_ca(struct job *j)
+bool job_have_ca(struct job *j)
 {
         struct err e;
         j->ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
@@ -31,7 +29,7 @@ static bool have_ca(struct job *j)
 
 /* ---- ordered ---- */
 
-static bool put_order(struct job *j, struct store_batch *b, bool open, int64_t deadline_s)
+bool job_put_order(struct job *j, struct store_batch *b, bool open, int64_t deadline_s)
 {
         struct order_row row = { .ca = j->row.ca,
                 .order_id = j->row.order_id,
@@ -52,7 +50,7 @@ static void order_known(struct job *j, const char *id, const char *how)
         struct err e;
         job_set(&j->row.order_id, id);
         j->intent_fresh = false;
-        if (!b || !j->row.order_id || !put_order(j, b, true, 0) ||
+        if (!b || !j->row.order_id || !job_put_order(j, b, true, 0) ||
                 !journal_close_intents(b, j->row.id, how, clock_now_s())) {
                 store_batch_free(b);
                 err_memory(&e);
@@ -129,7 +127,7 @@ void step_ordered(struct job *j)
 {
         struct err e;
         bool open = false;
-        if (!have_ca(j))
+        if (!job_have_ca(j))
                 return;
         if (j->row.order_id)
                 return job_look_at_order(j);
@@ -212,7 +210,7 @@ static void go_published(struct job *j, const struct ca_view *v)
 {
         struct err e;
         struct store_batch *b = store_batch_new();
-        if (!b || !record_tokens(j, v, b, &e) || !put_order(j, b, true, v->deadline_s)) {
+        if (!b || !record_tokens(j, v, b, &e) || !job_put_order(j, b, true, v->deadline_s)) {
                 if (!b)
                         err_memory(&e);
                 store_batch_free(b);
@@ -233,7 +231,7 @@ static void poll_again(void *arg)
                 job_look_at_order(j);
 }
 
-static void poll_in(struct job *j, int64_t ms)
+void job_poll_in(struct job *j, int64_t ms)
 {
         struct err e;
         if (!j->poll && !timer_new(&j->poll, j->engine->loop, poll_again, j, &e))
@@ -283,7 +281,7 @@ static void ended(struct job *j, const struct ca_view *v)
 {
         struct err e;
         struct store_batch *b = store_batch_new();
-        if (b && put_order(j, b, false, v->deadline_s))
+        if (b && job_put_order(j, b, false, v->deadline_s))
                 engine_commit_logged(j->engine, b);
         else
                 store_batch_free(b);
@@ -303,7 +301,7 @@ static void keep_looking(struct job *j, const struct ca_view *v)
         int64_t in_ms = MIN(MAX(MIN(v->poll_after_ms, since_ms / 2), POLL_LEAST_MS), POLL_MOST_MS);
         snprintf(j->progress, sizeof j->progress, "order %s: %s", j->row.order_id, v->state);
         if (in_ms <= POLL_KEEPS_SLOT_MS)
-                return poll_in(j, in_ms);
+                return job_poll_in(j, in_ms);
         struct err e;
         err_set(&e, ERR_WAITING, "ca", "waiting for %s: order %s (%s)", j->row.ca, j->row.order_id, v->state);
         CLEANUP(json_decref_p) json_t *w = json_object();
@@ -318,12 +316,12 @@ static void viewed(void *arg, const struct ca_view *v, const struct err *err)
         struct job *j = arg;
         j->ca_call = NULL;
         if (err)
-                return j->row.state == JOB_PROPAGATED ? poll_in(j, LOOK_WHILE_SPREADING_MS) : job_trouble(j, err);
+                return j->row.state == JOB_PROPAGATED ? job_poll_in(j, LOOK_WHILE_SPREADING_MS) : job_trouble(j, err);
         bool by_ca = policy_validation(j->policy, (size_t)j->row.ca_index) == VALIDATION_DNS_AUTO;
         bool out = by_ca || all_out(j, v);
         enum job_state next = order_next(v, by_ca || (out && (j->row.told || j->row.state == JOB_PROPAGATED)));
         if (j->row.state == JOB_PROPAGATED && (next == JOB_SUBMITTED || next == JOB_REVIEWED))
-                return poll_in(j, LOOK_WHILE_SPREADING_MS); /* only its end or its success changes the course while
+                return job_poll_in(j, LOOK_WHILE_SPREADING_MS); /* only its end or its success changes the course while
                                                                tokens spread */
         if (next == JOB_FAILED)
                 return ended(j, v);
@@ -339,7 +337,7 @@ static void viewed(void *arg, const struct ca_view *v, const struct err *err)
 void job_look_at_order(struct job *j)
 {
         struct err e;
-        if (!have_ca(j))
+        if (!job_have_ca(j))
                 return;
         j->ca_call = j->ca->ops->view(j->ca->ca, j->row.order_id, viewed, j, &e);
         if (!j->ca_call)
@@ -348,7 +346,7 @@ void job_look_at_order(struct job *j)
 
 /* ---- published ---- */
 
-static bool mine(const struct job *j, const struct token *t)
+bool job_holds(const struct job *j, const struct token *t)
 {
         return token_held_by(t, j->row.id) && !t->row.probe && !t->gone;
 }
@@ -358,7 +356,7 @@ void step_published(struct job *j)
         size_t open = 0, out = 0;
         for (size_t i = 0; i < j->engine->token_count; i++) {
                 struct token *t = j->engine->token[i];
-                if (!mine(j, t))
+                if (!job_holds(j, t))
                         continue;
                 open++;
                 if (strcmp(t->row.state, "published") == 0)
@@ -375,129 +373,6 @@ void step_published(struct job *j)
         }
         if (out == open)
                 job_go(j, JOB_PROPAGATED);
-}
-
-/* ---- propagated ---- */
-
-static json_t *servers_json(const struct propagation_state *s)
-{
-        json_t *list = json_array();
-        for (size_t i = 0; list && i < s->count; i++) {
-                const struct propagation_server *x = &s->server[i];
-                char address[ADDRESS_TEXT];
-                address_text(&x->address, false, address);
-                json_t *o = json_object();
-                json_put_text(o, "zone", x->zone);
-                json_put_text(o, "name", x->name);
-                json_put_text(o, "address", address);
-                json_put_text(o, "look", propagation_look_name(x->look));
-                json_put_text(o, "transport", x->transport == DNS_TCP ? "tcp" : "udp");
-                json_put_i64(o, "rcode", x->rcode);
-                json_put_bool(o, "aa", x->aa);
-                if (x->has_serial)
-                        json_put_i64(o, "serial", x->serial);
-                json_put_i64(o, "rtt_ms", x->rtt_us / 1000);
-                json_put_i64(o, "seen_after_ms", x->seen_after_ms);
-                json_put_text(o, "saw", x->saw);
-                json_array_append_new(list, o);
-        }
-        return list;
-}
-
-static json_t *state_json(const struct token *t, const struct propagation_state *s)
-{
-        json_t *o = json_object();
-        char place[300];
-        proof_text(&t->row.proof, place, sizeof place);
-        json_put_text(o, "token", place);
-        json_put_i64(o, "seen", (int64_t)s->seen);
-        json_put_i64(o, "wanted", (int64_t)s->wanted);
-        json_put_i64(o, "elapsed_ms", s->elapsed_ms);
-        json_put_text(o, "text", s->text);
-        json_object_set_new(o, "servers", servers_json(s));
-        return o;
-}
-
-static void spreading(void *arg, const struct propagation_state *state)
-{
-        struct propagate *p = arg;
-        json_decref(p->state);
-        p->state = state_json(p->token, state);
-        snprintf(p->job->progress, sizeof p->job->progress, "%s", state->text);
-        job_emit(p->job, state->text);
-}
-
-static bool by_person(struct job *j)
-{
-        for (size_t i = 0; i < j->engine->token_count; i++) {
-                const struct token *t = j->engine->token[i];
-                const struct backend_publisher *p = mine(j, t) ? engine_publisher(j->engine, t->row.publisher) : NULL;
-                if (p && p->ops->by_person)
-                        return true;
-        }
-        return false;
-}
-
-static void spread(void *arg, const struct propagation_state *state, const struct err *err)
-{
-        struct propagate *p = arg;
-        struct job *j = p->job;
-        p->run = NULL;
-        p->done = true;
-        if (state)
-                spreading(p, state);
-        if (err) {
-                struct err e = *err;
-                if (by_person(j) && !e.fix[0])
-                        err_fix(&e, "publish the record or file shown above; dcvd goes on by itself when it appears");
-                return job_trouble(j, &e);
-        }
-        for (size_t i = 0; i < j->propagate_count; i++)
-                if (!j->propagate[i].done)
-                        return;
-        job_go(j, JOB_SUBMITTED);
-}
-
-static void instruct(struct job *j, const struct token *t)
-{
-        const struct backend_publisher *p = engine_publisher(j->engine, t->row.publisher);
-        CLEANUP(free_p) char *text = p && p->ops->by_person ? proof_instruction(&t->row.proof, 60) : NULL;
-        if (text)
-                job_note(j, "please publish: %s", text);
-}
-
-void step_propagated(struct job *j)
-{
-        struct err e;
-        size_t n = 0;
-        if (!have_ca(j))
-                return;
-        job_stop_work(j);
-        j->propagate = calloc(j->engine->token_count + 1, sizeof *j->propagate);
-        if (!j->propagate) {
-                err_memory(&e);
-                return job_trouble(j, &e);
-        }
-        const struct ca_subject *s = job_subject(j);
-        const char *hint = s && s->common_name ? s->common_name : j->policy->names.item[0];
-        for (size_t i = 0; i < j->engine->token_count; i++)
-                if (mine(j, j->engine->token[i]))
-                        j->propagate[n++] = (struct propagate){ .job = j, .token = j->engine->token[i] };
-        j->propagate_count = n;
-        if (n == 0 || j->policy->propagation.view == VIEW_PUBLISHER)
-                return job_go(j, JOB_SUBMITTED);
-        for (size_t i = 0; i < n; i++) {
-                struct propagate *p = &j->propagate[i];
-                instruct(j, p->token);
-                const char *own = p->token->row.proof.name ? p->token->row.proof.name : hint;
-                struct propagation_request r = {
-                        .proof = &p->token->row.proof, .conf = &j->policy->propagation, .hint = own
-                };
-                p->run = propagation_start(j->engine->propagation, &r, spreading, spread, p, &e);
-                if (!p->run)
-                        return job_trouble(j, &e);
-        }
-        poll_in(j, LOOK_WHILE_SPREADING_MS); /* the CA looks by itself too: its success ends the wait */
 }
 
 /* ---- submitted, reviewed, finalized ---- */
@@ -547,7 +422,7 @@ static void told(void *arg, const struct err *err)
 void step_submitted(struct job *j)
 {
         struct err e;
-        if (!have_ca(j))
+        if (!job_have_ca(j))
                 return;
         if (!j->row.told) {
                 j->ca_call = j->ca->ops->validate(j->ca->ca, j->row.order_id, told, j, &e);
@@ -578,117 +453,11 @@ static void finalized(void *arg, const struct err *err)
 void step_finalized(struct job *j)
 {
         struct err e;
-        if (!have_ca(j))
+        if (!job_have_ca(j))
                 return;
         if (!j->ca->ops->finalize) /* the order carried the CSR */
                 return job_look_at_order(j);
         j->ca_call = j->ca->ops->finalize(j->ca->ca, j->row.order_id, j->row.csr, finalized, j, &e);
-        if (!j->ca_call)
-                job_trouble(j, &e);
-}
-
-/* ---- issued ---- */
-
-static json_t *set_meta(struct job *j, const struct chain *c)
-{
-        json_t *o = json_object(), *names = json_array();
-        for (size_t i = 0; i < c->leaf.names.count; i++)
-                json_array_append_new(names, json_string(c->leaf.names.item[i]));
-        json_object_set_new(o, "names", names);
-        json_put_text(o, "spki", c->leaf.spki_hex);
-        json_put_text(o, "sha256", c->leaf.sha256);
-        json_put_text(o, "serial", c->leaf.serial_hex);
-        json_put_text(o, "issuer", c->leaf.issuer);
-        json_put_i64(o, "not_before", c->leaf.not_before_s);
-        json_put_i64(o, "not_after", c->leaf.not_after_s);
-        json_put_text(o, "ca", j->row.ca);
-        json_put_text(o, "order", j->row.order_id);
-        json_put_i64(o, "job", j->row.id);
-        json_put_i64(o, "created", clock_now_s());
-        json_put_text(o, "origin", "issued");
-        json_put_bool(o, "good", false);
-        return o;
-}
-
-static bool key_of(struct job *j, const char *spki, struct secret *ret, struct err *e)
-{
-        struct key *key = NULL;
-        if (j->policy->key_csr)
-                return true; /* held elsewhere: the set has none */
-        if (compromised_has(j->engine->keystore, spki))
-                return err_set(e, ERR_PROTOCOL, "cert.key",
-                        "the CA issued for the key %.16s..., which is marked compromised", spki);
-        if (!keystore_get(j->engine->keystore, spki, &key, e))
-                return false;
-        bool good = key_write_pem(key, NULL, ret, e);
-        key_free(key);
-        return good;
-}
-
-static bool accept_chain(struct job *j, const struct chain *c, struct err *e)
-{
-        const struct ca_subject *s = job_subject(j);
-        const char *spki = j->row.spki ? j->row.spki : c->leaf.spki_hex;
-        if (!j->row.spki && !keystore_has(j->engine->keystore, c->leaf.spki_hex))
-                return err_set(e, ERR_PROTOCOL, "cert.key", "order %s was opened for a key that is not on this host",
-                        j->row.order_id);
-        struct chain_rules r = { .spki_hex = spki,
-                .names = &j->policy->names,
-                .extra_ok = s ? &s->names : NULL,
-                .now_s = clock_now_s(),
-                .old_sha256 = s && s->cert_sha256[0] ? s->cert_sha256 : NULL };
-        if (!chain_check(c, &r, e))
-                return false;
-        char date[32];
-        format_date(c->leaf.not_after_s, date, sizeof date);
-        if (s && s->not_after_s && j->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID)
-                job_note(j,
-                        c->leaf.not_after_s == s->not_after_s ? "same end date as before: %s"
-                                                              : "R6: the end date moved to %s",
-                        date);
-        return true;
-}
-
-static void fetched(void *arg, const char *text, size_t len, const struct err *err)
-{
-        struct job *j = arg;
-        struct err e;
-        struct chain c = { 0 };
-        struct secret key = { 0 };
-        unsigned number = 0;
-        j->ca_call = NULL;
-        if (err)
-                return job_trouble(j, err);
-        if (!chain_read(text, len, j->row.spki, &c, &e)) {
-                err_wrap(&e, "certificate of order %s", j->row.order_id);
-                return job_trouble(j, &e);
-        }
-        CLEANUP(json_decref_p) json_t *meta = set_meta(j, &c);
-        bool good = accept_chain(j, &c, &e) && key_of(j, c.leaf.spki_hex, &key, &e) &&
-                sets_write(j->engine->sets, j->row.cert, &c, &key, meta, &number, &e);
-        secret_done(&key);
-        if (!good) {
-                chain_done(&c);
-                err_wrap(&e, "certificate of order %s", j->row.order_id);
-                return job_trouble(j, &e);
-        }
-        crash_point("set.written");
-        j->row.set_number = number;
-        job_set(&j->row.cert_sha256, c.leaf.sha256);
-        job_set(&j->row.spki, c.leaf.spki_hex);
-        chain_done(&c);
-        struct store_batch *b = store_batch_new();
-        if (b)
-                put_order(j, b, false, 0);
-        job_go_with(j, JOB_DEPLOYED, b, "issued");
-}
-
-void step_issued(struct job *j)
-{
-        struct err e;
-        if (!have_ca(j))
-                return;
-        j->ca_call = j->ca->ops->fetch(j->ca->ca, j->row.order_id, fetched, j, &e);
         if (!j->ca_call)
                 job_trouble(j, &e);
 }

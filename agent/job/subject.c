@@ -6,14 +6,6 @@
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
 
-static json_t *list_json(const struct texts *t)
-{
-        json_t *list = json_array();
-        for (size_t i = 0; list && i < t->count; i++)
-                json_array_append_new(list, json_string(t->item[i]));
-        return list;
-}
-
 char *subject_to_text(const struct ca_subject *s)
 {
         CLEANUP(json_decref_p) json_t *o = json_object();
@@ -21,7 +13,7 @@ char *subject_to_text(const struct ca_subject *s)
         json_put_text(o, "resume_id", s->resume_id);
         json_put_text(o, "product", s->product);
         json_put_text(o, "common_name", s->common_name);
-        json_object_set_new(o, "names", list_json(&s->names));
+        json_object_set_new(o, "names", json_texts(&s->names));
         json_put_i64(o, "key_type", s->key_type);
         json_put_i64(o, "validation", s->validation);
         json_put_bool(o, "same_csr", s->same_csr);
@@ -33,9 +25,9 @@ char *subject_to_text(const struct ca_subject *s)
         json_put_i64(o, "reissuable_until", s->reissuable_until_s);
         json_put_text(o, "spki", s->spki_hex);
         json_put_text(o, "sha256", s->cert_sha256);
-        json_object_set_new(o, "notes", list_json(&s->notes));
-        json_object_set_new(o, "replaced", list_json(&s->replaced));
-        json_object_set_new(o, "exclusive", list_json(&s->exclusive));
+        json_object_set_new(o, "notes", json_texts(&s->notes));
+        json_object_set_new(o, "replaced", json_texts(&s->replaced));
+        json_object_set_new(o, "exclusive", json_texts(&s->exclusive));
         return json_text(o);
 }
 
@@ -125,7 +117,7 @@ void cert_note_subject(
                 json_put_text(o, "product", s->product);
                 json_put_text(o, "spki", s->spki_hex);
                 json_put_text(o, "sha256", s->cert_sha256);
-                json_object_set_new(o, "notes", list_json(&s->notes));
+                json_object_set_new(o, "notes", json_texts(&s->notes));
                 if (s->id[0])
                         job_set(&c->row.newest_id, s->id);
         }

@@ -1,0 +1,101 @@
+/* The step issued: the chain is fetched, checked, and kept as a set. */
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/crash.h"
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+#include "agent/pki/chain.h"
+
+static json_t *issued_meta(const struct job *j, const struct chain *c)
+{
+        json_t *o = set_meta_new(c, "issued", false, clock_now_s());
+        json_put_text(o, "ca", j->row.ca);
+        json_put_text(o, "order", j->row.order_id);
+        json_put_i64(o, "job", j->row.id);
+        return o;
+}
+
+static bool key_of(struct job *j, const char *spki, struct secret *ret, struct err *e)
+{
+        struct key *key = NULL;
+        if (j->policy->key_csr)
+                return true; /* held elsewhere: the set has none */
+        if (compromised_has(j->engine->keystore, spki))
+                return err_set(e, ERR_PROTOCOL, "cert.key",
+                        "the CA issued for the key %.16s..., which is marked compromised", spki);
+        if (!keystore_get(j->engine->keystore, spki, &key, e))
+                return false;
+        bool good = key_write_pem(key, NULL, ret, e);
+        key_free(key);
+        return good;
+}
+
+static bool accept_chain(struct job *j, const struct chain *c, struct err *e)
+{
+        const struct ca_subject *s = job_subject(j);
+        const char *spki = j->row.spki ? j->row.spki : c->leaf.spki_hex;
+        if (!j->row.spki && !keystore_has(j->engine->keystore, c->leaf.spki_hex))
+                return err_set(e, ERR_PROTOCOL, "cert.key", "order %s was opened for a key that is not on this host",
+                        j->row.order_id);
+        struct chain_rules r = { .spki_hex = spki,
+                .names = &j->policy->names,
+                .extra_ok = s ? &s->names : NULL,
+                .now_s = clock_now_s(),
+                .old_sha256 = s && s->cert_sha256[0] ? s->cert_sha256 : NULL };
+        if (!chain_check(c, &r, e))
+                return false;
+        char date[32];
+        format_date(c->leaf.not_after_s, date, sizeof date);
+        if (s && s->not_after_s && j->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID)
+                job_note(j,
+                        c->leaf.not_after_s == s->not_after_s ? "same end date as before: %s"
+                                                              : "R6: the end date moved to %s",
+                        date);
+        return true;
+}
+
+static void fetched(void *arg, const char *text, size_t len, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        struct chain c = { 0 };
+        struct secret key = { 0 };
+        unsigned number = 0;
+        j->ca_call = NULL;
+        if (err)
+                return job_trouble(j, err);
+        if (!chain_read(text, len, j->row.spki, &c, &e)) {
+                err_wrap(&e, "certificate of order %s", j->row.order_id);
+                return job_trouble(j, &e);
+        }
+        CLEANUP(json_decref_p) json_t *meta = issued_meta(j, &c);
+        bool good = accept_chain(j, &c, &e) && key_of(j, c.leaf.spki_hex, &key, &e) &&
+                sets_write(j->engine->sets, j->row.cert, &c, &key, meta, &number, &e);
+        secret_done(&key);
+        if (!good) {
+                chain_done(&c);
+                err_wrap(&e, "certificate of order %s", j->row.order_id);
+                return job_trouble(j, &e);
+        }
+        crash_point("set.written");
+        j->row.set_number = number;
+        job_set(&j->row.cert_sha256, c.leaf.sha256);
+        job_set(&j->row.spki, c.leaf.spki_hex);
+        chain_done(&c);
+        struct store_batch *b = store_batch_new();
+        if (b)
+                job_put_order(j, b, false, 0);
+        job_go_with(j, JOB_DEPLOYED, b, "issued");
+}
+
+void step_issued(struct job *j)
+{
+        struct err e;
+        if (!job_have_ca(j))
+                return;
+        j->ca_call = j->ca->ops->fetch(j->ca->ca, j->row.order_id, fetched, j, &e);
+        if (!j->ca_call)
+                job_trouble(j, &e);
+}

@@ -1,0 +1,128 @@
+/* The step propagated: every authoritative address, or every address of the host, must show every token. */
+#include <stdlib.h>
+
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/job/internal.h"
+
+static json_t *servers_json(const struct propagation_state *s)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; list && i < s->count; i++) {
+                const struct propagation_server *x = &s->server[i];
+                char address[ADDRESS_TEXT];
+                address_text(&x->address, false, address);
+                json_t *o = json_object();
+                json_put_text(o, "zone", x->zone);
+                json_put_text(o, "name", x->name);
+                json_put_text(o, "address", address);
+                json_put_text(o, "look", propagation_look_name(x->look));
+                json_put_text(o, "transport", x->transport == DNS_TCP ? "tcp" : "udp");
+                json_put_i64(o, "rcode", x->rcode);
+                json_put_bool(o, "aa", x->aa);
+                if (x->has_serial)
+                        json_put_i64(o, "serial", x->serial);
+                json_put_i64(o, "rtt_ms", x->rtt_us / 1000);
+                json_put_i64(o, "seen_after_ms", x->seen_after_ms);
+                json_put_text(o, "saw", x->saw);
+                json_array_append_new(list, o);
+        }
+        return list;
+}
+
+static json_t *state_json(const struct token *t, const struct propagation_state *s)
+{
+        json_t *o = json_object();
+        char place[300];
+        proof_text(&t->row.proof, place, sizeof place);
+        json_put_text(o, "token", place);
+        json_put_i64(o, "seen", (int64_t)s->seen);
+        json_put_i64(o, "wanted", (int64_t)s->wanted);
+        json_put_i64(o, "elapsed_ms", s->elapsed_ms);
+        json_put_text(o, "text", s->text);
+        json_object_set_new(o, "servers", servers_json(s));
+        return o;
+}
+
+static void spreading(void *arg, const struct propagation_state *state)
+{
+        struct propagate *p = arg;
+        json_decref(p->state);
+        p->state = state_json(p->token, state);
+        snprintf(p->job->progress, sizeof p->job->progress, "%s", state->text);
+        job_emit(p->job, state->text);
+}
+
+static bool by_person(struct job *j)
+{
+        for (size_t i = 0; i < j->engine->token_count; i++) {
+                const struct token *t = j->engine->token[i];
+                const struct backend_publisher *p =
+                        job_holds(j, t) ? engine_publisher(j->engine, t->row.publisher) : NULL;
+                if (p && p->ops->by_person)
+                        return true;
+        }
+        return false;
+}
+
+static void spread(void *arg, const struct propagation_state *state, const struct err *err)
+{
+        struct propagate *p = arg;
+        struct job *j = p->job;
+        p->run = NULL;
+        p->done = true;
+        if (state)
+                spreading(p, state);
+        if (err) {
+                struct err e = *err;
+                if (by_person(j) && !e.fix[0])
+                        err_fix(&e, "publish the record or file shown above; dcvd goes on by itself when it appears");
+                return job_trouble(j, &e);
+        }
+        for (size_t i = 0; i < j->propagate_count; i++)
+                if (!j->propagate[i].done)
+                        return;
+        job_go(j, JOB_SUBMITTED);
+}
+
+static void instruct(struct job *j, const struct token *t)
+{
+        const struct backend_publisher *p = engine_publisher(j->engine, t->row.publisher);
+        CLEANUP(free_p) char *text = p && p->ops->by_person ? proof_instruction(&t->row.proof, 60) : NULL;
+        if (text)
+                job_note(j, "please publish: %s", text);
+}
+
+void step_propagated(struct job *j)
+{
+        struct err e;
+        size_t n = 0;
+        if (!job_have_ca(j))
+                return;
+        job_stop_work(j);
+        j->propagate = calloc(j->engine->token_count + 1, sizeof *j->propagate);
+        if (!j->propagate) {
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        const struct ca_subject *s = job_subject(j);
+        const char *hint = s && s->common_name ? s->common_name : j->policy->names.item[0];
+        for (size_t i = 0; i < j->engine->token_count; i++)
+                if (job_holds(j, j->engine->token[i]))
+                        j->propagate[n++] = (struct propagate){ .job = j, .token = j->engine->token[i] };
+        j->propagate_count = n;
+        if (n == 0 || j->policy->propagation.view == VIEW_PUBLISHER)
+                return job_go(j, JOB_SUBMITTED);
+        for (size_t i = 0; i < n; i++) {
+                struct propagate *p = &j->propagate[i];
+                instruct(j, p->token);
+                const char *own = p->token->row.proof.name ? p->token->row.proof.name : hint;
+                struct propagation_request r = {
+                        .proof = &p->token->row.proof, .conf = &j->policy->propagation, .hint = own
+                };
+                p->run = propagation_start(j->engine->propagation, &r, spreading, spread, p, &e);
+                if (!p->run)
+                        return job_trouble(j, &e);
+        }
+        job_poll_in(j, LOOK_WHILE_SPREADING_MS); /* the CA looks by itself too: its success ends the wait */
+}
