@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
+#include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/net/helper.h"
 
@@ -47,6 +48,15 @@ static void become_helper(int fd, const char *helper_path, const char *config_pa
         if (dup2(fd, STDIN_FILENO) >= 0 && dup2(fd, STDOUT_FILENO) >= 0)
                 execve(helper_path, argv, envp);
         _exit(127);
+}
+
+/* Secrets may come in the environment ({env: NAME}); neither the broker nor a helper uses any of it, and
+ * /proc/PID/environ would show it for as long as the broker lives. */
+static void forget_environment(void)
+{
+        for (char **variable = environ; variable && *variable; variable++)
+                wipe(*variable, strlen(*variable));
+        environ = NULL;
 }
 
 /* Never returns. */
@@ -88,6 +98,7 @@ bool helper_broker_fork(const char *helper_path, const char *config_path, int *r
         }
         if (pid == 0) {
                 close_p(&pair[0]);
+                forget_environment();
                 /* A terminal's interrupt is for the program in front; the broker ends when its parent does. */
                 (void)signal(SIGINT, SIG_IGN);
                 (void)signal(SIGHUP, SIG_IGN);
