@@ -234,8 +234,8 @@ static bool find_record(
         if (!dns_message_read(packet, len, &m, e))
                 return false;
         const struct dns_rr *last = m.rr_count ? &m.rr[m.rr_count - 1] : NULL;
-        bool present = last && last->type == DNS_TSIG && last->section == DNS_ADDITIONAL &&
-                last->rdata + last->rdlength == len;
+        bool present = last && last->type == DNS_TSIG && last->class == DNS_CLASS_ANY && last->ttl == 0 &&
+                last->section == DNS_ADDITIONAL && last->rdata + last->rdlength == len;
         bool ours = present && dns_name_equal(last->owner, key->name);
         bool good = ours && read_rdata(packet + last->rdata, last->rdlength, algorithms[a].wire_name, ret);
         if (good) {

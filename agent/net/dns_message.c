@@ -210,11 +210,10 @@ bool dns_message_read(const uint8_t *data, size_t len, struct dns_message *ret, 
                 m.qclass = u16(&c);
         }
         m.question = text_dup(question);
-        bool good = questions <= 1 && !c.bad && m.question && sections(&m, &c, count);
-        if (!good && m.tc && questions <= 1 && m.question &&
-                !c.bad) /* cut anywhere: what came whole is kept, TCP will tell the rest */
-                good = true;
-        if (!good || c.bad) {
+        bool good = questions <= 1 && !c.bad && m.question;
+        /* Cut anywhere: what came whole is kept, TCP will tell the rest. */
+        good = good && (sections(&m, &c, count) || m.tc);
+        if (!good) {
                 err_set(e, ERR_PROTOCOL, "dns.malformed", "a DNS message that cannot be read at byte %zu of %zu", c.at,
                         len);
                 dns_message_done(&m);
