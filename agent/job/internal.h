@@ -98,6 +98,7 @@ struct job {
         struct deploy_run *deploy;
         struct look_run *look;
         struct keying *keying;
+        struct proof probe; /* of the rehearsal */
         struct propagate *propagate;
         size_t propagate_count;
         struct ca_subject *subject; /* of this attempt; read back from the row when needed */

@@ -98,6 +98,7 @@ void job_free(struct job *j)
                 ca_view_done(j->view);
         free(j->view);
         policy_free(j->policy);
+        proof_done(&j->probe);
         job_row_done(&j->row);
         free(j);
 }

@@ -10,6 +10,7 @@
 #include "agent/net/loop.h"
 
 #define SIBLING_AGAIN_MS (10 * 60 * 1000) /* also woken at once when the sibling here ends */
+#define PROBE_GONE_MS 60000 /* what waiting for its withdrawal to spread may take */
 #define URGENT_REHEARSAL_MS 60000 /* what a rehearsal may delay a compromise job by */
 
 /* Limits that brake what starts by itself are the incident's and the scheduler's; an operator's job only needs its
@@ -216,36 +217,78 @@ void step_eligible(struct job *j)
 
 static void rehearsal_over(struct job *j, const struct err *err)
 {
+        proof_done(&j->probe);
         tokens_let_go(j->engine, j->row.id);
         if (!err || j->row.compromised) {
                 j->row.rehearsed = true;
-                job_note(j, err ? "rehearsal: %s; going on, the key is compromised" : "rehearsal: seen everywhere%s",
-                        err ? err->text : "");
+                if (err)
+                        job_note(j, "rehearsal: %s; going on, the key is compromised", err->text);
                 return job_go(j, JOB_KEYED);
         }
         job_trouble(j, err);
+}
+
+/* What is left behind somewhere is worth a word, not a stop: the real token's value differs. */
+static void probe_gone(void *arg, const struct propagation_state *state, const struct err *err)
+{
+        struct propagate *p = arg;
+        struct job *j = p->job;
+        p->run = NULL;
+        job_note(j, "rehearsal: the probe %s%s", err ? "is still shown: " : "is gone everywhere",
+                err ? state->text : "");
+        job_stop_work(j);
+        rehearsal_over(j, NULL);
+}
+
+static void wait_until_gone(struct job *j)
+{
+        struct err e;
+        struct conf_propagation conf = j->policy->propagation;
+        conf.timeout_ms = MIN(conf.timeout_ms, PROBE_GONE_MS);
+        conf.consecutive = 1;
+        tokens_let_go(j->engine, j->row.id);
+        j->propagate = calloc(1, sizeof *j->propagate);
+        if (!j->propagate)
+                return rehearsal_over(j, NULL);
+        j->propagate_count = 1;
+        j->propagate[0] = (struct propagate){ .job = j };
+        struct propagation_request r = {
+                .proof = &j->probe, .gone = true, .conf = &conf, .hint = j->policy->names.item[0]
+        };
+        j->propagate[0].run = propagation_start(j->engine->propagation, &r, NULL, probe_gone, &j->propagate[0], &e);
+        if (!j->propagate[0].run)
+                rehearsal_over(j, NULL);
 }
 
 static void probe_seen(void *arg, const struct propagation_state *state, const struct err *err)
 {
         struct propagate *p = arg;
         struct job *j = p->job;
+        struct err e;
         (void)state;
         p->run = NULL;
-        p->done = true;
-        struct err e;
         if (err)
                 e = *err;
         job_stop_work(j);
-        rehearsal_over(j, err ? &e : NULL);
+        if (!err)
+                job_note(j, "rehearsal: seen everywhere");
+        /* A leaked key does not wait for the withdrawal to spread. */
+        if (err || j->row.compromised)
+                return rehearsal_over(j, err ? &e : NULL);
+        wait_until_gone(j);
 }
 
 static void probe_out(struct job *j, struct token *t)
 {
         struct err e;
+        proof_done(&j->probe);
         j->propagate = calloc(1, sizeof *j->propagate);
-        if (!j->propagate)
-                return;
+        if (!j->propagate || !proof_copy(&j->probe, &t->row.proof)) {
+                free(j->propagate);
+                j->propagate = NULL;
+                err_memory(&e);
+                return rehearsal_over(j, &e);
+        }
         j->propagate_count = 1;
         j->propagate[0] = (struct propagate){ .job = j, .token = t };
         struct conf_propagation conf = j->policy->propagation;
