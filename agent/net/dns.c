@@ -13,7 +13,6 @@
 #include "agent/net/dns_internal.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
-#define RESOLVERS_MAX 8
 #define RESOLV_CHECK_MS 5000
 
 /* ---- counting ---- */
@@ -45,11 +44,7 @@ static bool add_resolver(struct dns *d, const char *text)
         struct address a;
         if (d->resolver_count >= RESOLVERS_MAX || !address_parse(text, 53, &a))
                 return false;
-        struct address *more = realloc(d->resolver, (d->resolver_count + 1) * sizeof *more);
-        if (!more)
-                return false;
-        d->resolver = more;
-        more[d->resolver_count++] = a;
+        d->resolver[d->resolver_count++] = a;
         return true;
 }
 
@@ -85,16 +80,20 @@ void dns_refresh_resolvers(struct dns *d)
         read_resolv_conf(d);
 }
 
+/* Whole or not at all. */
 bool dns_configure(struct dns *d, const struct dns_conf *conf, struct err *e)
 {
+        struct address a;
+        for (size_t i = 0; conf->resolvers && conf->resolvers[i]; i++)
+                if (i >= RESOLVERS_MAX || !address_parse(conf->resolvers[i], 53, &a))
+                        return err_set(e, ERR_CONFIG, "dns.resolver",
+                                "resolver \"%s\" is not a numeric address, or one too many", conf->resolvers[i]);
         d->port = conf->port ? conf->port : 53;
         d->follow = conf->resolvers == NULL;
         d->resolver_count = 0;
         d->checked_ms = 0;
         for (size_t i = 0; conf->resolvers && conf->resolvers[i]; i++)
-                if (!add_resolver(d, conf->resolvers[i]))
-                        return err_set(e, ERR_CONFIG, "dns.resolver",
-                                "resolver \"%s\" is not a numeric address, or one too many", conf->resolvers[i]);
+                (void)add_resolver(d, conf->resolvers[i]);
         dns_refresh_resolvers(d);
         return true;
 }
@@ -168,7 +167,7 @@ static struct dns_query *ask(struct dns *d, const struct address *server, enum d
         }
         struct dns_channel *c = dns_channel_get(d, server, t, e);
         struct dns_query *q = c ? calloc(1, sizeof *q) : NULL;
-        if (!q || !(q->name = text_dup(name[0] ? name : "."))) {
+        if (!q || !(q->name = text_dup(name))) {
                 free(q);
                 if (c)
                         err_memory(e);
@@ -261,6 +260,5 @@ void dns_close(struct dns *d)
                         dns_channel_close(c);
                 }
         timer_free(d->sweep);
-        free(d->resolver);
         free(d);
 }

@@ -41,7 +41,8 @@ struct dns_answer {
 struct dns_query;
 typedef void dns_done_fn(void *arg, const struct dns_answer *answer);
 /* One question to one address over one transport; port 0 in server means the configured one. name in presentation form.
- * Returns NULL (and fills e) only for a bad name or no memory. At most 2 tries; every query ends within 6 s. */
+ * Returns NULL (and fills e) only for a bad name or no memory. At most 2 tries; a query ends within 6 s of being sent,
+ * and one that waits for the window of a server that answered nothing for 6 s ends unsent, as timed out. */
 struct dns_query *dns_ask(struct dns *d, const struct address *server, enum dns_transport transport, const char *name,
         uint16_t type, unsigned flags, dns_done_fn *done, void *arg, struct err *e);
 void dns_cancel(struct dns_query *q); /* NULL allowed */
@@ -58,7 +59,7 @@ size_t dns_resolver_count(const struct dns *d);
 const struct address *dns_resolver(const struct dns *d, size_t i);
 
 /* All A and AAAA of a host (numeric texts, localhost and /etc/hosts included), port 0, v6 first; duplicates dropped, at
- * most 32. count 0 comes with err. */
+ * most 32. count 0 comes with err: "dns.no-address" if there is none, another code if that could not be found out. */
 struct dns_lookup;
 typedef void dns_lookup_fn(void *arg, const struct address *list, size_t count, const struct err *err);
 struct dns_lookup *dns_lookup(struct dns *d, const char *host, dns_lookup_fn *done, void *arg, struct err *e);

@@ -15,7 +15,11 @@
 #define RETRY_FIRST_MS 1000 /* before anything was measured */
 #define IDLE_MS 30000
 #define CHANNELS_MAX 8192
+#define WAIT_MOST_MS 6000 /* in line for a window that a silent server does not empty */
+#define PORT_QUESTIONS 1000 /* from one source port, where c-ares can change it (1.20) */
 #define EDNS_BYTES 1232
+#define DNS_NAME_WIRE 255
+#define QUESTION_MAX (12 + DNS_NAME_WIRE + 4 + 11)
 
 static int64_t now_us(void)
 {
@@ -173,14 +177,22 @@ static void answered(struct dns_query *q, const uint8_t *data, size_t len)
 {
         struct dns_message m;
         struct err e;
+        struct dns_channel *c = q->channel;
         int64_t rtt_us = now_us() - q->sent_us;
+        c->answered_us = now_us();
         if (!dns_message_read(data, len, &m, &e))
                 return failed(q, DNS_MALFORMED, e.text);
         if (q->tries == 1)
-                measured(q->channel, rtt_us);
-        struct dns_answer a = {
-                .outcome = DNS_ANSWERED, .message = &m, .transport = q->channel->transport, .rtt_us = rtt_us
-        };
+                measured(c, rtt_us);
+        /* A server from before EDNS (RFC 6891 section 7): from now on it is asked without. c-ares itself does so only
+         * for the first packet that meets this. */
+        if (m.rcode == DNS_FORMERR && !m.edns && q->edns) {
+                c->plain = true;
+                dns_message_done(&m);
+                q->tries = 0;
+                return append(q, &c->waiting_tail);
+        }
+        struct dns_answer a = { .outcome = DNS_ANSWERED, .message = &m, .transport = c->transport, .rtt_us = rtt_us };
         dns_query_ended(q, &a);
         dns_message_done(&m);
 }
@@ -191,6 +203,27 @@ static unsigned still_held(const struct dns_query *q)
         for (size_t i = 0; i < ARRAY_LEN(q->send); i++)
                 n += q->send[i] != NULL;
         return n;
+}
+
+/* One copy of the question ended without an answer. */
+static void unanswered(struct dns_channel *c, struct dns_query *q, int status)
+{
+        bool timed_out = status == ARES_ETIMEOUT;
+        if (c->transport == DNS_TCP && !timed_out && q->tries < DNS_TRIES) {
+                /* A server may close a connection it holds for idle just when a question is on its way (RFC 7766
+                 * section 6.2.4): again on a new one. */
+                dns_channel_leave(q);
+                return append(q, &c->waiting_tail);
+        }
+        if (still_held(q) > 0 || (timed_out && c->repeats && q->tries < DNS_TRIES))
+                return;
+        dns_channel_leave(q);
+        if (!timed_out)
+                return failed(q, status == ARES_ENOMEM ? DNS_FAILED : DNS_UNREACHABLE, ares_strerror(status));
+        /* The socket may be what is dead (its local address gone, a firewall that forgot the connection): whoever asks
+         * next gets a new one. */
+        c->stale = c->stale || c->answered_us < q->sent_us;
+        failed(q, DNS_TIMEOUT, NULL);
 }
 
 static void on_answer(void *arg, int status, int timeouts, unsigned char *data, int len)
@@ -209,55 +242,88 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *data, 
         if (q && status == ARES_SUCCESS && data && len > 0) {
                 dns_channel_leave(q);
                 answered(q, data, (size_t)len);
-        } else if (q && still_held(q) == 0 && (q->tries >= DNS_TRIES || status != ARES_ETIMEOUT)) {
-                dns_channel_leave(q);
-                if (status == ARES_ETIMEOUT)
-                        failed(q, DNS_TIMEOUT, NULL);
-                else
-                        failed(q, status == ARES_ENOMEM ? DNS_FAILED : DNS_UNREACHABLE, ares_strerror(status));
+        } else if (q) {
+                unanswered(c, q, status);
         }
         if (!c->dns->closing)
                 fill_window(c);
 }
 
+static size_t put_u16(uint8_t *packet, size_t at, uint16_t value)
+{
+        packet[at] = (uint8_t)(value >> 8);
+        packet[at + 1] = (uint8_t)value;
+        return at + 2;
+}
+
+/* RFC 1035 section 4.1, RFC 6891 section 6.1. Built here: c-ares takes \DDD in a name for three digits, and makes no
+ * ids worth the name. */
+static size_t build(const struct dns_channel *c, const struct dns_query *q, uint8_t packet[QUESTION_MAX])
+{
+        uint16_t flags = (uint16_t)((q->flags & DNS_RECURSE ? 0x0100 : 0) | (q->flags & DNS_WANT_AD ? 0x0020 : 0) |
+                (q->flags & DNS_CHECKING_DISABLED ? 0x0010 : 0));
+        const uint16_t header[] = { dns_random_id(c->dns), flags, 1, 0, 0, c->plain ? 0 : 1 };
+        const uint16_t opt[] = { DNS_OPT, EDNS_BYTES, 0, (uint16_t)(q->flags & DNS_WANT_DNSSEC ? 0x8000 : 0), 0 };
+        size_t at = 0;
+        for (size_t i = 0; i < ARRAY_LEN(header); i++)
+                at = put_u16(packet, at, header[i]);
+        size_t name = dns_name_wire(q->name, false, packet + at, DNS_NAME_WIRE);
+        if (name == 0)
+                return 0;
+        at = put_u16(packet, at + name, q->type);
+        at = put_u16(packet, at, DNS_CLASS_IN);
+        if (c->plain)
+                return at;
+        packet[at++] = 0; /* the root owns it */
+        for (size_t i = 0; i < ARRAY_LEN(opt); i++)
+                at = put_u16(packet, at, opt[i]);
+        return at;
+}
+
 static bool send_now(struct dns_channel *c, struct dns_query *q)
 {
-        unsigned char *packet = NULL;
-        int len = 0;
+        uint8_t packet[QUESTION_MAX];
         struct dns_send *s = calloc(1, sizeof *s);
-        if (!s)
-                return false;
-        if (ares_create_query(q->name, DNS_CLASS_IN, q->type, dns_random_id(c->dns), q->flags & DNS_RECURSE ? 1 : 0,
-                    &packet, &len, EDNS_BYTES) != ARES_SUCCESS) {
+        size_t len = s ? build(c, q, packet) : 0;
+        if (len == 0) {
                 free(s);
                 return false;
         }
-        if (q->flags & DNS_WANT_AD)
-                packet[3] |= 0x20;
-        if (q->flags & DNS_CHECKING_DISABLED)
-                packet[3] |= 0x10;
-        if (q->flags & DNS_WANT_DNSSEC)
-                packet[len - 4] |= 0x80; /* the OPT that was just put last: its DO bit */
+        q->edns = !c->plain;
         *s = (struct dns_send){ c, q };
         q->sent_us = now_us();
         q->send[q->tries++] = s;
         c->outstanding++;
-        if (q->tries < DNS_TRIES) /* the list is of those that may be repeated */
+        if (q->tries < DNS_TRIES && c->repeats) /* the list is of those that may be repeated */
                 append(q, &c->sent_tail);
-        ares_send(c->ares, packet, len, on_answer, s); /* may call back at once */
-        ares_free_string(packet);
+        ares_send(c->ares, packet, (int)len, on_answer, s); /* may call back at once */
         return true;
 }
 
 static void fill_window(struct dns_channel *c)
 {
+        if (c->filling) /* a send that fails at once calls back from within: the loop below goes on with the next */
+                return;
+        c->filling = true;
         while (c->waiting && c->outstanding < DNS_WINDOW) {
                 struct dns_query *q = c->waiting;
                 unlink_query(q);
                 if (!send_now(c, q))
                         failed(q, DNS_FAILED, "the question cannot be built");
         }
+        c->filling = false;
         arm(c);
+}
+
+/* Those in line behind a window full of unanswered questions end too. */
+static void end_waiting(struct dns_channel *c)
+{
+        int64_t before_us = now_us() - WAIT_MOST_MS * 1000;
+        while (c->waiting && c->waiting->asked_us <= before_us && c->answered_us <= before_us) {
+                struct dns_query *q = c->waiting;
+                unlink_query(q);
+                failed(q, DNS_TIMEOUT, NULL);
+        }
 }
 
 static void on_timer(void *arg)
@@ -270,9 +336,10 @@ static void on_timer(void *arg)
                 struct dns_query *q = c->sent;
                 unlink_query(q);
                 if (!send_now(c, q))
-                        append(q, &c->sent_tail); /* no memory: the first copy may still be answered */
+                        q->tries = DNS_TRIES; /* no memory: the first copy may still be answered */
         }
         ares_process_fd(c->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD); /* its own time-outs */
+        end_waiting(c);
         fill_window(c);
 }
 
@@ -280,6 +347,7 @@ void dns_channel_ask(struct dns_channel *c, struct dns_query *q)
 {
         q->channel = c;
         q->tries = 0;
+        q->asked_us = q->sent_us = now_us();
         c->used_ms = clock_boot_ms();
         append(q, &c->waiting_tail);
         /* From the timer, not from here: ares_send may call back at once, and start must not. */
@@ -335,6 +403,10 @@ static bool open_ares(struct dns_channel *c, struct err *e)
         };
         int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB |
                 ARES_OPT_LOOKUPS;
+#if ARES_VERSION >= 0x011400
+        o.udp_max_queries = PORT_QUESTIONS; /* then another source port: harder to guess */
+        mask |= ARES_OPT_UDP_MAX_QUERIES;
+#endif
 #if ARES_VERSION >= 0x011f00
         o.qcache_max_ttl = 0; /* a propagation check must not read its own cache */
         mask |= ARES_OPT_QUERY_CACHE;
@@ -354,7 +426,7 @@ struct dns_channel *dns_channel_get(struct dns *d, const struct address *server,
                 key.port = d->port;
         unsigned at = bucket_of(&key);
         for (struct dns_channel *c = d->bucket[at]; c; c = c->next)
-                if (c->transport == t && address_equal(&c->server, &key))
+                if (c->transport == t && !c->stale && address_equal(&c->server, &key))
                         return c;
         if (d->channels >= CHANNELS_MAX) {
                 err_set(e, ERR_TEMPORARY, "dns", "more than %d name server addresses at once", CHANNELS_MAX);
@@ -369,6 +441,7 @@ struct dns_channel *dns_channel_get(struct dns *d, const struct address *server,
         c->dns = d;
         c->server = key;
         c->transport = t;
+        c->repeats = t == DNS_UDP; /* TCP repeats by itself */
         c->waiting_tail = &c->waiting;
         c->sent_tail = &c->sent;
         c->used_ms = clock_boot_ms();
@@ -413,4 +486,6 @@ void dns_sweep(void *arg)
         d->sweeping = d->channels > 0;
         if (d->sweeping)
                 timer_start(d->sweep, IDLE_MS);
+        else
+                timer_stop(d->sweep);
 }

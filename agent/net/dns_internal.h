@@ -20,6 +20,7 @@ typedef ares_channel dns_ares;
 #define DNS_WINDOW 256 /* questions outstanding at one address */
 #define DNS_TRIES 2
 #define DNS_BUCKETS 64
+#define RESOLVERS_MAX 8
 
 struct dns_channel {
         struct dns *dns;
@@ -34,7 +35,11 @@ struct dns_channel {
         int64_t timer_due_ms;
         int64_t used_ms; /* boot time of the last use */
         int64_t srtt_us, rttvar_us; /* RFC 6298; 0: not measured */
-        unsigned sockets;
+        int64_t answered_us; /* last time */
+        bool repeats; /* a question that is not answered in time is sent again */
+        bool plain; /* knows no EDNS */
+        bool stale; /* gets no new questions */
+        bool filling;
 };
 
 /* One packet handed to c-ares: it cannot be taken back, so it outlives its question, which then is NULL. */
@@ -57,8 +62,9 @@ struct dns_query {
         bool resolvers; /* then the next resolver */
         size_t resolver;
         unsigned tries; /* sends so far in this channel */
+        bool edns; /* the last one had an OPT record */
         struct dns_send *send[DNS_TRIES]; /* those c-ares still holds */
-        int64_t sent_us;
+        int64_t asked_us, sent_us;
 };
 
 struct dns {
@@ -70,7 +76,7 @@ struct dns {
         struct dns_lookup *lookups;
         struct timer *sweep;
         bool sweeping;
-        struct address *resolver;
+        struct address resolver[RESOLVERS_MAX];
         size_t resolver_count;
         bool follow; /* /etc/resolv.conf */
         int64_t read_mtime_ns, checked_ms;

@@ -68,7 +68,7 @@ static void answered(struct dns_lookup *l, size_t f, const struct dns_answer *a)
         l->query[f] = NULL;
         if (a->outcome != DNS_ANSWERED)
                 l->err = *a->err;
-        else if (a->message->rcode != DNS_NOERROR)
+        else if (a->message->rcode != DNS_NOERROR && a->message->rcode != DNS_NXDOMAIN)
                 err_set(&l->err, ERR_TEMPORARY, "dns.rcode", "looking up %s: %s", l->host,
                         dns_rcode_name(a->message->rcode));
         for (size_t i = 0; a->outcome == DNS_ANSWERED && i < a->message->rr_count; i++) {

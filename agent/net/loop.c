@@ -69,15 +69,31 @@ static void time_over(void *arg)
         *(bool *)arg = true;
 }
 
+/* Timers run before libuv waits: one that sets the flag must not be followed by a wait for something else. */
+static void before_wait(uv_prepare_t *prepare)
+{
+        struct loop *l = prepare->data;
+        if (*l->until)
+                uv_stop(&l->uv);
+}
+
 bool loop_run_until(struct loop *l, const bool *flag, int64_t timeout_ms)
 {
         bool over = false;
         struct timer *t;
         if (!timer_new(&t, l, time_over, &over, NULL))
                 return false;
+        if (!l->prepare_made) {
+                (void)uv_prepare_init(&l->uv, &l->prepare); /* cannot fail */
+                l->prepare.data = l;
+                l->prepare_made = true;
+        }
+        l->until = flag;
+        (void)uv_prepare_start(&l->prepare, before_wait);
         timer_start(t, timeout_ms);
         while (!*flag && !over)
                 (void)uv_run(&l->uv, UV_RUN_ONCE);
+        (void)uv_prepare_stop(&l->prepare);
         timer_free(t);
         return *flag;
 }

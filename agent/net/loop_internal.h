@@ -14,6 +14,9 @@ struct works;
 struct loop {
         uv_loop_t uv;
         bool stop;
+        uv_prepare_t prepare; /* before each wait: is what loop_run_until waits for true by now? */
+        bool prepare_made;
+        const bool *until;
         uv_idle_t idle;
         bool idle_made;
         struct deferred *deferred, **deferred_end;

@@ -100,6 +100,24 @@ static void waiting_for_a_flag_ends_either_way(void **state)
         assert_true(loop_run_until(loop, &flag, 1000000));
 }
 
+static void set_it(void *arg)
+{
+        *(bool *)arg = true;
+}
+
+static void a_flag_set_by_a_timer_is_seen_at_once(void **state)
+{
+        (void)state;
+        bool flag = false;
+        struct timer *t;
+        assert_true(timer_new(&t, loop, set_it, &flag, NULL));
+        timer_start(t, 0);
+        uint64_t start_ns = uv_hrtime();
+        assert_true(loop_run_until(loop, &flag, 30000));
+        assert_true((uv_hrtime() - start_ns) / 1000000 < 10000); /* not after waiting for something else */
+        timer_free(t);
+}
+
 /* ---- deferred ---- */
 
 static void deferred_calls_run_later_in_order(void **state)
@@ -484,6 +502,7 @@ int main(void)
                 ON_LOOP(timers_fire_once_in_order_of_their_time),
                 ON_LOOP(a_timer_may_free_itself),
                 ON_LOOP(waiting_for_a_flag_ends_either_way),
+                ON_LOOP(a_flag_set_by_a_timer_is_seen_at_once),
                 ON_LOOP(deferred_calls_run_later_in_order),
                 ON_LOOP(a_chain_of_deferrals_lets_others_in),
                 ON_LOOP(closing_drops_what_is_deferred),
