@@ -1,26 +1,31 @@
-"""A machine of the test's own: user, network, mount, process, IPC and host-name namespaces, private /etc, /run, /tmp
-and /var/lib.
+"""A machine of the test's own: user, network, mount, process, IPC and host-name namespaces, private /etc, /run, /tmp,
+/dev/shm, /var/lib and /usr/local/bin.
 
 enter(function) runs function() inside and returns its exit status. When it returns, or when the caller dies,
-everything inside is dead: the kernel kills a process namespace with its first process. Run by root, users 0 to 65535
-exist inside (where root may not make a user namespace, it goes without); otherwise only one user does (root inside,
-the caller outside), and other users are shown by a nested one (see as_user)."""
+everything inside is dead: the kernel kills a process namespace with its first process. Users 0 to 65535 exist inside. Run by
+root they are those of the host (where root may not make a user namespace, it goes without); otherwise root is the caller and
+the others are those that /etc/subuid gives him. Without such, only one user exists, other users are shown by a nested
+namespace (see as_user), and what gives files to other users fails."""
 
 import ctypes
 import fcntl
 import os
+import pwd
 import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import traceback
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MNT_DETACH = 2
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG = 1
-PRIVATE = ("/run", "/tmp", "/var/lib")
+PRIVATE = ("/run", "/tmp", "/dev/shm", "/var/lib", "/usr/local/bin")
+OF_ALL = ("/tmp", "/dev/shm")
 USERS = (("dcvd", 61001), ("dcvd-hook", 61002))
 GROUPS = (("dcvd", 61001), ("dcvd-hook", 61002), ("dcvd-read", 61003))
 libc = ctypes.CDLL(None, use_errno=True)
@@ -55,10 +60,26 @@ def _map_users(pid, root, uid, gid):
     if root:
         _write(f"/proc/{pid}/uid_map", "0 0 65536")
         _write(f"/proc/{pid}/gid_map", "0 0 65536")
+        return
+    users, groups = _subordinate("/etc/subuid", uid), _subordinate("/etc/subgid", uid)
+    if users and groups and shutil.which("newuidmap") and shutil.which("newgidmap"):
+        for program, own, first in (("newuidmap", uid, users), ("newgidmap", gid, groups)):
+            subprocess.run([program, str(pid), "0", str(own), "1", "1", str(first), "65535"], check=True)
     else:
         _write(f"/proc/{pid}/setgroups", "deny")
         _write(f"/proc/{pid}/uid_map", f"0 {uid} 1")
         _write(f"/proc/{pid}/gid_map", f"0 {gid} 1")
+
+
+def _subordinate(path, uid):
+    """The first of the ids that this user may hand out in a namespace (subuid(5)), if they are enough; else None."""
+    try:
+        names = {str(uid), pwd.getpwuid(uid).pw_name}
+        with open(path, encoding="utf-8") as f:
+            ranges = [line.split(":") for line in f.read().split()]
+    except (OSError, KeyError):
+        return None
+    return next((int(first) for name, first, count in ranges if name in names and int(count) >= 65535), None)
 
 
 def has_many_users():
@@ -145,18 +166,58 @@ def _first(function, keep):
 
 def _mounts(keep):
     mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
+    _in_memory((*PRIVATE, *_closed(keep)), keep)
+    _private_etc()
+    if os.stat("/").st_uid != 0:
+        _own_root()
+
+
+def _own_root():
+    """The host's / belongs to nobody whom this namespace knows, and dcvd trusts no configuration below it: the same
+    directories below a / of our own."""
+    new = "/run/.root"
+    os.mkdir(new)
+    mount("tmpfs", new, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
+    for entry in os.scandir("/"):
+        to = new + entry.path
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), to)
+        elif entry.is_dir():
+            os.mkdir(to)
+            mount(entry.path, to, None, MS_BIND | MS_REC)
+    os.mkdir(new + "/.old")
+    here = os.getcwd()
+    subprocess.run(["pivot_root", new, new + "/.old"], check=True)
+    os.chdir(here)
+    _check(libc.umount2(b"/.old", MNT_DETACH), "umount /.old")
+    os.rmdir("/.old")
+
+
+def _closed(paths):
+    """Directories above these that only their owner may enter, as /root: users of the test's own run the programs too."""
+    found = set()
+    for path in paths:
+        above = os.path.realpath(path)
+        while above != "/":
+            above = os.path.dirname(above)
+            if not os.stat(above).st_mode & 0o001:
+                found.add(above)
+    return [path for path in found if not any(path.startswith(other + "/") for other in (*found, *PRIVATE))]
+
+
+def _in_memory(private, keep):
+    """Empty directories in memory in place of these, where of the old ones only what is to be kept is still seen."""
     kept = []
     for path in sorted({os.path.realpath(p) for p in keep}):
-        if any(path == p or path.startswith(p + "/") for p in PRIVATE):
+        if any(path == p or path.startswith(p + "/") for p in private):
             kept.append((path, os.open(path, os.O_PATH | os.O_CLOEXEC)))
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
-    for path in PRIVATE:
-        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path == "/tmp" else "mode=0755")
+    for path in private:
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path in OF_ALL else "mode=0755")
     for path, fd in kept:
         os.makedirs(path, exist_ok=True)
         mount(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
         os.close(fd)
-    _private_etc()
 
 
 def _private_etc():
@@ -177,10 +238,13 @@ def _private_etc():
 
 
 def _append(path, lines):
+    """In place of lines of the same names: a host where dcvd is installed has its users, with other numbers."""
+    ours = {line.partition(":")[0] for line in lines}
     with open(path, "a+", encoding="utf-8") as f:
         f.seek(0)
-        known = {line.partition(":")[0] for line in f}
-        f.writelines(line for line in lines if line.partition(":")[0] not in known)
+        others = [line for line in f if line.partition(":")[0] not in ours]
+        f.truncate(0)
+        f.writelines([*others, *lines])
 
 
 def _copy_tree(source, target):
@@ -210,10 +274,32 @@ def _copy_tree(source, target):
             pass
 
 
-def _network():
+def _loopback_up():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         request = struct.pack("16sH14x", b"lo", 0x41)  # IFF_UP | IFF_RUNNING
         fcntl.ioctl(s, 0x8914, request)  # SIOCSIFFLAGS
+
+
+def alone(keep):
+    """This process, still the same user, leaves the host's network for one with loopback alone, and the host's /tmp
+    and /dev/shm for some in memory, where no slow disk makes a test slow. keep: as for enter()."""
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        unshare(CLONE_NEWNET | CLONE_NEWNS)
+    else:
+        unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS)
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{uid} {uid} 1")
+        _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    _loopback_up()
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    here = os.getcwd()
+    _in_memory(OF_ALL, keep)
+    os.chdir(here)
+
+
+def _network():
+    _loopback_up()
     _write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
     socket.sethostname("world")
 
