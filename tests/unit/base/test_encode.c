@@ -1,5 +1,7 @@
 #include "test.h"
 
+#include <openssl/crypto.h>
+
 #include <stdlib.h>
 
 #include "agent/base/buf.h"
@@ -84,6 +86,45 @@ static void base64_is_strict(void **state)
         assert_int_equal(len, 77);
 }
 
+static bool no_memory;
+static unsigned refused;
+
+static void *allocate(size_t size, const char *file, int line)
+{
+        (void)file;
+        (void)line;
+        if (no_memory)
+                refused++;
+        return no_memory ? NULL : malloc(size);
+}
+
+static void *reallocate(void *old, size_t size, const char *file, int line)
+{
+        (void)file;
+        (void)line;
+        if (no_memory)
+                refused++;
+        return no_memory ? NULL : realloc(old, size);
+}
+
+static void release(void *old, const char *file, int line)
+{
+        (void)file;
+        (void)line;
+        free(old);
+}
+
+static void sha256_needs_no_memory(void **state)
+{
+        (void)state;
+        char hex[65];
+        no_memory = true;
+        sha256_hex("abc", 3, hex);
+        no_memory = false;
+        assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_int_equal(refused, 0);
+}
+
 static void sha256_vector(void **state)
 {
         (void)state;
@@ -96,11 +137,15 @@ static void sha256_vector(void **state)
 
 int main(void)
 {
+        /* before OpenSSL allocates anything, or it keeps its own */
+        if (!CRYPTO_set_mem_functions(allocate, reallocate, release))
+                return 1;
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(hex_goes_there_and_back),
                 cmocka_unit_test(bad_hex_touches_nothing),
                 cmocka_unit_test(base64_vectors),
                 cmocka_unit_test(base64_is_strict),
+                cmocka_unit_test(sha256_needs_no_memory), /* before anything is cached */
                 cmocka_unit_test(sha256_vector),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
