@@ -124,6 +124,19 @@ static enum err_kind kind_of_errno(int error)
         }
 }
 
+/* What a person can do about an error that is the machine's, wherever it happens. */
+static void fix_of_errno(struct err *e, int error)
+{
+        if (error == ENOSPC || error == EDQUOT)
+                err_fix(e, "make room there (df -h and df -i show what is full)");
+        else if (error == EROFS)
+                err_fix(e, "mount that file system writable again (dmesg says why it is not)");
+        else if (error == EIO)
+                err_fix(e, "see dmesg: the disk below may be failing");
+        else if (error == EMFILE || error == ENFILE)
+                err_fix(e, "allow more open files (systemctl edit dcvd: LimitNOFILE=)");
+}
+
 bool err_errno(struct err *e, int error, const char *code, const char *format, ...)
 {
         char what[sizeof e->text], reason[128];
@@ -131,7 +144,9 @@ bool err_errno(struct err *e, int error, const char *code, const char *format, .
         va_start(ap, format);
         fill_v(what, sizeof what, format, ap);
         va_end(ap);
-        return err_set(e, kind_of_errno(error), code, "%s: %s", what, strerror_r(error, reason, sizeof reason));
+        err_set(e, kind_of_errno(error), code, "%s: %s", what, strerror_r(error, reason, sizeof reason));
+        fix_of_errno(e, error);
+        return false;
 }
 
 bool err_memory(struct err *e)

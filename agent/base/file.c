@@ -46,7 +46,8 @@ static bool read_fd(int fd, const char *name, size_t max, char **ret, size_t *re
 
 bool file_read_at(int dir_fd, const char *name, size_t max, char **ret, size_t *ret_len, struct err *e)
 {
-        CLEANUP(close_p) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
         if (fd < 0)
                 return err_errno(e, errno, errno == ENOENT ? "file.absent" : "file.read", "%s", name);
         return read_fd(fd, name, max, ret, ret_len, e);
@@ -75,7 +76,9 @@ static bool write_all(int fd, const char *name, const void *data, size_t len, st
 static bool create(
         int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
 {
-        CLEANUP(close_p) int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(
+                openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (fd < 0)
                 return err_errno(e, errno, errno == EEXIST ? "file.exists" : "file.write", "creating %s", name);
         bool good = true;
@@ -85,7 +88,7 @@ static bool create(
         if (good && fchmod(fd, mode) < 0)
                 good = err_errno(e, errno, "file.mode", "mode of %s", name);
         good = good && write_all(fd, name, data, len, e);
-        if (good && fsync(fd) < 0)
+        if (good && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
                 good = err_errno(e, errno, "file.sync", "syncing %s", name);
         if (!good)
                 (void)unlinkat(
@@ -105,7 +108,7 @@ static void temporary_name(char ret[64])
 
 bool dir_sync(int dir_fd, struct err *e)
 {
-        if (fsync(dir_fd) < 0)
+        if (TEMP_FAILURE_RETRY(fsync(dir_fd)) < 0)
                 return err_errno(e, errno, "file.sync", "syncing a directory");
         return true;
 }
@@ -141,7 +144,7 @@ bool file_write_atomic(const char *path, mode_t mode, uid_t uid, gid_t gid, cons
 {
         CLEANUP(free_p) char *dir = NULL;
         CLEANUP(close_p) int fd = -1;
-        const char *name;
+        const char *name = NULL;
         if (!split(path, &dir, &name, e) || !dir_open(dir, false, 0, &fd, e))
                 return false;
         if (!file_write_atomic_at(fd, name, mode, uid, gid, data, len, e))
@@ -154,17 +157,19 @@ bool file_append_line(const char *path, mode_t mode, const char *line, struct er
         CLEANUP(free_p) char *text = text_format("%s\n", line);
         CLEANUP(free_p) char *dir = NULL;
         CLEANUP(close_p) int dir_fd = -1;
-        const char *name;
+        const char *name = NULL;
         if (!text)
                 return err_memory(e);
         if (!split(path, &dir, &name, e) || !dir_open(dir, false, 0, &dir_fd, e))
                 return false;
-        CLEANUP(close_p) int fd = openat(dir_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(
+                openat(dir_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode));
         if (fd < 0)
                 return err_errno(e, errno, "file.write", "%s", path);
         if (!write_all(fd, path, text, strlen(text), e))
                 return false;
-        if (fsync(fd) < 0)
+        if (TEMP_FAILURE_RETRY(fsync(fd)) < 0)
                 return err_errno(e, errno, "file.sync", "syncing %s", path);
         return dir_sync(dir_fd, e);
 }
@@ -192,7 +197,7 @@ bool dir_open_at(int dir_fd, const char *name, bool create_it, mode_t mode, int 
                 else if (errno != EEXIST)
                         return err_errno(e, errno, "dir.make", "making directory %s", name);
         }
-        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (fd < 0)
                 return err_errno(e, errno, "dir.open", "directory %s", name);
         if (made && fchmod(fd, mode) < 0) { /* the umask took bits away */
@@ -217,7 +222,7 @@ static bool remove_below(int dir_fd, const char *name, unsigned depth, struct er
                 return err_errno(e, errno, "file.remove", "removing %s", name);
         if (depth == 0)
                 return err_set(e, ERR_CONFIG, "file.depth", "removing %s: too deep", name);
-        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         if (!d) {
                 err_errno(e, errno, "file.remove", "removing %s", name);
@@ -241,7 +246,7 @@ bool tree_remove_at(int dir_fd, const char *name, struct err *e)
 
 bool file_lock(const char *path, int *ret_fd, struct err *e)
 {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (fd < 0)
                 return err_errno(e, errno, "lock.open", "%s", path);
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

@@ -93,10 +93,10 @@ static bool newer(const char *path, int64_t version, size_t known, struct err *e
 static bool header_check(const char *path, size_t known, struct err *e)
 {
         uint8_t head[HEADER_SIZE];
-        CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        CLEANUP(close_p) int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         if (fd < 0)
                 return err_errno(e, errno, "store.open", "journal %s", path);
-        ssize_t n = pread(fd, head, sizeof head, 0);
+        ssize_t n = TEMP_FAILURE_RETRY(pread(fd, head, sizeof head, 0));
         if (n < 0)
                 return err_errno(e, errno, "store.io", "reading journal %s", path);
         if (n < HEADER_SIZE)

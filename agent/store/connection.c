@@ -20,21 +20,27 @@ bool store_damaged(const char *path, const char *why, struct err *e)
                 path);
 }
 
+#define MAKE_ROOM "make room on the disk of"
+#define SEE_DISK "see dmesg and look at the disk of"
+#define UNMOUNTED "mount writable again the disk of"
+#define OPENABLE "let dcvd open (files, mode, owner, LimitNOFILE=)"
+#define OTHERS "end what else has open"
+
 static const struct {
         int rc;
-        const char *code;
+        const char *code, *fix; /* fix: followed by the journal's path */
 } temporary[] = {
-        { SQLITE_FULL, "store.full" },
-        { SQLITE_IOERR, "store.io" },
-        { SQLITE_NOMEM, "memory" },
-        { SQLITE_READONLY, "store.read-only" },
-        { SQLITE_CANTOPEN, "store.open" },
-        { SQLITE_PERM, "store.open" },
-        { SQLITE_BUSY, "store.busy" },
-        { SQLITE_LOCKED, "store.busy" },
-        { SQLITE_PROTOCOL, "store.busy" },
-        { SQLITE_INTERRUPT, "store.busy" },
-        { SQLITE_NOLFS, "store.full" },
+        { SQLITE_FULL, "store.full", MAKE_ROOM },
+        { SQLITE_IOERR, "store.io", SEE_DISK },
+        { SQLITE_NOMEM, "memory", NULL },
+        { SQLITE_READONLY, "store.read-only", UNMOUNTED },
+        { SQLITE_CANTOPEN, "store.open", OPENABLE },
+        { SQLITE_PERM, "store.open", OPENABLE },
+        { SQLITE_BUSY, "store.busy", OTHERS },
+        { SQLITE_LOCKED, "store.busy", OTHERS },
+        { SQLITE_PROTOCOL, "store.busy", OTHERS },
+        { SQLITE_INTERRUPT, "store.busy", OTHERS },
+        { SQLITE_NOLFS, "store.full", MAKE_ROOM },
 };
 
 bool connection_err(const struct connection *c, const char *what, struct err *e)
@@ -46,7 +52,7 @@ bool connection_err(const struct connection *c, const char *what, struct err *e)
                 if (temporary[i].rc == (rc & 0xff)) {
                         err_set(e, ERR_TEMPORARY, temporary[i].code, "journal %s: %s: %s (SQLite %d%s%s)", c->path,
                                 what, why, rc, system_error ? ", " : "", system_error ? strerror(system_error) : "");
-                        return (rc & 0xff) == SQLITE_FULL ? err_fix(e, "make room on the disk of %s", c->path) : false;
+                        return temporary[i].fix ? err_fix(e, "%s %s", temporary[i].fix, c->path) : false;
                 }
         if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB)
                 return store_damaged(c->path, why, e);

@@ -131,6 +131,24 @@ static void names_go_there_and_back(void **state)
         assert_int_equal(err_kind_from_name(NULL), ERR_BUG);
 }
 
+static void errors_of_the_machine_say_what_to_do(void **state)
+{
+        static const struct {
+                int error;
+                const char *fix;
+        } row[] = { { ENOSPC, "df -i" }, { EDQUOT, "make room" }, { EROFS, "mount" }, { EIO, "dmesg" },
+                { EMFILE, "LimitNOFILE=" }, { ENFILE, "LimitNOFILE=" } };
+        struct err e;
+        (void)state;
+        for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+                assert_false(err_errno(&e, row[i].error, "x", "/a/path"));
+                assert_non_null(strstr(e.text, "/a/path"));
+                assert_non_null(strstr(e.fix, row[i].fix));
+        }
+        assert_false(err_errno(&e, ENOENT, "x", "/a/path"));
+        assert_string_equal(e.fix, "");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -142,6 +160,7 @@ int main(void)
                 cmocka_unit_test(wrapping_keeps_kind_code_and_fix),
                 cmocka_unit_test(errno_decides_the_kind),
                 cmocka_unit_test(names_go_there_and_back),
+                cmocka_unit_test(errors_of_the_machine_say_what_to_do),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,7 +134,7 @@ static void owner_is_set_or_nothing_is_written(void **state)
         struct err e = { 0 };
         struct stat st;
         if (geteuid() != 0)
-                skip();
+                skip(); /* only root can give a file away */
         assert_true(file_write_atomic(scratch_path(d, "f"), 0640, 12345, 23456, "x", 1, &e));
         assert_int_equal(fstatat(d->fd, "f", &st, 0), 0);
         assert_int_equal(st.st_uid, 12345);
@@ -147,7 +147,7 @@ static void a_full_disk_is_temporary_and_leaves_nothing(void **state)
         struct scratch_dir *d = *state;
         struct err e = { 0 };
         if (access("/dev/full", W_OK) != 0)
-                skip();
+                skip(); /* a machine without that device */
         assert_int_equal(symlinkat("/dev/full", d->fd, "full"), 0);
         assert_false(file_append_line(scratch_path(d, "full"), 0600, "x", &e)); /* not through a link */
         assert_int_equal(e.kind, ERR_CONFIG);

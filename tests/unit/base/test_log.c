@@ -56,10 +56,8 @@ static void json_is_one_object_a_line(void **state)
         log_info("", "second");
         CLEANUP(free_p) char *text = caught(s);
         clock_fake(-1, -1);
-        char *end = strchr(text, '\n');
-        assert_non_null(end);
-        *end++ = '\0';
-        json_t *o = json_loads(text, 0, NULL);
+        size_t first = strcspn(text, "\n");
+        json_t *o = json_loadb(text, first, 0, NULL);
         assert_non_null(o);
         assert_string_equal(json_string_value(json_object_get(o, "time")), "2026-08-02T07:00:00Z");
         assert_string_equal(json_string_value(json_object_get(o, "level")), "debug");
@@ -67,8 +65,8 @@ static void json_is_one_object_a_line(void **state)
         assert_string_equal(json_string_value(json_object_get(o, "certificate")), "w\"w");
         assert_string_equal(json_string_value(json_object_get(o, "message")), "say \"x\\\\x0a\\xff\"");
         json_decref(o);
-        assert_string_equal(strchr(end, '\n'), "\n"); /* one more line, and nothing after it */
-        o = json_loads(end, 0, NULL);
+        assert_string_equal(strchr(text + first + 1, '\n'), "\n"); /* one more line, and nothing after it */
+        o = json_loads(text + first + 1, 0, NULL);
         assert_non_null(o);
         assert_null(json_object_get(o, "certificate"));
         json_decref(o);
