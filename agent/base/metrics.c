@@ -204,14 +204,21 @@ void metric_clear(const struct metric_family *def)
         pthread_mutex_unlock(&lock);
 }
 
+/* As short as it can be without becoming another number: 2.524, not 2.5240000000000001. */
 static void number(struct buf *b, double v)
 {
+        char text[40];
+        int digits = 15;
         if (isnan(v))
                 buf_add(b, "NaN\n");
         else if (isinf(v))
                 buf_add(b, v > 0 ? "+Inf\n" : "-Inf\n");
-        else
-                buf_addf(b, "%.17g\n", v);
+        else {
+                do
+                        (void)snprintf(text, sizeof text, "%.*g", digits, v);
+                while (digits++ < 17 && strtod(text, NULL) != v);
+                buf_addf(b, "%s\n", text);
+        }
 }
 
 static void render_histogram(struct buf *b, const struct metric_family *def, const struct sample *s)

@@ -70,7 +70,8 @@ static void numbers_as_prometheus_spells_them(void **state)
                 double value;
                 const char *want;
         } row[] = { { NAN, "NaN" }, { INFINITY, "+Inf" }, { -INFINITY, "-Inf" }, { -2, "-2" }, { 0.25, "0.25" },
-                { 1e300, "1.0000000000000001e+300" } };
+                { 2.524, "2.524" }, { 0.1 + 0.2, "0.30000000000000004" }, { 1795642368, "1795642368" },
+                { 1e300, "1e+300" } };
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
                 char want[200];
