@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,11 @@
 void wipe(void *data, size_t len)
 {
         OPENSSL_cleanse(data, len);
+}
+
+void secret_forbid_cores(void)
+{
+        (void)prctl(PR_SET_DUMPABLE, 0); /* fails only for bad arguments */
 }
 
 void wipe_free_text(char *text)
@@ -71,7 +77,7 @@ bool secret_ref_copy(struct secret_ref *ret, const struct secret_ref *from)
                 return false;
         if (from->held) {
                 r.held = calloc(1, sizeof *r.held);
-                if (!r.held || !secret_set(r.held, from->held->data, from->held->len, NULL)) {
+                if (!r.held || (from->held->data && !secret_set(r.held, from->held->data, from->held->len, NULL))) {
                         secret_ref_done(&r);
                         return false;
                 }
@@ -89,7 +95,7 @@ static bool check_file(const char *path, const struct stat *st, bool credential,
         if (!credential && st->st_uid != 0 && st->st_uid != geteuid()) {
                 err_set(e, ERR_CONFIG, "secret.owner", "secret file %s is owned by user %u", path,
                         (unsigned)st->st_uid);
-                return err_fix(e, "chown root %s", path);
+                return err_fix(e, "chown root %s && chmod 0640 %s, so that its group reads it", path, path);
         }
         if (st->st_mode & (credential ? 0022 : 0027)) {
                 err_set(e, ERR_CONFIG, "secret.mode", "secret file %s has mode %04o: others could read or change it",
@@ -107,9 +113,10 @@ static bool take(int fd, const char *path, struct secret *ret, struct err *e)
         ssize_t n = 0;
         if (!data)
                 return err_memory(e);
-        while (len <= SECRET_MAX && (n = read(fd, data + len, SECRET_MAX + 1 - len)) > 0)
+        while (len <= SECRET_MAX && (n = TEMP_FAILURE_RETRY(read(fd, data + len, SECRET_MAX + 1 - len))) > 0)
                 len += (size_t)n;
         bool good = true;
+        const size_t read_in = len;
         if (n < 0)
                 good = err_errno(e, errno, "secret.read", "reading secret file %s", path);
         else if (len > SECRET_MAX)
@@ -119,22 +126,25 @@ static bool take(int fd, const char *path, struct secret *ret, struct err *e)
         if (good && len == 0)
                 good = err_set(e, ERR_CONFIG, "secret.empty", "secret file %s is empty", path);
         good = good && secret_set(ret, data, len, e);
-        wipe(data, SECRET_MAX + 1);
+        wipe(data, read_in); /* and not all there is room for: this runs for every alert */
         free(data);
         return good;
 }
 
 static bool load_file(const char *path, bool credential, struct secret *ret, struct err *e)
 {
-        CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        CLEANUP(close_p) int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
         struct stat st;
         if (fd < 0) {
-                bool absent = errno == ENOENT;
+                bool absent = errno == ENOENT, denied = errno == EACCES;
                 err_errno(e, errno, absent ? "secret.absent" : "secret.open", "secret file %s", path);
                 if (absent)
                         err_fix(e,
                                 "create it with the secret as its only line, mode 0600: install -m 0600 /dev/stdin %s",
                                 path);
+                if (denied)
+                        err_fix(e, "let dcvd's group read it: chown root:%u %s && chmod 0640 %s", (unsigned)getegid(),
+                                path, path);
                 return false;
         }
         if (fstat(fd, &st) < 0)
@@ -147,19 +157,35 @@ static bool load_credential(const char *name, struct secret *ret, struct err *e)
 {
         if (!name_is_safe(name))
                 return err_set(e, ERR_CONFIG, "secret.name", "credential name \"%s\" is not a plain file name", name);
-        const char *directory = getenv("CREDENTIALS_DIRECTORY");
+        const char *given = getenv("CREDENTIALS_DIRECTORY"), *directory = given && given[0] ? given : NULL;
         CLEANUP(free_p) char *plain = text_format("%s/%s", directory ? directory : CREDENTIALS_OTHERWISE, name);
         CLEANUP(free_p) char *prefixed = text_format("%s/dcvd_%s", directory ? directory : CREDENTIALS_OTHERWISE, name);
         if (!plain || !prefixed)
                 return err_memory(e);
-        if (access(plain, F_OK) == 0 || access(prefixed, F_OK) != 0) {
-                if (access(plain, F_OK) == 0)
-                        return load_file(plain, directory != NULL, ret, e);
-                err_set(e, ERR_CONFIG, "secret.absent", "credential %s: there is no %s", name, plain);
-                return err_fix(e, "write the secret into " CREDENTIALS_OTHERWISE "/%s (mode 0600)%s", name,
+        struct err why;
+        if (load_file(plain, directory != NULL, ret, &why))
+                return true;
+        bool absent = strcmp(why.code, "secret.absent") == 0;
+        if (absent && access(prefixed, F_OK) == 0)
+                return load_file(prefixed, directory != NULL, ret, e);
+        if (absent) {
+                err_set(&why, ERR_CONFIG, "secret.absent", "credential %s: there is no %s", name, plain);
+                err_fix(&why, "write the secret into " CREDENTIALS_OTHERWISE "/%s (mode 0600)%s", name,
                         directory ? " and restart dcvd: credentials are read by systemd at start" : "");
+        } else if (strcmp(why.code, "secret.open") == 0 && !directory) {
+                err_fix(&why, "credentials are read at start, by systemd or as root: restart dcvd, or use sudo");
         }
-        return load_file(prefixed, directory != NULL, ret, e);
+        if (e)
+                *e = why;
+        return false;
+}
+
+/* As this user now, nobody could even see whether it is there. */
+static bool was_absent(const char *name, struct err *e)
+{
+        err_set(e, ERR_CONFIG, "secret.absent", "credential %s: there was no " CREDENTIALS_OTHERWISE "/%s at the start", name,
+                name);
+        return err_fix(e, "write the secret into " CREDENTIALS_OTHERWISE "/%s (mode 0600) and start again", name);
 }
 
 bool secret_load(const struct secret_ref *r, struct secret *ret, struct err *e)
@@ -168,7 +194,9 @@ bool secret_load(const struct secret_ref *r, struct secret *ret, struct err *e)
         case SECRET_FILE:
                 return load_file(r->name, false, ret, e);
         case SECRET_CREDENTIAL:
-                return load_credential(r->name, ret, e);
+                if (r->held && r->held->data)
+                        return secret_set(ret, r->held->data, r->held->len, e);
+                return r->held ? was_absent(r->name, e) : load_credential(r->name, ret, e);
         case SECRET_ENV:
                 if (r->held)
                         return secret_set(ret, r->held->data, r->held->len, e);
@@ -177,6 +205,26 @@ bool secret_load(const struct secret_ref *r, struct secret *ret, struct err *e)
         default:
                 return err_set(e, ERR_CONFIG, "secret.none", "no secret is configured");
         }
+}
+
+bool secret_ref_hold(struct secret_ref *r, struct err *e)
+{
+        if (r->source != SECRET_CREDENTIAL || r->held)
+                return true;
+        struct secret *held = calloc(1, sizeof *held);
+        if (!held)
+                return err_memory(e);
+        struct err why;
+        if (secret_load(r, held, &why) || strcmp(why.code, "secret.absent") == 0) {
+                r->held = held;
+                return true;
+        }
+        free(held);
+        if (strcmp(why.code, "secret.owner") == 0)
+                return true; /* it may be of the user who reads it next, and who is told if it is not */
+        if (e)
+                *e = why;
+        return false;
 }
 
 bool secret_ref_take_env(struct secret_ref *r, struct err *e)

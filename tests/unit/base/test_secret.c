@@ -87,12 +87,12 @@ static void somebody_elses_file_is_refused(void **state)
 {
         struct scratch_dir *d = *state;
         if (geteuid() != 0)
-                skip();
+                skip(); /* only root can give a file away */
         scratch_file(d, "s", 0600, CANARY);
         assert_int_equal(fchownat(d->fd, "s", 12345, (gid_t)-1, 0), 0);
         char fix[200];
         const char *path = scratch_path(d, "s");
-        snprintf(fix, sizeof fix, "chown root %s", path);
+        snprintf(fix, sizeof fix, "chown root %s && chmod 0640 %s, so that its group reads it", path, path);
         refused(SECRET_FILE, path, "secret.owner", fix);
 }
 
@@ -152,11 +152,58 @@ static void a_credential_is_found_plain_then_prefixed(void **state)
                 "write the secret into /etc/dcvd/credentials/there-is-none-of-this-name (mode 0600)");
 }
 
+/* Root reads it, then becomes somebody who could not. */
+static void a_credential_that_is_held_is_read_once(void **state)
+{
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        struct secret s = { 0 };
+        struct secret_ref r = { .source = SECRET_CREDENTIAL, .name = text_dup("one") },
+                          absent = { .source = SECRET_CREDENTIAL, .name = text_dup("two") }, copy;
+        setenv("CREDENTIALS_DIRECTORY", d->path, 1);
+        scratch_file(d, "one", 0400, "first");
+        assert_true(secret_ref_hold(&r, &e) && secret_ref_hold(&absent, &e));
+        assert_int_equal(unlinkat(d->fd, "one", 0), 0);
+        scratch_file(d, "two", 0400, "too late");
+        assert_true(secret_ref_hold(&r, &e)); /* a second time keeps what is held */
+        assert_true(secret_ref_copy(&copy, &r));
+        assert_true(secret_load(&copy, &s, &e));
+        assert_string_equal((char *)s.data, "first");
+        secret_done(&s);
+        secret_ref_done(&copy);
+        assert_true(secret_ref_copy(&copy, &absent));
+        assert_false(secret_load(&copy, &s, &e));
+        assert_string_equal(e.code, "secret.absent");
+        assert_string_equal(e.text, "credential two: there was no /etc/dcvd/credentials/two at the start");
+        secret_ref_done(&copy);
+        scratch_file(d, "three", 0444, "open");
+        free(absent.name);
+        absent.name = text_dup("three");
+        secret_done(absent.held);
+        free(absent.held);
+        absent.held = NULL;
+        assert_int_equal(fchmodat(d->fd, "three", 0666, 0), 0);
+        assert_false(secret_ref_hold(&absent, &e)); /* what is wrong is wrong at once */
+        assert_string_equal(e.code, "secret.mode");
+        secret_ref_done(&absent);
+        secret_ref_done(&r);
+        unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void an_empty_directory_variable_counts_as_none(void **state)
+{
+        (void)state;
+        setenv("CREDENTIALS_DIRECTORY", "", 1);
+        refused(SECRET_CREDENTIAL, "there-is-none-of-this-name", "secret.absent",
+                "write the secret into /etc/dcvd/credentials/there-is-none-of-this-name (mode 0600)");
+        unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 static void a_credential_may_belong_to_root_or_its_user(void **state)
 {
         struct scratch_dir *d = *state;
         if (geteuid() != 0)
-                skip();
+                skip(); /* only root can give a file away */
         setenv("CREDENTIALS_DIRECTORY", d->path, 1);
         scratch_file(d, "one", 0400, "mine");
         assert_int_equal(fchownat(d->fd, "one", 12345, 12345, 0), 0);
@@ -228,6 +275,8 @@ int main(void)
                 IN_DIR(only_regular_files_of_a_sane_size),
                 IN_DIR(an_absent_file_says_how_to_make_it),
                 IN_DIR(a_credential_is_found_plain_then_prefixed),
+                IN_DIR(a_credential_that_is_held_is_read_once),
+                cmocka_unit_test(an_empty_directory_variable_counts_as_none),
                 IN_DIR(a_credential_may_belong_to_root_or_its_user),
                 cmocka_unit_test(the_environment_is_taken_and_overwritten),
                 cmocka_unit_test(equal_means_set_and_the_same),
