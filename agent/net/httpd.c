@@ -20,31 +20,26 @@
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
+#include "agent/net/httpd_clients.h"
 #include "agent/net/loop.h"
 
-#define CONNECTIONS_MAX 512
-#define PER_ADDRESS_MAX 32 /* not on loopback or a local socket: there one address speaks for many */
-#define MEMORY_BYTES (16 * 1024)
-#define IDLE_S 15
-#define CONNECTION_MS 30000 /* from its start, or from its last request's end */
+#define MEMORY_BYTES (8 * 1024)
+#define IDLE_S 10 /* as for a header: ends what a shutdown did not */
 #define LISTEN_BACKLOG 128
 
-struct connection {
-        struct httpd *httpd;
-        struct MHD_Connection *mhd;
-        struct connection *next, **at; /* oldest first: one deadline for all, so the list is in order of it */
-        int64_t deadline_ms;
-        char peer[ADDRESS_TEXT];
-};
 struct httpd_exchange {
         struct httpd *httpd;
-        struct connection *connection;
+        struct client *client;
         struct MHD_Connection *mhd; /* NULL once it is gone */
         struct httpd_exchange *next, **at;
-        char *target;
         struct buf body;
         bool called, in_handler, suspended, replied, refused;
-        unsigned status;
+        struct httpd_answer *answer;
+        uintptr_t target_at; /* where libmicrohttpd has it */
+        char target[];
+};
+struct httpd_answer { /* one reference for its maker, one for each exchange that gives it */
+        unsigned status, references;
         struct MHD_Response *response;
 };
 struct httpd {
@@ -56,7 +51,7 @@ struct httpd {
         void *arg;
         char *name, *unix_path;
         size_t body_max;
-        struct connection *first, **last;
+        struct clients clients;
         struct httpd_exchange *exchanges;
         bool running, again;
 };
@@ -71,28 +66,13 @@ static void arm(struct httpd *h)
         int64_t wait_ms = -1;
         if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
                 wait_ms = ms > 60000 ? 60000 : (int64_t)ms;
-        if (h->first) {
-                int64_t left_ms = MAX(h->first->deadline_ms - clock_boot_ms(), 0);
+        int64_t left_ms = clients_left_ms(&h->clients);
+        if (left_ms >= 0)
                 wait_ms = wait_ms < 0 ? left_ms : MIN(wait_ms, left_ms);
-        }
         if (wait_ms < 0)
                 timer_stop(h->timer);
         else
                 timer_start(h->timer, wait_ms);
-}
-
-/* A trickling client keeps its connection alive past libmicrohttpd's own limit; shutdown ends it even within a header.
- */
-static void end_late(struct httpd *h)
-{
-        int64_t now_ms = clock_boot_ms();
-        for (struct connection *c = h->first; c && c->deadline_ms <= now_ms; c = c->next) {
-                const union MHD_ConnectionInfo *info =
-                        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-                if (info)
-                        (void)shutdown(info->connect_fd, SHUT_RDWR); /* a connection that ended meanwhile */
-                c->deadline_ms = now_ms + CONNECTION_MS;
-        }
 }
 
 static void run(struct httpd *h)
@@ -117,51 +97,25 @@ static void on_ready(void *arg)
 
 static void on_timer(void *arg)
 {
-        end_late(arg);
-        run(arg);
+        struct httpd *h = arg;
+        clients_end_late(&h->clients);
+        run(h);
 }
 
 /* ---- connections ---- */
-
-static void to_end(struct httpd *h, struct connection *c)
-{
-        c->next = NULL;
-        c->at = h->last;
-        *h->last = c;
-        h->last = &c->next;
-        c->deadline_ms = clock_boot_ms() + CONNECTION_MS;
-}
-
-static void unlist(struct httpd *h, struct connection *c)
-{
-        *c->at = c->next;
-        if (c->next)
-                c->next->at = c->at;
-        else
-                h->last = c->at;
-}
 
 static void on_connection(
         void *arg, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
         struct httpd *h = arg;
         if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-                struct connection *c = calloc(1, sizeof *c);
-                *socket_context = c;
-                if (!c)
-                        return;
-                c->httpd = h;
-                c->mhd = mhd;
+                const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+                int connected = fd ? fd->connect_fd : -1;
                 const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-                struct address a;
-                if (info && address_from_sockaddr(info->client_addr, &a))
-                        address_text(&a, false, c->peer);
-                else
-                        strcpy(c->peer, "unix");
-                to_end(h, c);
+                /* NULL: memory is out; its first request ends it */
+                *socket_context = client_new(&h->clients, connected, info ? info->client_addr : NULL);
         } else if (*socket_context) {
-                unlist(h, *socket_context);
-                free(*socket_context);
+                client_free(&h->clients, *socket_context);
                 *socket_context = NULL;
         }
 }
@@ -175,23 +129,22 @@ static void exchange_free(struct httpd_exchange *x)
                 if (x->next)
                         x->next->at = x->at;
         }
-        if (x->response)
-                MHD_destroy_response(x->response);
+        httpd_answer_free(x->answer);
         buf_done(&x->body);
-        free(x->target);
         free(x);
 }
 
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *mhd)
 {
         struct httpd *h = arg;
-        struct httpd_exchange *x = calloc(1, sizeof *x);
-        if (!x || !(x->target = text_dup(uri))) {
-                free(x);
+        size_t size = strlen(uri) + 1;
+        struct httpd_exchange *x = calloc(1, sizeof *x + size);
+        if (!x)
                 return NULL;
-        }
+        memcpy(x->target, uri, size);
         x->httpd = h;
         x->mhd = mhd;
+        x->target_at = (uintptr_t)uri;
         x->body.max = h->body_max ? h->body_max : 1;
         x->at = &h->exchanges;
         x->next = h->exchanges;
@@ -207,10 +160,8 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **context, 
         struct httpd_exchange *x = *context;
         (void)code;
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        if (info && info->socket_context) { /* a kept connection gets a new deadline */
-                unlist(h, info->socket_context);
-                to_end(h, info->socket_context);
-        }
+        if (info && info->socket_context)
+                client_request_ended(&h->clients, info->socket_context);
         *context = NULL;
         if (!x)
                 return;
@@ -254,26 +205,59 @@ const char *httpd_header(struct httpd_exchange *x, const char *name, unsigned *r
         return first;
 }
 
-/* Two readings of where the body ends let a second request hide in the first one's body. */
-static bool smuggled(struct MHD_Connection *mhd)
+struct framing {
+        uintptr_t line; /* where the next line must begin */
+        unsigned lengths, codings, hosts;
+        bool wrong;
+};
+
+/* RFC 9110 section 5.6.2: a name with anything else is another name to another reader ("Content-Length :"). */
+static bool is_token(const char *name)
 {
-        unsigned lengths = headers_named(mhd, "Content-Length", NULL),
-                 codings = headers_named(mhd, "Transfer-Encoding", NULL);
-        return lengths > 1 || codings > 1 || (lengths && codings) || headers_named(mhd, "Host", NULL) > 1;
+        static const char also[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        return name[0] && name[strspn(name, also)] == '\0';
+}
+
+/* libmicrohttpd cuts the header into lines where it lies. A line that does not begin two bytes after the end of the one
+ * before was ended by a bare line feed, hides something behind a NUL, or was folded. */
+static enum MHD_Result check_line(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+        struct framing *f = arg;
+        bool coding = strcasecmp(key, "Transfer-Encoding") == 0;
+        (void)kind;
+        f->lengths += strcasecmp(key, "Content-Length") == 0;
+        f->codings += coding;
+        f->hosts += strcasecmp(key, "Host") == 0;
+        f->wrong |=
+                (uintptr_t)key != f->line || !value || !is_token(key) || (coding && strcasecmp(value, "chunked") != 0);
+        f->line = value ? (uintptr_t)value + strlen(value) + 2 : 0;
+        return MHD_YES;
+}
+
+/* Two readings of where the header or the body ends let a second request hide in the first one. */
+static bool smuggled(const struct httpd_exchange *x, const char *method, const char *version)
+{
+        struct framing f = { .line = (uintptr_t)version + strlen(version) + 2 };
+        if ((uintptr_t)version != x->target_at + strlen(x->target) + 1)
+                return true;
+        (void)MHD_get_connection_values(x->mhd, MHD_HEADER_KIND, check_line, &f);
+        const union MHD_ConnectionInfo *size = MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+        /* the method and its blank before the target, an empty line after all */
+        size_t seen = strlen(method) + 1 + (size_t)(f.line - x->target_at) + 2;
+        f.wrong |= !size || size->header_size != seen;
+        return f.wrong || f.lengths > 1 || f.codings > 1 || (f.lengths && f.codings) || f.hosts > 1;
 }
 
 static enum MHD_Result queue(struct httpd_exchange *x)
 {
-        return x->response ? MHD_queue_response(x->mhd, x->status, x->response) : MHD_NO;
+        return x->answer ? MHD_queue_response(x->mhd, x->answer->status, x->answer->response) : MHD_NO;
 }
 
 static enum MHD_Result refuse(struct httpd_exchange *x, unsigned status)
 {
+        static const char *const headers[] = { "Connection", "close", NULL };
         x->refused = x->replied = true;
-        x->status = status;
-        x->response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-        if (x->response)
-                (void)MHD_add_response_header(x->response, "Connection", "close");
+        x->answer = httpd_answer_new(status, NULL, "", 0, headers);
         return queue(x);
 }
 
@@ -285,12 +269,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
         (void)url;
         if (!x)
                 return MHD_NO;
-        if (!x->called && !x->connection) { /* the first call: headers only */
+        if (!x->called && !x->client) { /* the first call: headers only */
                 const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-                x->connection = info ? info->socket_context : NULL;
-                if (!x->connection)
+                x->client = info ? info->socket_context : NULL;
+                if (!x->client)
                         return MHD_NO;
-                if (smuggled(mhd) || strncmp(version, "HTTP/1.", 7) != 0)
+                client_header_came(&h->clients, x->client);
+                if (smuggled(x, method, version) || strncmp(version, "HTTP/1.", 7) != 0)
                         return refuse(x, MHD_HTTP_BAD_REQUEST);
                 return MHD_YES;
         }
@@ -309,9 +294,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
                 return refuse(x, MHD_HTTP_CONTENT_TOO_LARGE);
         struct httpd_request r = { .method = method,
                 .target = x->target,
-                .peer = x->connection->peer,
+                .peer = x->client->peer,
                 .body = x->body.data ? x->body.data : "",
                 .body_len = x->body.len };
+        client_request_came(x->client);
         x->called = x->in_handler = true;
         h->handler(h->arg, x, &r);
         x->in_handler = false;
@@ -322,25 +308,59 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
         return MHD_YES;
 }
 
-void httpd_reply(struct httpd_exchange *x, unsigned status, const char *content_type, const void *body, size_t len,
-        const char *const *headers)
+/* Takes the reference over; NULL (memory was out): the connection ends without an answer. */
+static void reply_own(struct httpd_exchange *x, struct httpd_answer *a)
 {
+        x->answer = a;
         if (!x->mhd || !x->httpd) { /* its client or its server has gone */
                 exchange_free(x);
                 return;
         }
         x->replied = true;
-        x->status = status;
-        x->response = MHD_create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY);
-        if (x->response && content_type)
-                (void)MHD_add_response_header(x->response, "Content-Type", content_type);
-        for (size_t i = 0; x->response && headers && headers[i] && headers[i + 1]; i += 2)
-                (void)MHD_add_response_header(x->response, headers[i], headers[i + 1]);
         if (x->in_handler)
                 return;
         struct httpd *h = x->httpd;
         MHD_resume_connection(x->mhd);
         run(h);
+}
+
+void httpd_reply(struct httpd_exchange *x, unsigned status, const char *content_type, const void *body, size_t len,
+        const char *const *headers)
+{
+        reply_own(x, httpd_answer_new(status, content_type, body, len, headers));
+}
+
+void httpd_reply_with(struct httpd_exchange *x, struct httpd_answer *a)
+{
+        a->references++;
+        reply_own(x, a);
+}
+
+struct httpd_answer *httpd_answer_new(
+        unsigned status, const char *content_type, const void *body, size_t len, const char *const *headers)
+{
+        struct httpd_answer *a = calloc(1, sizeof *a);
+        if (!a)
+                return NULL;
+        *a = (struct httpd_answer){ status, 1,
+                MHD_create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY) };
+        bool good = a->response &&
+                (!content_type || MHD_add_response_header(a->response, "Content-Type", content_type) == MHD_YES);
+        for (size_t i = 0; good && headers && headers[i] && headers[i + 1]; i += 2)
+                good = MHD_add_response_header(a->response, headers[i], headers[i + 1]) == MHD_YES;
+        if (good)
+                return a;
+        httpd_answer_free(a);
+        return NULL;
+}
+
+void httpd_answer_free(struct httpd_answer *a)
+{
+        if (!a || --a->references > 0)
+                return;
+        if (a->response)
+                MHD_destroy_response(a->response);
+        free(a);
 }
 
 /* ---- open, close ---- */
@@ -356,7 +376,7 @@ __attribute__((format(printf, 2, 0))) static void to_log(void *arg, const char *
         buf_done(&b);
 }
 
-static bool bind_to(const struct sockaddr *sa, socklen_t len, int *ret, struct err *e, const char *where)
+bool listen_bind(const struct sockaddr *sa, socklen_t len, int *ret, struct err *e, const char *where)
 {
         int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
         if (fd < 0)
@@ -391,31 +411,20 @@ static bool open_socket(struct httpd *h, const char *where, int *ret, struct err
                 if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
                         (void)unlink(path); /* ours, from before; bind tells if it is not */
                 h->unix_path = text_dup(path);
-                return bind_to((struct sockaddr *)&un, sizeof un, ret, e, where);
+                return listen_bind((struct sockaddr *)&un, sizeof un, ret, e, where);
         }
         if (!address_parse(where, 0, &a))
                 return err_set(e, ERR_CONFIG, "listen", "\"%s\" is not an address with a port", where);
         socklen_t len = address_sockaddr(&a, &sa);
-        return bind_to((struct sockaddr *)&sa, len, ret, e, where);
-}
-
-static unsigned per_address(int fd)
-{
-        struct sockaddr_storage sa;
-        socklen_t len = sizeof sa;
-        struct address a;
-        bool local = getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
-                (!address_from_sockaddr((struct sockaddr *)&sa, &a) || address_is_loopback(&a));
-        return local ? 0 : PER_ADDRESS_MAX;
+        return listen_bind((struct sockaddr *)&sa, len, ret, e, where);
 }
 
 static bool start_daemon(struct httpd *h, int fd, struct err *e)
 {
         h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                 on_request, h, MHD_OPTION_EXTERNAL_LOGGER, to_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
-                MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                per_address(fd), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
-                MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                MHD_OPTION_CONNECTION_LIMIT, h->clients.limits.connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                (size_t)MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
                 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
         if (!h->daemon)
@@ -437,7 +446,7 @@ bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *
         h->handler = handler;
         h->arg = arg;
         h->body_max = conf->body_max_bytes;
-        h->last = &h->first;
+        clients_init(&h->clients, &conf->limits);
         bool good = timer_new(&h->timer, loop, on_timer, h, e) &&
                 (!conf->listen || open_socket(h, conf->listen, &fd, e)) && start_daemon(h, fd, e);
         if (!good) {
