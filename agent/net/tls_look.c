@@ -150,8 +150,12 @@ static void feed_plain(struct tls_look *l, const void *data, size_t len)
                 enum starttls_result r = starttls_feed(&l->plain, data, len, &answer, &answer_len);
                 if (r == STARTTLS_READY)
                         return begin_tls(l);
-                if (r == STARTTLS_FAILED)
-                        return failed(l, "look.starttls", "it does not go over to TLS");
+                if (r == STARTTLS_FAILED) {
+                        char why[160];
+                        snprintf(why, sizeof why, "it does not go over to TLS%s%s", l->plain.said[0] ? "; it says: " : "",
+                                l->plain.said);
+                        return failed(l, "look.starttls", why);
+                }
                 if (r == STARTTLS_MORE)
                         return;
                 send_bytes(l, answer, answer_len);

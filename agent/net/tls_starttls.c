@@ -1,8 +1,11 @@
 #include "agent/net/tls_starttls.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/base/util.h"
+
+#define DIALOGUE_MAX (64 * 1024) /* of a server that never ends its banner */
 
 /* Each step: wait for a reply whose last line begins with `want` (NULL: nothing to wait for), then send. A dash after a
  * code means more lines. */
@@ -55,7 +58,7 @@ const char *tls_protocol_name(enum tls_protocol p)
 }
 
 /* 1: the reply is complete and as wanted; 0: more is needed; -1: something else came. */
-static int text_reply(struct buf *in, const char *want)
+static int text_reply(struct buf *in, const char *want, char said[80])
 {
         for (;;) {
                 char *end = in->len ? memchr(in->data, '\n', in->len) : NULL;
@@ -65,11 +68,13 @@ static int text_reply(struct buf *in, const char *want)
                 bool fits = line > n && strncmp(in->data, want, n) == 0;
                 bool continued = fits && in->data[n] == '-';
                 bool untagged = want[0] == 'a' && in->data[0] == '*'; /* IMAP: untagged lines may come between */
+                snprintf(said, 80, "%.*s", (int)MIN(strcspn(in->data, "\r\n"), (size_t)79), in->data);
                 memmove(in->data, in->data + line, in->len - line);
                 in->len -= line;
                 if (continued || untagged)
                         continue;
-                return fits ? 1 : -1;
+                /* Whatever else came already was not asked for: said ahead, or to be taken for what TLS said. */
+                return fits && in->len == 0 ? 1 : -1;
         }
 }
 
@@ -82,6 +87,8 @@ static int ldap_reply(const struct buf *in)
                 return in->len < 2 ? 0 : -1;
         if (in->len < (size_t)d[1] + 2)
                 return 0;
+        if (in->len > (size_t)d[1] + 2)
+                return -1;
         return memmem(d, in->len, success, sizeof success) ? 1 : -1;
 }
 
@@ -90,12 +97,12 @@ static int reply(struct starttls *s, const struct step *step)
         if (!step->want)
                 return 1;
         if (step->want_bytes == 0)
-                return text_reply(&s->in, step->want);
+                return text_reply(&s->in, step->want, s->said);
         if (s->in.len == 0)
                 return 0;
         if (s->in.data[0] != step->want[0])
                 return -1;
-        return s->protocol == TLS_LDAP ? ldap_reply(&s->in) : 1;
+        return s->protocol == TLS_LDAP ? ldap_reply(&s->in) : s->in.len == 1 ? 1 : -1;
 }
 
 enum starttls_result starttls_feed(
@@ -104,6 +111,9 @@ enum starttls_result starttls_feed(
         if (s->protocol == TLS_DIRECT)
                 return STARTTLS_READY;
         s->in.max = 16 * 1024;
+        s->fed += len;
+        if (s->fed > DIALOGUE_MAX)
+                return STARTTLS_FAILED;
         if (len > 0 && !buf_append(&s->in, data, len))
                 return STARTTLS_FAILED;
         const struct step *step = &protocols[s->protocol].step[s->step];

@@ -9,7 +9,9 @@
 struct starttls {
         enum tls_protocol protocol;
         unsigned step;
+        size_t fed; /* at most 64 KiB in all */
         struct buf in; /* at most 16 KiB */
+        char said[80]; /* after STARTTLS_FAILED: the beginning of the line that was not wanted; "": none, or binary */
 };
 enum starttls_result { STARTTLS_MORE, STARTTLS_SEND, STARTTLS_READY, STARTTLS_FAILED };
 /* After connecting with len 0, then with every piece received. STARTTLS_SEND: *ret_send, *ret_len is to be sent. */
