@@ -104,6 +104,10 @@ static void tell(struct tls_look *l)
         struct tls_look_result r = {
                 .leaf = der, .leaf_len = (size_t)len, .total_us = (int64_t)(uv_hrtime() / 1000) - l->start_us
         };
+        const unsigned char *chosen = NULL;
+        unsigned chosen_len = 0;
+        SSL_get0_alpn_selected(l->ssl, &chosen, &chosen_len);
+        r.alpn_taken = chosen_len > 0;
         sha256(der, (size_t)len, r.sha256);
         snprintf(r.tls_version, sizeof r.tls_version, "%s", SSL_get_version(l->ssl));
         finish(l, &r, NULL);
@@ -206,6 +210,17 @@ static void too_late(void *arg)
 
 /* ---- the start ---- */
 
+static bool offer_alpn(SSL *ssl, const char *protocol)
+{
+        unsigned char list[256];
+        size_t len = strlen(protocol);
+        if (len == 0 || len >= sizeof list)
+                return false;
+        list[0] = (unsigned char)len;
+        memcpy(list + 1, protocol, len);
+        return SSL_set_alpn_protos(ssl, list, (unsigned)len + 1) == 0; /* 0 is success here */
+}
+
 static bool prepare_tls(struct tls_look *l, const struct tls_look_request *r, struct err *e)
 {
         l->ctx = SSL_CTX_new(TLS_client_method());
@@ -226,6 +241,8 @@ static bool prepare_tls(struct tls_look *l, const struct tls_look_request *r, st
         if (r->signature_algorithms && SSL_set1_sigalgs_list(l->ssl, r->signature_algorithms) != 1)
                 return err_set(e, ERR_BUG, "look.algorithms", "OpenSSL does not know the signature algorithms %s",
                         r->signature_algorithms);
+        if (r->alpn && !offer_alpn(l->ssl, r->alpn))
+                return err_memory(e);
         if (r->sni && SSL_set_tlsext_host_name(l->ssl, r->sni) != 1)
                 return err_memory(e);
         return true;

@@ -17,6 +17,7 @@ struct tls_look_request {
         const char *sni; /* NULL: none */
         enum tls_protocol protocol;
         const char *signature_algorithms; /* OpenSSL list ("ECDSA+SHA256:..."); NULL: all */
+        const char *alpn; /* the one protocol that is offered; NULL: none */
         int64_t timeout_ms; /* 0 = 10 s */
 };
 struct tls_look_result {
@@ -24,6 +25,7 @@ struct tls_look_result {
         size_t leaf_len;
         uint8_t sha256[32]; /* of the leaf */
         char tls_version[16];
+        bool alpn_taken; /* it chose the protocol that was offered */
         int64_t total_us;
 };
 typedef void tls_look_fn(void *arg, const struct tls_look_result *result, const struct err *err); /* result NULL: err */
