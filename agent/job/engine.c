@@ -20,7 +20,6 @@
 #include "agent/net/loop.h"
 #include "validators/token_table.h"
 
-#define HELPER_SOCKET "/run/dcvd-helper/socket"
 
 /* ---- commits ---- */
 
@@ -259,7 +258,7 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
         bool good = open_state_directory(g, e) && open_store(g, &origin, e) &&
                 keystore_open(&g->keystore, g->conf->state_directory, e) &&
                 sets_open(&g->sets, g->conf->state_directory, e) && open_clients(g, e) &&
-                helper_open(&g->helper, loop, HELPER_SOCKET, c->helper_fd, e) &&
+                helper_open(&g->helper, loop, HELPER_SOCKET, HELPER_HOOK_SOCKET, c->helper_fd, e) &&
                 backends_open_cas(g, g->conf, &g->ca, &g->ca_count, e) &&
                 backends_open_publishers(g, g->conf, &g->publisher, &g->publisher_count, e) &&
                 engine_load(g, origin, e) &&

@@ -19,7 +19,6 @@
 #include "config/config.h"
 
 #define USER "dcvd"
-#define HELPER_SOCKET "/run/dcvd-helper/socket"
 
 /* Beside our own program (a build tree, /usr/local), else where it was installed. */
 static bool helper_path(char ret[PATH_MAX], struct err *e)

@@ -20,7 +20,7 @@
 
 struct helper {
         struct loop *loop;
-        char *socket_path;
+        char *socket_path, *hook_path;
         int broker;
         struct helper_call *first;
 };
@@ -38,10 +38,14 @@ struct helper_call {
         bool over;
 };
 
-bool helper_open(struct helper **ret, struct loop *loop, const char *socket_path, int broker_fd, struct err *e)
+bool helper_open(struct helper **ret, struct loop *loop, const char *socket_path, const char *hook_path, int broker_fd,
+        struct err *e)
 {
         struct helper *h = calloc(1, sizeof *h);
-        if (!h || (socket_path && !(h->socket_path = text_dup(socket_path)))) {
+        if (!h || (socket_path && !(h->socket_path = text_dup(socket_path))) ||
+                (hook_path && !(h->hook_path = text_dup(hook_path)))) {
+                if (h)
+                        free(h->socket_path);
                 free(h);
                 return err_memory(e);
         }
@@ -57,6 +61,7 @@ void helper_close(struct helper *h)
                 helper_cancel(h->first);
         close_p(&h->broker);
         free(h->socket_path);
+        free(h->hook_path);
         free(h);
 }
 
@@ -78,16 +83,16 @@ static bool send_fd(int to, int fd)
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(c), &fd, sizeof fd);
-        return sendmsg(to, &m, MSG_NOSIGNAL) == 1;
+        return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
-static bool by_socket(const struct helper *h, int *ret)
+static bool by_socket(const char *path, int *ret)
 {
         struct sockaddr_un where = { .sun_family = AF_UNIX };
-        if (!h->socket_path || strlen(h->socket_path) >= sizeof where.sun_path)
+        if (!path || strlen(path) >= sizeof where.sun_path)
                 return false;
-        memcpy(where.sun_path, h->socket_path, strlen(h->socket_path) + 1);
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        memcpy(where.sun_path, path, strlen(path) + 1);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* a full queue must not stop the loop */
         if (fd >= 0 && connect(fd, (struct sockaddr *)&where, sizeof where) == 0) {
                 *ret = fd;
                 return true;
@@ -96,22 +101,26 @@ static bool by_socket(const struct helper *h, int *ret)
         return false;
 }
 
-static bool reach(const struct helper *h, int *ret, struct err *e)
+static bool reach(const struct helper *h, const char *verb, int *ret, struct err *e)
 {
         int pair[2];
-        if (by_socket(h, ret))
+        bool hook = strcmp(verb, "hook") == 0;
+        const char *path = hook ? h->hook_path : h->socket_path;
+        if (by_socket(path, ret))
                 return true;
         if (h->broker < 0) {
                 err_set(e, ERR_TEMPORARY, "helper.absent", "dcvd-helper cannot be reached at %s",
-                        h->socket_path ? h->socket_path : "(no socket)");
-                return err_fix(e, "systemctl enable --now dcvd-helper.socket");
+                        path ? path : "(no socket)");
+                return err_fix(e, "systemctl enable --now %s", hook ? "dcvd-hook.socket" : "dcvd-helper.socket");
         }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return err_errno(e, errno, "helper", "making a socket for dcvd-helper");
-        bool sent = send_fd(h->broker, pair[1]);
+        bool sent = send_fd(h->broker, pair[1]), full = !sent && errno == EAGAIN;
         close_p(&pair[1]);
         if (!sent) {
                 close_p(&pair[0]);
+                if (full)
+                        return err_set(e, ERR_TEMPORARY, "helper.busy", "dcvd-helper has too many requests in line");
                 return err_set(
                         e, ERR_TEMPORARY, "helper.broker", "the process that starts dcvd-helper is gone: restart dcvd");
         }
@@ -260,7 +269,7 @@ struct helper_call *helper_start(struct helper *h, const char *verb, const json_
         c->helper = h;
         c->done = done;
         c->arg = arg;
-        if (!encode(c, header, blob, blob_len, e) || !reach(h, &fd, e)) {
+        if (!encode(c, header, blob, blob_len, e) || !reach(h, verb, &fd, e)) {
                 timer_free(c->timer);
                 buf_done(&c->out);
                 free(c->verb);

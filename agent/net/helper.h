@@ -23,8 +23,14 @@ struct helper_call;
  * FILE`, with the request socket as stdin and stdout, and dies with its parent. ret_fd is our end. */
 bool helper_broker_fork(const char *helper_path, const char *config_path, int *ret_fd, struct err *e);
 
-/* Either socket_path (systemd's socket; tried first when it exists) or broker_fd (taken over; -1: none). */
-bool helper_open(struct helper **ret, struct loop *loop, const char *socket_path, int broker_fd, struct err *e);
+/* systemd's sockets: of what needs root, and of hooks. */
+#define HELPER_SOCKET "/run/dcvd-helper/socket"
+#define HELPER_HOOK_SOCKET "/run/dcvd-hook/socket"
+
+/* Either systemd's sockets (NULL: none; tried first; the verb "hook" goes to the second) or broker_fd (taken over; -1:
+ * none). */
+bool helper_open(struct helper **ret, struct loop *loop, const char *socket_path, const char *hook_path, int broker_fd,
+        struct err *e);
 void helper_close(struct helper *h);
 
 /* header is encoded at once (borrowed); it gets "verb" and "blob" (bytes that follow) added. done gets the answer
