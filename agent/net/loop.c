@@ -8,6 +8,8 @@
 #include "agent/base/util.h"
 #include "agent/net/loop_internal.h"
 
+#define BUSY_ROUNDS 6 /* one exchange with anybody wakes the loop more often */
+
 /* ---- the loop ---- */
 
 bool loop_open(struct loop **ret, struct err *e)
@@ -37,6 +39,7 @@ void loop_close(struct loop *l)
         if (!l)
                 return;
         work_finish(l);
+        timer_free(l->rest);
         for (struct deferred *d = l->deferred; d; d = l->deferred)
                 loop_undefer(l, d);
         /* The loop's own handles, and what somebody forgot: closed first, for a forgotten watch would keep the run
@@ -51,11 +54,46 @@ void loop_close(struct loop *l)
         free(l);
 }
 
+static bool busy(const struct loop *l)
+{
+        return l->rounds - l->rested >= BUSY_ROUNDS;
+}
+
+static void rest_or_wait(void *arg)
+{
+        struct loop *l = arg;
+        bool quiet = !busy(l);
+        l->rested = l->rounds;
+        l->rest_waits = !quiet;
+        if (quiet)
+                l->rest_fn(l->rest_arg);
+        else
+                timer_start(l->rest, l->quiet_ms);
+}
+
+bool loop_on_rest(struct loop *l, int64_t quiet_ms, timer_fn *fn, void *arg, struct err *e)
+{
+        if (!timer_new(&l->rest, l, rest_or_wait, l, e))
+                return false;
+        l->quiet_ms = quiet_ms;
+        l->rest_fn = fn;
+        l->rest_arg = arg;
+        l->rest_waits = true; /* what came before this call was the start: busy enough */
+        timer_start(l->rest, quiet_ms);
+        return true;
+}
+
 void loop_run(struct loop *l)
 {
         l->stop = false;
-        while (!l->stop && uv_run(&l->uv, UV_RUN_ONCE))
-                ;
+        while (!l->stop && uv_run(&l->uv, UV_RUN_ONCE)) {
+                l->rounds++;
+                if (l->rest && !l->rest_waits && busy(l)) {
+                        l->rest_waits = true;
+                        l->rested = l->rounds;
+                        timer_start(l->rest, l->quiet_ms);
+                }
+        }
 }
 
 void loop_stop(struct loop *l)
@@ -69,11 +107,12 @@ static void time_over(void *arg)
         *(bool *)arg = true;
 }
 
-/* Timers run before libuv waits: one that sets the flag must not be followed by a wait for something else. */
+/* Timers run before libuv waits: one that sets the flag, or says that it is too late, must not be followed by a wait
+ * for something else. */
 static void before_wait(uv_prepare_t *prepare)
 {
         struct loop *l = prepare->data;
-        if (*l->until)
+        if (*l->until || *l->until_late)
                 uv_stop(&l->uv);
 }
 
@@ -89,6 +128,7 @@ bool loop_run_until(struct loop *l, const bool *flag, int64_t timeout_ms)
                 l->prepare_made = true;
         }
         l->until = flag;
+        l->until_late = &over;
         (void)uv_prepare_start(&l->prepare, before_wait);
         timer_start(t, timeout_ms);
         while (!*flag && !over)

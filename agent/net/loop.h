@@ -26,6 +26,10 @@ void timer_start(struct timer *t, int64_t delay_ms);
 void timer_stop(struct timer *t);
 void timer_free(struct timer *t); /* NULL allowed */
 
+/* fn runs when the loop was busy and then had quiet_ms of quiet; a few events now and then (a watchdog's ping) neither
+ * count as busy nor end the quiet, so that rest costs no wake-ups. One for each loop. */
+bool loop_on_rest(struct loop *loop, int64_t quiet_ms, timer_fn *fn, void *arg, struct err *e);
+
 /* Runs fn(arg) once from the loop, after the caller returned. Cancel by loop_undefer with the same handle; the handle
  * is gone once fn ran. NULL only if memory is out. */
 struct deferred;

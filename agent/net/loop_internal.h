@@ -16,7 +16,13 @@ struct loop {
         bool stop;
         uv_prepare_t prepare; /* before each wait: is what loop_run_until waits for true by now? */
         bool prepare_made;
-        const bool *until;
+        const bool *until, *until_late;
+        uint64_t rounds, rested; /* how often it woke; at the last rest */
+        struct timer *rest; /* runs from the first round of a busy time */
+        bool rest_waits;
+        int64_t quiet_ms;
+        timer_fn *rest_fn;
+        void *rest_arg;
         uv_idle_t idle;
         bool idle_made;
         struct deferred *deferred, **deferred_end;

@@ -105,6 +105,29 @@ static void set_it(void *arg)
         *(bool *)arg = true;
 }
 
+static void not_called(void *arg)
+{
+        (void)arg;
+        fail();
+}
+
+/* The time may be over when libuv looks at its timers before it waits; nothing else would wake it then. */
+static void a_limit_that_is_over_at_once_is_seen_at_once(void **state)
+{
+        struct watch *watch;
+        bool never = false;
+        int quiet[2];
+        (void)state;
+        assert_int_equal(pipe(quiet), 0);
+        assert_true(loop_watch(&watch, loop, quiet[0], not_called, NULL, NULL));
+        (void)alarm(10);
+        assert_false(loop_run_until(loop, &never, 0));
+        (void)alarm(0);
+        loop_unwatch(watch);
+        close(quiet[0]);
+        close(quiet[1]);
+}
+
 static void a_flag_set_by_a_timer_is_seen_at_once(void **state)
 {
         (void)state;
@@ -318,7 +341,7 @@ static void abandoned_work_says_so_and_does_not_begin(void **state)
         struct work *w[WORKS];
         unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
         if (cores >= WORKS)
-                skip();
+                skip(); /* none would stand in line */
         pthread_mutex_lock(&gate);
         for (int i = 0; i < WORKS; i++)
                 assert_true(work_start(&w[i], loop, pass_the_gate, work_ended, A, NULL));
@@ -343,7 +366,7 @@ static void closing_waits_for_what_runs_and_abandons_the_rest(void **state)
         struct work *w;
         unsigned cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
         if (cores >= WORKS)
-                skip();
+                skip(); /* none would stand in line */
         pthread_mutex_lock(&gate);
         for (int i = 0; i < WORKS; i++)
                 assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
@@ -492,6 +515,42 @@ static void a_clock_that_moved_is_told_before_anything_fires(void **state)
         }
 }
 
+/* ---- rest ---- */
+
+static int left;
+static unsigned pause_ms;
+
+static void one_of_many(void *arg)
+{
+        (void)arg;
+        if (--left > 0)
+                timer_start(own, pause_ms);
+        else if (pause_ms > 1)
+                say_and_stop(END);
+}
+
+static void rested(void *arg)
+{
+        say(arg);
+        bool first = strcmp(said, "r ") == 0;
+        if (strlen(said) > strlen("r r "))
+                return loop_stop(loop);
+        left = first ? 20 : 3; /* a burst; then one event now and then */
+        pause_ms = first ? 1 : 8;
+        timer_start(own, pause_ms);
+}
+
+static void rest_comes_after_a_burst_and_not_after_lone_events(void **state)
+{
+        static char R[] = "r";
+        (void)state;
+        assert_true(timer_new(&own, loop, one_of_many, NULL, NULL));
+        assert_true(loop_on_rest(loop, 4, rested, R, NULL));
+        loop_run(loop);
+        assert_string_equal(said, "r r end ");
+        timer_free(own);
+}
+
 #define ON_LOOP(f) cmocka_unit_test_setup_teardown(f, open_loop, close_loop)
 #define THREADS(f) cmocka_unit_test_setup_teardown(f, open_with_threads, close_loop)
 #define DUE(f) cmocka_unit_test_setup_teardown(f, open_with_due, close_with_due)
@@ -502,12 +561,14 @@ int main(void)
                 ON_LOOP(timers_fire_once_in_order_of_their_time),
                 ON_LOOP(a_timer_may_free_itself),
                 ON_LOOP(waiting_for_a_flag_ends_either_way),
+                ON_LOOP(a_limit_that_is_over_at_once_is_seen_at_once),
                 ON_LOOP(a_flag_set_by_a_timer_is_seen_at_once),
                 ON_LOOP(deferred_calls_run_later_in_order),
                 ON_LOOP(a_chain_of_deferrals_lets_others_in),
                 ON_LOOP(closing_drops_what_is_deferred),
                 ON_LOOP(a_watched_descriptor_wakes_the_loop),
                 ON_LOOP(a_forgotten_watch_does_not_keep_the_loop_from_closing),
+                ON_LOOP(rest_comes_after_a_burst_and_not_after_lone_events),
                 ON_LOOP(signals_arrive_on_the_loop_and_pipes_may_break),
                 THREADS(work_runs_beside_the_loop_at_most_one_a_core),
                 THREADS(abandoned_work_says_so_and_does_not_begin),
