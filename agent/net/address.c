@@ -61,6 +61,17 @@ static size_t ip_len(const struct address *a)
         return a->family == AF_INET6 ? sizeof a->ip.v6 : sizeof a->ip.v4;
 }
 
+void address_reverse_name(const struct address *a, char ret[ADDRESS_REVERSE_TEXT])
+{
+        const uint8_t *byte = (const uint8_t *)&a->ip;
+        int at = 0;
+        for (size_t i = ip_len(a); i-- > 0;)
+                at += a->family == AF_INET6
+                        ? snprintf(ret + at, (size_t)(ADDRESS_REVERSE_TEXT - at), "%x.%x.", byte[i] & 15, byte[i] >> 4)
+                        : snprintf(ret + at, (size_t)(ADDRESS_REVERSE_TEXT - at), "%u.", byte[i]);
+        snprintf(ret + at, (size_t)(ADDRESS_REVERSE_TEXT - at), a->family == AF_INET6 ? "ip6.arpa" : "in-addr.arpa");
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
         return a->family == b->family && a->port == b->port && memcmp(&a->ip, &b->ip, ip_len(a)) == 0;

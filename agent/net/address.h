@@ -28,6 +28,9 @@ void address_text(
 bool address_equal(const struct address *a, const struct address *b); /* port included */
 socklen_t address_sockaddr(const struct address *a, struct sockaddr_storage *ret);
 bool address_from_sockaddr(const struct sockaddr *sa, struct address *ret);
+/* Its name in the reverse zone: "1.2.0.192.in-addr.arpa". */
+#define ADDRESS_REVERSE_TEXT 80
+void address_reverse_name(const struct address *a, char ret[ADDRESS_REVERSE_TEXT]);
 bool address_is_loopback(const struct address *a);
 bool address_is_public(const struct address *a); /* not in an IANA special-purpose registry */
 bool address_in_net(const struct address *a, const char *cidr); /* "10.0.0.0/8"; false also for a bad net */

@@ -29,12 +29,19 @@ enum dns_outcome {
         DNS_MALFORMED, /* answered, but not with a message that can be read */
         DNS_FAILED, /* our side: memory, files; err has it */
 };
-enum { DNS_RECURSE = 1, DNS_WANT_AD = 2, DNS_CHECKING_DISABLED = 4, DNS_WANT_DNSSEC = 8 }; /* flags */
+enum {
+        DNS_RECURSE = 1,
+        DNS_WANT_AD = 2,
+        DNS_CHECKING_DISABLED = 4,
+        DNS_WANT_DNSSEC = 8,
+        DNS_WITHOUT_EDNS = 16
+}; /* flags */
 
 struct dns_answer {
         enum dns_outcome outcome;
         const struct dns_message *message; /* DNS_ANSWERED; valid during the callback */
         enum dns_transport transport;
+        bool plain; /* the server refused EDNS (FORMERR): this is its answer to a question without */
         int64_t rtt_us;
         const struct err *err; /* unless ANSWERED: what a person reads */
 };

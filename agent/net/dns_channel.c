@@ -192,7 +192,9 @@ static void answered(struct dns_query *q, const uint8_t *data, size_t len)
                 q->tries = 0;
                 return append(q, &c->waiting_tail);
         }
-        struct dns_answer a = { .outcome = DNS_ANSWERED, .message = &m, .transport = c->transport, .rtt_us = rtt_us };
+        struct dns_answer a = {
+                .outcome = DNS_ANSWERED, .message = &m, .transport = c->transport, .plain = c->plain, .rtt_us = rtt_us
+        };
         dns_query_ended(q, &a);
         dns_message_done(&m);
 }
@@ -260,9 +262,10 @@ static size_t put_u16(uint8_t *packet, size_t at, uint16_t value)
  * ids worth the name. */
 static size_t build(const struct dns_channel *c, const struct dns_query *q, uint8_t packet[QUESTION_MAX])
 {
+        bool plain = c->plain || q->flags & DNS_WITHOUT_EDNS;
         uint16_t flags = (uint16_t)((q->flags & DNS_RECURSE ? 0x0100 : 0) | (q->flags & DNS_WANT_AD ? 0x0020 : 0) |
                 (q->flags & DNS_CHECKING_DISABLED ? 0x0010 : 0));
-        const uint16_t header[] = { dns_random_id(c->dns), flags, 1, 0, 0, c->plain ? 0 : 1 };
+        const uint16_t header[] = { dns_random_id(c->dns), flags, 1, 0, 0, plain ? 0 : 1 };
         const uint16_t opt[] = { DNS_OPT, EDNS_BYTES, 0, (uint16_t)(q->flags & DNS_WANT_DNSSEC ? 0x8000 : 0), 0 };
         size_t at = 0;
         for (size_t i = 0; i < ARRAY_LEN(header); i++)
@@ -272,7 +275,7 @@ static size_t build(const struct dns_channel *c, const struct dns_query *q, uint
                 return 0;
         at = put_u16(packet, at + name, q->type);
         at = put_u16(packet, at, DNS_CLASS_IN);
-        if (c->plain)
+        if (plain)
                 return at;
         packet[at++] = 0; /* the root owns it */
         for (size_t i = 0; i < ARRAY_LEN(opt); i++)
@@ -289,7 +292,7 @@ static bool send_now(struct dns_channel *c, struct dns_query *q)
                 free(s);
                 return false;
         }
-        q->edns = !c->plain;
+        q->edns = !c->plain && !(q->flags & DNS_WITHOUT_EDNS);
         *s = (struct dns_send){ c, q };
         q->sent_us = now_us();
         q->send[q->tries++] = s;

@@ -123,7 +123,8 @@ const char *dns_type_name(uint16_t type)
                 const char *name;
         } names[] = { { DNS_A, "A" }, { DNS_NS, "NS" }, { DNS_CNAME, "CNAME" }, { DNS_SOA, "SOA" }, { DNS_TXT, "TXT" },
                 { DNS_AAAA, "AAAA" }, { DNS_DNAME, "DNAME" }, { DNS_OPT, "OPT" }, { DNS_DS, "DS" },
-                { DNS_RRSIG, "RRSIG" }, { DNS_DNSKEY, "DNSKEY" }, { DNS_TSIG, "TSIG" }, { DNS_CAA, "CAA" } };
+                { DNS_RRSIG, "RRSIG" }, { DNS_DNSKEY, "DNSKEY" }, { DNS_TSIG, "TSIG" }, { DNS_CAA, "CAA" },
+                { 47, "NSEC" }, { 50, "NSEC3" }, { 51, "NSEC3PARAM" } };
         static _Thread_local char other[16];
         for (size_t i = 0; i < ARRAY_LEN(names); i++)
                 if (names[i].type == type)

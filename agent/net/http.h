@@ -34,6 +34,7 @@ struct http_request {
         bool allow_http;
         bool use_proxy;
         bool look; /* a validation look: fresh, no proxy, certificate not verified (CAs do not either) */
+        bool take_anything; /* what is no HTTP comes as an answer with status 0, and a body is cut at answer_max_bytes */
         const struct address *pin; /* connect here (port 0: the URL's), Host and SNI stay; NULL: resolve and try all */
         const char *ca_bundle; /* extra roots, a PEM file; NULL: the system's only */
 };
@@ -41,11 +42,12 @@ struct http_answer {
         int status;
         const char *body; /* NUL-terminated */
         size_t body_len;
+        size_t body_size; /* bytes that came; more than body_len only with take_anything */
         const struct http_header *headers; /* names in lower case */
         size_t header_count;
         char peer[ADDRESS_TEXT];
         const char *redirect_url; /* absolute, or NULL */
-        int64_t total_us;
+        int64_t total_us, first_byte_us;
 };
 struct http_header {
         const char *name, *value;
@@ -53,7 +55,9 @@ struct http_header {
 const char *http_answer_header(const struct http_answer *a, const char *name); /* the first; NULL if absent */
 unsigned http_answer_header_count(const struct http_answer *a, const char *name);
 
-/* answer is NULL on a transport failure; err then is ERR_UNKNOWN if the request may have reached the other side (once a
+/* A look's failure names its cause: http.refused, http.unreachable, http.timeout (no connection in time), http.silent
+ * (no answer in time), http.reset, http.not-tls, http.tls-old, http.tls.
+ * answer is NULL on a transport failure; err then is ERR_UNKNOWN if the request may have reached the other side (once a
  * byte of it was written), else ERR_TEMPORARY (not connected), ERR_DENIED (their certificate does not verify: named) or
  * ERR_PROTOCOL (too large, not HTTP). Everything is borrowed for the length of the callback. */
 typedef void http_done_fn(void *arg, const struct http_answer *answer, const struct err *err);

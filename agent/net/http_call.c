@@ -1,4 +1,5 @@
 /* One exchange: find the addresses, try them in order until one connects, collect the answer, tell what happened. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define HEADERS_MAX_BYTES (64 * 1024)
 #define CONNECT_MS_DEFAULT 10000
 #define TIMEOUT_MS_DEFAULT 60000
+#define BODY_ENOUGH ((size_t)1024 * 1024) /* with take_anything: whoever sends more has said enough */
 
 /* ---- ends ---- */
 
@@ -79,9 +81,11 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
         struct http_call *c = arg;
         (void)size; /* always 1 */
+        c->body_bytes += n;
         if (c->answer.len + n > c->answer_max) {
-                c->too_large = true;
-                return 0;
+                c->too_large = !c->take_anything || c->body_bytes > BODY_ENOUGH;
+                size_t rest = c->take_anything ? c->answer_max - c->answer.len : 0;
+                return !c->too_large && buf_append(&c->answer, data, rest) ? n : 0;
         }
         return buf_append(&c->answer, data, n) ? n : 0;
 }
@@ -157,11 +161,12 @@ unsigned http_answer_header_count(const struct http_answer *a, const char *name)
 
 static void deliver(struct http_call *c)
 {
-        struct http_answer a = { .body_len = c->answer.len };
+        struct http_answer a = { .body_len = c->answer.len, .body_size = c->body_bytes };
         struct err e;
         long status = 0;
         char *ip = NULL, *redirect = NULL;
-        curl_off_t total_us = 0;
+        curl_off_t total_us = 0, first_us = 0;
+        (void)curl_easy_getinfo(c->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
         (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
         (void)curl_easy_getinfo(c->easy, CURLINFO_PRIMARY_IP, &ip);
         (void)curl_easy_getinfo(c->easy, CURLINFO_REDIRECT_URL, &redirect);
@@ -180,66 +185,9 @@ static void deliver(struct http_call *c)
         a.header_count = c->names.count;
         a.redirect_url = redirect;
         a.total_us = total_us;
+        a.first_byte_us = first_us;
         snprintf(a.peer, sizeof a.peer, "%s", ip ? ip : "");
         finish(c, &a, NULL);
-}
-
-/* ---- what went wrong ---- */
-
-static bool is_write(const struct http_call *c)
-{
-        return strcmp(c->method, "POST") == 0;
-}
-
-/* True once a byte of the request itself was written. libcurl counts a proxy's CONNECT too: behind TLS nothing of ours
- * left before the handshake was over, which a connection that was warm already has behind it. */
-static bool may_have_arrived(const struct http_call *c)
-{
-        long sent = 0, connects = 0;
-        curl_off_t handshake_us = 0;
-        (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
-        (void)curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connects);
-        (void)curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
-        return sent > 0 && !(c->tls && connects > 0 && handshake_us == 0);
-}
-
-static bool is_bad_certificate(CURLcode result)
-{
-        return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_ISSUER_ERROR ||
-                result == CURLE_SSL_INVALIDCERTSTATUS || result == CURLE_SSL_PINNEDPUBKEYNOTMATCH;
-}
-
-/* CURLE_UNSUPPORTED_PROTOCOL: an answer without a status line would be HTTP/0.9. */
-static bool is_no_http(CURLcode result)
-{
-        return result == CURLE_WEIRD_SERVER_REPLY || result == CURLE_UNSUPPORTED_PROTOCOL ||
-                result == CURLE_BAD_CONTENT_ENCODING || result == CURLE_HTTP2;
-}
-
-static void failed(struct http_call *c, CURLcode result)
-{
-        struct err e;
-        bool arrived = may_have_arrived(c);
-        const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(result);
-        /* A bad answer to a write still leaves open what the write has done (I2). */
-        enum err_kind bad_answer = arrived && is_write(c) ? ERR_UNKNOWN : ERR_PROTOCOL;
-        if (c->too_large)
-                err_set(&e, bad_answer, "http.size", "%s: the answer is larger than %zu bytes", c->host, c->answer_max);
-        else if (!arrived && is_bad_certificate(result))
-                err_set(&e, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", c->host,
-                        why);
-        else if (!arrived && result == CURLE_SSL_CACERT_BADFILE)
-                err_set(&e, ERR_CONFIG, "http.roots", "%s: the roots in %s cannot be read: %s", c->host,
-                        c->ca_bundle ? c->ca_bundle : "the system's store", why);
-        else if (arrived && is_no_http(result))
-                err_set(&e, bad_answer, "http.protocol", "%s: %s", c->host, why);
-        else if (arrived)
-                err_set(&e, ERR_UNKNOWN, "http.lost", "%s: the request was sent, the answer was lost: %s", c->host,
-                        why);
-        else
-                err_set(&e, ERR_TEMPORARY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.connect",
-                        "%s: %s", c->host, why);
-        finish(c, NULL, &e);
 }
 
 /* ---- the transfer ---- */
@@ -248,7 +196,7 @@ static void set_request(struct http_call *c, CURL *x)
 {
         if (strcmp(c->method, "HEAD") == 0)
                 (void)curl_easy_setopt(x, CURLOPT_NOBODY, 1L);
-        if (!is_write(c))
+        if (!http_is_write(c))
                 return;
         (void)curl_easy_setopt(x, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.len);
@@ -277,6 +225,8 @@ static void set_security(struct http_call *c, CURL *x)
         (void)curl_easy_setopt(x, CURLOPT_SSL_VERIFYHOST, c->look ? 0L : 2L);
         if (c->ca_bundle)
                 (void)curl_easy_setopt(x, CURLOPT_CAINFO, c->ca_bundle); /* besides the system's directory of roots */
+        if (c->take_anything)
+                (void)curl_easy_setopt(x, CURLOPT_HTTP09_ALLOWED, 1L);
         if (c->look) {
                 (void)curl_easy_setopt(x, CURLOPT_FRESH_CONNECT, 1L);
                 (void)curl_easy_setopt(x, CURLOPT_FORBID_REUSE, 1L);
@@ -352,12 +302,14 @@ static bool transfer(struct http_call *c, struct err *e)
 void http_call_transfer_done(struct http_call *c, CURLcode result)
 {
         struct err e;
-        if (result == CURLE_OK)
+        if (result == CURLE_OK || (c->take_anything && c->body_bytes > BODY_ENOUGH))
                 return deliver(c);
         bool not_connected = result == CURLE_COULDNT_CONNECT || result == CURLE_OPERATION_TIMEDOUT ||
                 result == CURLE_SSL_CONNECT_ERROR;
-        if (!not_connected || may_have_arrived(c) || c->tried + 1 >= c->count)
-                return failed(c, result);
+        if (!not_connected || http_may_have_arrived(c) || c->tried + 1 >= c->count) {
+                http_failure(c, result, &e);
+                return finish(c, NULL, &e);
+        }
         drop_easy(c);
         c->tried++;
         if (!transfer(c, &e))
@@ -472,6 +424,7 @@ static bool copy_request(struct http_call *c, const struct http_request *r, stru
         c->once_only = r->once_only;
         c->allow_http = r->allow_http;
         c->look = r->look;
+        c->take_anything = r->take_anything;
         return good || err_memory(e);
 }
 

@@ -1,4 +1,5 @@
-/* The inside of the HTTP client: http.c runs the multi handle on the loop, http_call.c is one exchange. */
+/* The inside of the HTTP client: http.c runs the multi handle on the loop, http_call.c is one exchange, http_failure.c
+ * says why one failed. */
 #ifndef DCVD_NET_HTTP_INTERNAL_H
 #define DCVD_NET_HTTP_INTERNAL_H
 
@@ -36,7 +37,7 @@ struct http_call {
         size_t body_read;
         size_t answer_max;
         int64_t connect_timeout_ms, deadline_ms; /* deadline: boot time */
-        bool once_only, allow_http, tls, look;
+        bool once_only, allow_http, tls, look, take_anything;
         /* where to */
         struct dns_lookup *lookup;
         struct timer *limit; /* while looking up: libcurl has its own afterwards */
@@ -53,12 +54,16 @@ struct http_call {
         /* the answer */
         struct buf answer;
         struct texts names, values;
-        size_t header_bytes;
+        size_t header_bytes, body_bytes;
         bool too_large;
 };
 
 void http_call_transfer_done(struct http_call *c, CURLcode result); /* by http.c, outside libcurl's callbacks */
 void http_call_free(struct http_call *c);
 bool http_add(struct http *h, CURL *easy, struct err *e);
+bool http_is_write(const struct http_call *c);
+bool http_may_have_arrived(const struct http_call *c); /* once a byte of the request itself was written */
+/* While the easy handle still knows. ERR_UNKNOWN: the request may have arrived (I2); ERR_TEMPORARY: it did not. */
+void http_failure(const struct http_call *c, CURLcode result, struct err *ret);
 
 #endif

@@ -22,7 +22,7 @@ struct http_call {
         struct http_call *next;
         http_done_fn *done;
         void *arg;
-        char *action, *body, *authorization, *stamp;
+        char *action, *body, *authorization, *stamp, *method, *url, *type;
         bool once_only;
         int64_t due_ms;
 };
@@ -32,6 +32,8 @@ struct fake_answer {
         enum err_kind failed;
         const char *date; /* header, or NULL for none */
         const char *retry_after;
+        struct http_header more[4];
+        size_t more_count;
         int64_t delay_ms;
 };
 /* What the other side says to one request. */
@@ -101,7 +103,10 @@ struct http_call *http_start(struct http *h, const struct http_request *r, http_
         c->action = text_dup(fake_header(r, "X-TC-Action: "));
         c->authorization = text_dup(fake_header(r, "Authorization: "));
         c->stamp = text_dup(fake_header(r, "X-TC-Timestamp: "));
-        c->body = text_dup_n(r->body, r->body_len);
+        c->type = text_dup(fake_header(r, "Content-Type: "));
+        c->method = text_dup(r->method);
+        c->url = text_dup(r->url);
+        c->body = text_dup_n(r->body ? r->body : "", r->body_len);
         c->once_only = r->once_only;
         c->due_ms = fake_boot_ms;
         struct http_call **p = &fake_calls;
@@ -118,6 +123,9 @@ static void fake_call_free(struct http_call *c)
         free(c->body);
         free(c->authorization);
         free(c->stamp);
+        free(c->type);
+        free(c->method);
+        free(c->url);
         free(c);
 }
 
@@ -160,12 +168,14 @@ static void fake_deliver(struct http_call *c)
         fake_call_take(c);
         fake_reply(c, &said);
         fake_advance(said.delay_ms);
-        struct http_header headers[2];
+        struct http_header headers[6];
         size_t count = 0;
         if (said.date)
                 headers[count++] = (struct http_header){ "date", said.date };
         if (said.retry_after)
                 headers[count++] = (struct http_header){ "retry-after", said.retry_after };
+        for (size_t i = 0; i < said.more_count; i++)
+                headers[count++] = said.more[i];
         struct http_answer answer = { .status = said.status,
                 .body = said.body,
                 .body_len = said.body ? strlen(said.body) : 0,

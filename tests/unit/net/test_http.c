@@ -491,6 +491,10 @@ static void a_proxy_that_refuses_the_tunnel_leaves_no_doubt(void **state)
                 .once_only = true,
                 .use_proxy = true });
         failed_with(&o, ERR_TEMPORARY, "http.connect");
+        char through[80];
+        snprintf(through, sizeof through, "through proxy proxy.example:%u: ca.example: ", server.port);
+        assert_non_null(strstr(o.err.text, through));
+        assert_non_null(strstr(o.err.fix, "proxy.except"));
         assert_string_equal(server.ledger[0].line, "CONNECT ca.example:443 HTTP/1.1");
         assert_int_equal(server_count(&server), 1);
         assert_true(http_configure(http, &(struct http_conf){ .proxy_url = "http://u:c4n4ry@p" }, NULL));

@@ -1,0 +1,110 @@
+/* Why an exchange failed, as an error whose kind says what may follow. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/util.h"
+#include "agent/net/http_internal.h"
+
+bool http_is_write(const struct http_call *c)
+{
+        return strcmp(c->method, "POST") == 0;
+}
+
+/* libcurl counts a proxy's CONNECT too: behind TLS nothing of ours
+ * left before the handshake was over, which a connection that was warm already has behind it. */
+bool http_may_have_arrived(const struct http_call *c)
+{
+        long sent = 0, connects = 0;
+        curl_off_t handshake_us = 0;
+        (void)curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
+        (void)curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connects);
+        (void)curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
+        return sent > 0 && !(c->tls && connects > 0 && handshake_us == 0);
+}
+
+static bool is_bad_certificate(CURLcode result)
+{
+        return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_ISSUER_ERROR ||
+                result == CURLE_SSL_INVALIDCERTSTATUS || result == CURLE_SSL_PINNEDPUBKEYNOTMATCH;
+}
+
+/* CURLE_UNSUPPORTED_PROTOCOL: an answer without a status line would be HTTP/0.9. */
+static bool is_no_http(CURLcode result)
+{
+        return result == CURLE_WEIRD_SERVER_REPLY || result == CURLE_UNSUPPORTED_PROTOCOL ||
+                result == CURLE_BAD_CONTENT_ENCODING || result == CURLE_HTTP2;
+}
+
+/* A look says what a CA would have met. */
+static const char *tls_code(const char *why)
+{
+        static const struct {
+                const char *words, *code;
+        } known[] = {
+                { "wrong version number", "http.not-tls" },
+                { "packet length too long", "http.not-tls" },
+                { "http request", "http.not-tls" },
+                { "unsupported protocol", "http.tls-old" },
+                { "protocol version", "http.tls-old" },
+        };
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+                if (strcasestr(why, known[i].words))
+                        return known[i].code;
+        return "http.tls";
+}
+
+static const char *look_code(const struct http_call *c, CURLcode result, bool arrived, const char *why)
+{
+        long error = 0;
+        curl_off_t connected_us = 0;
+        (void)curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &error);
+        (void)curl_easy_getinfo(c->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+        if (arrived)
+                return result == CURLE_OPERATION_TIMEDOUT ? "http.silent" : "http.reset";
+        if (result == CURLE_SSL_CONNECT_ERROR)
+                return tls_code(why);
+        if (result == CURLE_OPERATION_TIMEDOUT)
+                return c->tls && connected_us > 0 ? "http.tls" : "http.timeout";
+        return error == ECONNREFUSED                                                      ? "http.refused"
+                : error == EHOSTUNREACH || error == ENETUNREACH || error == EADDRNOTAVAIL ? "http.unreachable"
+                                                                                          : "http.connect";
+}
+
+/* What did not get through to the host may be the proxy's doing, which only its name can tell. */
+static void name_proxy(const struct http_call *c, struct err *e)
+{
+        err_wrap(e, "through proxy %s:%u", c->proxy_host, c->proxy_port);
+        err_fix(e, "see that this proxy runs and lets dcvd through, mend proxy.url, or name the host in proxy.except");
+}
+
+void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
+{
+        bool arrived = http_may_have_arrived(c);
+        const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(result);
+        /* A bad answer to a write still leaves open what the write has done (I2). */
+        enum err_kind bad_answer = arrived && http_is_write(c) ? ERR_UNKNOWN : ERR_PROTOCOL;
+        if (c->too_large)
+                err_set(ret, bad_answer, "http.size", "%s: the answer is larger than %zu bytes", c->host,
+                        c->answer_max);
+        else if (!arrived && is_bad_certificate(result))
+                err_set(ret, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", c->host,
+                        why);
+        else if (!arrived && result == CURLE_SSL_CACERT_BADFILE)
+                err_set(ret, ERR_CONFIG, "http.roots", "%s: the roots in %s cannot be read: %s", c->host,
+                        c->ca_bundle ? c->ca_bundle : "the system's store", why);
+        else if (arrived && is_no_http(result))
+                err_set(ret, bad_answer, "http.protocol", "%s: %s", c->host, why);
+        else if (arrived)
+                err_set(ret, ERR_UNKNOWN, "http.lost", "%s: the request was sent, the answer was lost: %s", c->host,
+                        why);
+        else
+                err_set(ret, ERR_TEMPORARY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.connect",
+                        "%s: %s", c->host, why);
+        bool named = strcmp(ret->code, "http.lost") != 0 && strcmp(ret->code, "http.connect") != 0 &&
+                strcmp(ret->code, "http.timeout") != 0;
+        if (c->look && !named)
+                snprintf(ret->code, sizeof ret->code, "%s", look_code(c, result, arrived, why));
+        if (c->proxied && ret->kind == ERR_TEMPORARY)
+                name_proxy(c, ret);
+}
