@@ -119,6 +119,8 @@ static bool issues_another(struct bundle *b, const struct entry *n)
 static struct entry *only_leaf(struct bundle *b, struct err *e)
 {
         struct entry *leaf = NULL;
+        if (b->count == 1 && b->entry[0].root) /* "openssl req -x509" marks what a server presents as a CA's */
+                return &b->entry[0];
         for (size_t i = 0; i < b->count; i++) {
                 struct entry *n = &b->entry[i];
                 if (n->info.is_ca || issues_another(b, n))

@@ -36,6 +36,13 @@ struct chain {
 bool chain_read(const void *text, size_t len, const char *want_spki_hex, struct chain *ret, struct err *e);
 bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struct err *e); /* one certificate: what a look brought */
 void chain_done(struct chain *c);
+/* Of a chain as a CA sent it: the last certificate's issuer has this common name. */
+bool chain_ends_below(const void *text, size_t len, const char *common_name);
+/* How renewal information names a certificate (RFC 9773 section 4.1): authority key identifier and serial number.
+ * ERR_CONFIG "cert.ari": it has no such identifier. Allocated. */
+bool cert_renewal_id(const uint8_t *der, size_t len, char **ret, struct err *e);
+/* At least one CERTIFICATE block, and no block of another kind. */
+bool chain_has_only_certificates(const void *text, size_t len);
 void cert_info_done(struct cert_info *c);
 
 struct chain_rules {

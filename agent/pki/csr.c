@@ -1,7 +1,6 @@
 /* Certificate signing requests. */
 #include "agent/pki/csr.h"
 
-#include <arpa/inet.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -37,25 +36,6 @@ static void extensions_free_p(STACK_OF(X509_EXTENSION) * *list)
         sk_X509_EXTENSION_pop_free(*list, X509_EXTENSION_free);
 }
 
-static bool add_name(GENERAL_NAMES *list, const char *name, struct err *e)
-{
-        unsigned char address[16];
-        int len = inet_pton(AF_INET, name, address) == 1 ? 4 : inet_pton(AF_INET6, name, address) == 1 ? 16 : 0;
-        if (!len && !dns_name_is_good(name))
-                return err_set(e, ERR_CONFIG, "csr.name", "%s is neither a host name nor an address", name);
-        GENERAL_NAME *general = GENERAL_NAME_new();
-        ASN1_STRING *value = len ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
-        if (general && value && ASN1_STRING_set(value, len ? (const void *)address : name, len ? len : -1)) {
-                GENERAL_NAME_set0_value(general, len ? GEN_IPADD : GEN_DNS, value);
-                if (sk_GENERAL_NAME_push(list, general) > 0)
-                        return true;
-                value = NULL; /* part of general now */
-        }
-        ASN1_STRING_free(value);
-        GENERAL_NAME_free(general);
-        return err_memory(e);
-}
-
 static bool set_names(X509_REQ *req, const struct texts *names, struct err *e)
 {
         CLEANUP(general_free_p) GENERAL_NAMES *list = GENERAL_NAMES_new();
@@ -67,7 +47,7 @@ static bool set_names(X509_REQ *req, const struct texts *names, struct err *e)
         if (names->count > NAMES_MAX)
                 return err_set(e, ERR_CONFIG, "csr.name", "%zu names are more than a request holds", names->count);
         for (size_t i = 0; i < names->count; i++)
-                if (!add_name(list, names->item[i], e))
+                if (!names_add_general(list, names->item[i], e))
                         return false;
         return (X509V3_add1_i2d(&extensions, NID_subject_alt_name, list, 0, X509V3_ADD_DEFAULT) == 1 &&
                        X509_REQ_add_extensions(req, extensions) == 1) ||
@@ -161,13 +141,21 @@ static bool verify_with(X509_REQ *req, EVP_PKEY *pkey, const char *id)
         return X509_REQ_verify(req, pkey) == 1;
 }
 
+bool csr_is_signed(X509_REQ *req, EVP_PKEY *pkey)
+{
+        bool sm2 = pkey_type(pkey) == KEY_SM2;
+        bool good =
+                sm2 ? verify_with(req, pkey, SM2_ID) || verify_with(req, pkey, "") : X509_REQ_verify(req, pkey) == 1;
+        if (good)
+                openssl_clear();
+        return good;
+}
+
 static bool verify(X509_REQ *req, EVP_PKEY *pkey, struct err *e)
 {
         bool sm2 = pkey_type(pkey) == KEY_SM2;
-        if (sm2 ? verify_with(req, pkey, SM2_ID) || verify_with(req, pkey, "") : X509_REQ_verify(req, pkey) == 1) {
-                openssl_clear();
+        if (csr_is_signed(req, pkey))
                 return true;
-        }
         return openssl_err(e, ERR_CONFIG, "csr.signature",
                 sm2 ? "the certificate request is not signed by its own key, or with an unusual SM2 identity"
                     : "the certificate request is not signed by its own key");

@@ -128,16 +128,36 @@ const EVP_MD *pkey_digest(EVP_PKEY *pkey)
         }
 }
 
+/* A key read with a compressed point would keep it, and hash to another name than its certificate. */
+static int public_der(EVP_PKEY *pkey, unsigned char **ret)
+{
+        openssl_clear();
+        if (EVP_PKEY_is_a(pkey, "EC") || EVP_PKEY_is_a(pkey, "SM2"))
+                (void)EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                        "uncompressed"); /* fails only for lack of memory: seen by the callers */
+        return i2d_PUBKEY(pkey, ret);
+}
+
+bool key_public_der(const struct key *k, uint8_t **ret, size_t *ret_len, struct err *e)
+{
+        unsigned char *der = NULL;
+        unsigned refused = openssl_refused();
+        int len = public_der(k->pkey, &der);
+        uint8_t *copy = len > 0 && openssl_refused() == refused ? malloc((size_t)len) : NULL;
+        if (copy) {
+                memcpy(copy, der, (size_t)len);
+                *ret = copy;
+                *ret_len = (size_t)len;
+        }
+        OPENSSL_free(der);
+        return copy || err_memory(e);
+}
+
 bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e)
 {
         unsigned char *der = NULL;
         unsigned refused = openssl_refused();
-        openssl_clear();
-        /* A key read with a compressed point would keep it, and hash to another name than its certificate. */
-        if (EVP_PKEY_is_a(pkey, "EC") || EVP_PKEY_is_a(pkey, "SM2"))
-                (void)EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
-                        "uncompressed"); /* fails only for lack of memory: seen below */
-        int len = i2d_PUBKEY(pkey, &der);
+        int len = public_der(pkey, &der);
         if (len <= 0)
                 return openssl_err(e, ERR_PROTOCOL, "key.public", "encoding a public key");
         char hex[65];

@@ -19,11 +19,15 @@ bool key_generate(enum key_type type, struct key **ret, struct err *e);
 void key_free(struct key *k); /* NULL allowed */
 /* PEM (PKCS#8, encrypted PKCS#8, traditional). passphrase NULL: an encrypted key is ERR_CONFIG saying so. Never prompts. At most 64 KiB. */
 bool key_read_pem(const void *pem, size_t len, const struct secret *passphrase, struct key **ret, struct err *e);
+/* The same from DER: PKCS#8, PKCS#1, SEC1; nothing behind it. */
+bool key_read_der(const void *der, size_t len, struct key **ret, struct err *e);
 /* PKCS#8 PEM into secure memory. passphrase NULL: plain; else PBES2 with AES-256-CBC and at least 600,000 PBKDF2-SHA256 rounds. */
 bool key_write_pem(const struct key *k, const struct secret *passphrase, struct secret *ret, struct err *e);
 enum key_type key_type_of(const struct key *k);
 /* SHA-256 of the DER SubjectPublicKeyInfo with an uncompressed point, as 64 hex digits. */
 bool key_spki_hex(const struct key *k, char ret[65], struct err *e);
+/* The DER SubjectPublicKeyInfo with an uncompressed point, allocated. */
+bool key_public_der(const struct key *k, uint8_t **ret, size_t *ret_len, struct err *e);
 /* OpenSSL list of the TLS signature algorithms a server with such a key answers with, for tls_look. NULL for KEY_OTHER and
  * KEY_SM2 (no TLS of ours speaks it): offer the defaults. */
 const char *key_tls_signature_algorithms(enum key_type t);

@@ -4,6 +4,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "agent/pki/key.h"
 
@@ -19,6 +20,8 @@ struct key {
 /* Adds the text of the newest OpenSSL error to e and empties the queue. Lack of memory since openssl_clear is told as
  * that, whatever the caller took it for: nobody gives up a key or a certificate over it. Returns false. */
 bool openssl_err(struct err *e, int kind, const char *code, const char *what);
+/* What an i2d_ function wrote, as memory that anybody can free. der is freed in any case. */
+bool der_take(unsigned char *der, int len, uint8_t **ret, size_t *ret_len, struct err *e);
 void openssl_clear(void); /* before the calls that openssl_err may have to explain */
 /* How many allocations OpenSSL was refused in this thread so far: if it grew, what OpenSSL said meanwhile means
  * nothing. */
@@ -28,6 +31,8 @@ bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e);
 enum key_type pkey_type(const EVP_PKEY *pkey);
 /* What signs with this key: SHA-256, SHA-384 for P-384, SM3 for SM2, NULL where the algorithm brings its own. */
 const EVP_MD *pkey_digest(EVP_PKEY *pkey);
+/* A request (X509_REQ) is signed by this key, with either SM2 identity. False: the error queue says why. */
+bool csr_is_signed(X509_REQ *req, EVP_PKEY *pkey);
 /* For OpenSSL calls that might ask the terminal: arg is the struct passphrase below. */
 struct passphrase {
         const struct secret *secret; /* NULL: none */

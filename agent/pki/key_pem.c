@@ -78,21 +78,16 @@ static bool not_read(const struct passphrase *p, struct err *e)
         return openssl_err(e, ERR_CONFIG, "key.format", "not a private key in PEM form");
 }
 
-bool key_read_pem(const void *pem, size_t len, const struct secret *passphrase, struct key **ret, struct err *e)
+/* Takes pkey (NULL: why says so) over into a key that signs for its own public part. */
+static bool take(EVP_PKEY *pkey, bool readable, unsigned refused, struct key **ret, struct err *e)
 {
-        if (len > KEY_PEM_MAX)
-                return err_set(e, ERR_CONFIG, "key.size", "a private key file is at most %d bytes", KEY_PEM_MAX);
-        CLEANUP(bio_free_p) BIO *bio = BIO_new_mem_buf(pem, (int)len);
-        struct passphrase p = { .secret = passphrase };
         struct key *k = calloc(1, sizeof *k);
-        unsigned refused = openssl_refused();
-        if (!bio || !k) {
-                free(k);
+        bool good = readable;
+        if (!k) {
+                EVP_PKEY_free(pkey);
                 return err_memory(e);
         }
-        openssl_clear();
-        k->pkey = PEM_read_bio_PrivateKey(bio, NULL, passphrase_answer, &p);
-        bool good = k->pkey || not_read(&p, e);
+        k->pkey = pkey;
         openssl_clear();
         if (good && EVP_PKEY_get_bits(k->pkey) > BITS_MAX)
                 good = err_set(e, ERR_CONFIG, "key.size", "a private key has at most %d bits", BITS_MAX);
@@ -107,6 +102,33 @@ bool key_read_pem(const void *pem, size_t len, const struct secret *passphrase, 
         }
         *ret = k;
         return true;
+}
+
+bool key_read_pem(const void *pem, size_t len, const struct secret *passphrase, struct key **ret, struct err *e)
+{
+        if (len > KEY_PEM_MAX)
+                return err_set(e, ERR_CONFIG, "key.size", "a private key file is at most %d bytes", KEY_PEM_MAX);
+        CLEANUP(bio_free_p) BIO *bio = BIO_new_mem_buf(pem, (int)len);
+        struct passphrase p = { .secret = passphrase };
+        unsigned refused = openssl_refused();
+        if (!bio)
+                return err_memory(e);
+        openssl_clear();
+        EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, passphrase_answer, &p);
+        return take(pkey, pkey || not_read(&p, e), refused, ret, e);
+}
+
+bool key_read_der(const void *der, size_t len, struct key **ret, struct err *e)
+{
+        const unsigned char *at = der;
+        unsigned refused = openssl_refused();
+        if (len > KEY_PEM_MAX)
+                return err_set(e, ERR_CONFIG, "key.size", "a private key file is at most %d bytes", KEY_PEM_MAX);
+        openssl_clear();
+        EVP_PKEY *pkey = d2i_AutoPrivateKey(NULL, &at, (long)len);
+        bool whole = pkey && at == (const unsigned char *)der + len;
+        return take(pkey, whole || openssl_err(e, ERR_CONFIG, "key.format", "not a private key in DER form"), refused,
+                ret, e);
 }
 
 /* OpenSSL's own writer stops at 2,048 rounds. */

@@ -85,7 +85,8 @@ static bool overwrite(int fd, off_t size)
 static bool shred(const struct keystore *s, const char *name, struct err *e)
 {
         struct stat st;
-        CLEANUP(close_p) int fd = openat(s->keys_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(openat(s->keys_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         if (fd < 0 && errno == ENOENT)
                 return dir_sync(s->keys_fd, e);
         bool good = fd >= 0 && fstat(fd, &st) == 0;
@@ -101,7 +102,7 @@ typedef bool name_fn(struct keystore *s, const char *name, void *arg, struct err
 
 static bool each_name(struct keystore *s, name_fn *fn, void *arg, struct err *e)
 {
-        int fd = openat(s->keys_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(s->keys_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         if (!d) {
                 err_errno(e, errno, "keys.read", "reading %s", s->keys_path);
@@ -227,7 +228,8 @@ static bool read_file(const struct keystore *s, const char *name, struct secret 
         char data[KEY_PEM_MAX + 1];
         size_t len = 0;
         ssize_t n = 0;
-        CLEANUP(close_p) int fd = openat(s->keys_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(openat(s->keys_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         if (fd < 0 && errno == ENOENT)
                 return err_set(e, ERR_CONFIG, "key.absent", "there is no private key %s/%s", s->keys_path, name);
         if (fd < 0 || fstat(fd, &st) < 0)

@@ -125,6 +125,25 @@ bool names_from_general(const GENERAL_NAMES *general, struct texts *ret)
         return true;
 }
 
+bool names_add_general(GENERAL_NAMES *list, const char *name, struct err *e)
+{
+        unsigned char address[16];
+        int len = inet_pton(AF_INET, name, address) == 1 ? 4 : inet_pton(AF_INET6, name, address) == 1 ? 16 : 0;
+        if (!len && !dns_name_is_good(name))
+                return err_set(e, ERR_CONFIG, "csr.name", "%s is neither a host name nor an address", name);
+        GENERAL_NAME *general = GENERAL_NAME_new();
+        ASN1_STRING *value = len ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
+        if (general && value && ASN1_STRING_set(value, len ? (const void *)address : name, len ? len : -1)) {
+                GENERAL_NAME_set0_value(general, len ? GEN_IPADD : GEN_DNS, value);
+                if (sk_GENERAL_NAME_push(list, general) > 0)
+                        return true;
+                value = NULL; /* part of general now */
+        }
+        ASN1_STRING_free(value);
+        GENERAL_NAME_free(general);
+        return err_memory(e);
+}
+
 bool common_name_of(const X509_NAME *name, char **ret, struct err *e)
 {
         struct texts one = { 0 };

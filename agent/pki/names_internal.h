@@ -9,6 +9,8 @@
 /* DNS names in lower case and addresses in canonical text, in their order. A name with bytes that no host name has is
  * kept escaped: it then equals no name that anybody asked for. */
 bool names_from_general(const GENERAL_NAMES *general, struct texts *ret);
+/* A host name or an address, as it stands in a certificate or a request. ERR_CONFIG "csr.name": it is neither. */
+bool names_add_general(GENERAL_NAMES *list, const char *name, struct err *e);
 /* The first common name in lower case, escaped; NULL if none. */
 bool common_name_of(const X509_NAME *name, char **ret, struct err *e);
 /* RFC 2253 text, control characters and all else that could mislead a terminal escaped. NULL: memory. */

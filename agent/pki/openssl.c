@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/err.h"
 #include "agent/pki/key_internal.h"
@@ -70,4 +71,17 @@ bool openssl_err(struct err *e, int kind, const char *code, const char *what)
         if (no_memory)
                 return err_memory(e);
         return err_set(e, (enum err_kind)kind, code, "%s%s%s", what, reason ? ": " : "", reason ? reason : "");
+}
+
+bool der_take(unsigned char *der, int len, uint8_t **ret, size_t *ret_len, struct err *e)
+{
+        uint8_t *copy = malloc((size_t)len);
+        if (copy)
+                memcpy(copy, der, (size_t)len);
+        OPENSSL_free(der);
+        if (!copy)
+                return err_memory(e);
+        *ret = copy;
+        *ret_len = (size_t)len;
+        return true;
 }

@@ -36,6 +36,7 @@ struct cert_spec {
         const char *critical_oid; /* a critical extension nobody knows */
         bool ca, no_constraints;
         const char *serial_hex;
+        const char *crl, *access; /* OpenSSL's words: distribution points, authority information access */
 };
 
 static inline void add_extension(X509 *x, X509V3_CTX *ctx, int nid, const char *value)
@@ -136,6 +137,10 @@ static inline struct made make_cert(const struct cert_spec *s)
                 add_extension(x, &ctx, NID_ext_key_usage, s->extended_usage);
         if (s->san)
                 add_extension(x, &ctx, NID_subject_alt_name, s->san);
+        if (s->crl)
+                add_extension(x, &ctx, NID_crl_distribution_points, s->crl);
+        if (s->access)
+                add_extension(x, &ctx, NID_info_access, s->access);
         if (s->san_raw)
                 add_raw_san(x, s);
         if (s->critical_oid)

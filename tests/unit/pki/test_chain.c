@@ -126,12 +126,19 @@ static void without_a_key_the_only_leaf_is_taken(void **state)
 static void a_self_signed_leaf_is_its_own_chain(void **state)
 {
         (void)state;
-        struct made self = make_cert(&(struct cert_spec){ .subject = "self.example", .san = "DNS:self.example" });
-        struct chain c = { 0 };
-        assert_true(chain_read(self.pem, strlen(self.pem), NULL, &c, NULL));
-        assert_string_equal(c.fullchain_pem, self.pem);
-        chain_done(&c);
-        made_done(&self);
+        for (int ca = 0; ca <= 1; ca++) { /* openssl req -x509 says CA:TRUE */
+                struct made self = make_cert(
+                        &(struct cert_spec){ .subject = "self.example", .san = "DNS:self.example", .ca = ca });
+                struct chain c = { 0 };
+                assert_true(chain_read(self.pem, strlen(self.pem), NULL, &c, NULL));
+                assert_string_equal(c.fullchain_pem, self.pem);
+                chain_done(&c);
+                made_done(&self);
+        }
+        struct chain c;
+        struct err e;
+        assert_false(chain_read(low.pem, strlen(low.pem), NULL, &c, &e)); /* an issuer alone is nobody's certificate */
+        assert_string_equal(e.code, "chain.no-leaf");
 }
 
 /* The same intermediate key signed by an old root that is no longer given: the longer way is kept. */
@@ -384,6 +391,70 @@ static void pkcs12_holds_key_and_chain(void **state)
         chain_done(&c);
 }
 
+static void the_last_certificate_tells_below_which_root_a_chain_ends(void **state)
+{
+        const struct {
+                const char *part[4];
+                const char *name;
+                bool want;
+        } row[] = { { { leaf.pem, low.pem, middle.pem, NULL }, "Root", true },
+                { { leaf.pem, low.pem, NULL }, "Root", false }, { { leaf.pem, low.pem, NULL }, "Middle", true },
+                { { leaf.pem, low.pem, middle.pem, NULL }, "Roo", false }, { { "junk", NULL }, "Root", false },
+                { { leaf.pem, middle.pem, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", NULL }, "Root",
+                        false } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p) char *text = join(row[i].part);
+                if (chain_ends_below(text, strlen(text), row[i].name) != row[i].want)
+                        fail_msg("row %zu", i);
+        }
+}
+
+static void a_block_of_another_kind_is_noticed(void **state)
+{
+        (void)state;
+        const struct {
+                const char *part[4];
+                bool want;
+        } row[] = { { { leaf.pem, low.pem, NULL }, true }, { { "# comment\n", leaf.pem, NULL }, true },
+                { { leaf.pem, "-----BEGIN PRIVATE KEY-----\n", NULL }, false },
+                { { leaf.pem, "-----BEGIN CERTIFICATE REQUEST-----\n", NULL }, false }, { { "", NULL }, false },
+                { { leaf.pem, "-----BEGIN ", NULL }, false } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p) char *text = join(row[i].part);
+                if (chain_has_only_certificates(text, strlen(text)) != row[i].want)
+                        fail_msg("row %zu", i);
+        }
+}
+
+/* The example of RFC 9773 section 4.1 and appendix A: its serial number begins with a zero byte. */
+static void a_certificate_is_named_for_renewal_as_the_rfc_does(void **state)
+{
+        static const char base64[] =
+                "MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFtcGxlIENBMCIYDzAwMDEwMTAxMDAwMDAwWhgPMD"
+                "AwMTAx"
+                "MDEwMDAwMDBaMBYxFDASBgNVBAMTC2V4YW1wbGUuY29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeBZu7cbpAYNXZLbbh8rNIz"
+                "uOoqOO"
+                "tmxA1v7cRm//"
+                "AwyMwWxyHz4zfwmBhcSrf47NUAFfqzLQ2PPQxdTXREYEnKMjMCEwHwYDVR0jBBgwFoAUaYhba4dGQEHhs3uEe6CuLN4ByNQw"
+                "CgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb+FYN/"
+                "8oCIClDsqBklhB9KAelFiYt9+6FDj3z4KGVelYM5Mds"
+                "O3pK";
+        uint8_t *der = NULL;
+        size_t len = 0;
+        struct err e;
+        char *id = NULL;
+        (void)state;
+        assert_true(base64_decode(base64, strlen(base64), &der, &len));
+        assert_true(cert_renewal_id(der, len, &id, &e));
+        assert_string_equal(id, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE");
+        free(id);
+        free(der);
+        id = NULL;
+        assert_false(cert_renewal_id((const uint8_t *)"junk", 4, &id, &e));
+        assert_null(id);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -402,6 +473,9 @@ int main(void)
                 cmocka_unit_test(hostile_text_in_a_certificate_is_escaped),
                 cmocka_unit_test(bytes_that_are_no_certificate_are_refused),
                 cmocka_unit_test(pkcs12_holds_key_and_chain),
+                cmocka_unit_test(the_last_certificate_tells_below_which_root_a_chain_ends),
+                cmocka_unit_test(a_block_of_another_kind_is_noticed),
+                cmocka_unit_test(a_certificate_is_named_for_renewal_as_the_rfc_does),
         };
         return cmocka_run_group_tests(tests, make_all, free_all);
 }
