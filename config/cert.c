@@ -191,7 +191,7 @@ static const struct conf_key fallback_keys[] = {
                 .type = CONF_DURATION,
                 .offset = AT(fallback_after_ms),
                 .otherwise = "6h",
-                .min = 60000,
+                .min = 5000,
                 .max = 90 * DAY_MS },
         { .name = "downgrade", .type = CONF_BOOL, .offset = AT(fallback_downgrade), .otherwise = "false" },
         { .name = NULL },

@@ -6,7 +6,7 @@
 #include "config/internal.h"
 
 /* As validators/proof.h has them; that room is above this one. */
-enum { CAN_TXT = 1, CAN_CNAME = 2, CAN_FILE = 4 };
+enum { CAN_TXT = 1, CAN_CNAME = 2, CAN_FILE = 4, CAN_TLS = 8 };
 
 /* ---- where things stand, for messages ---- */
 
@@ -219,14 +219,19 @@ static void resolve_validation(struct cert_check *k)
 
 /* ---- what each CA of the list needs ---- */
 
-static bool needs_publisher(enum conf_validation v)
-{
-        return v == VALIDATION_DNS || v == VALIDATION_FILE;
-}
+static const struct need {
+        unsigned can;
+        const char *what;
+} needs[] = {
+        [VALIDATION_DNS] = { CAN_TXT, "publish TXT records" },
+        [VALIDATION_FILE] = { CAN_FILE, "publish files" },
+        [VALIDATION_TLS_ALPN] = { CAN_TLS, "answer TLS handshakes" },
+        [VALIDATION_DNS_AUTO] = { 0, "" }, /* the CA does it itself */
+};
 
 static void cannot_publish(const struct cert_check *k, size_t use, const struct conf_backend *b, const char *name)
 {
-        bool dns = validation_of(k, use) == VALIDATION_DNS;
+        enum conf_validation v = validation_of(k, use);
         CLEANUP(free_p) char *path = NULL;
         const struct yaml_node *node = setting(k, use, "publisher", &path);
         char allowed[400];
@@ -237,15 +242,15 @@ static void cannot_publish(const struct cert_check *k, size_t use, const struct 
                                 node = node->item[i];
                                 break;
                         }
-        list_names(k->conf->publisher, k->conf->publisher_count, dns ? CAN_TXT : CAN_FILE, allowed, sizeof allowed);
-        problem_node(k->p, node, path, "publisher \"%s\" (%s) cannot publish %s, which validation %s needs for %s; %s",
-                b->name, b->kind->type, dns ? "TXT records" : "files", dns ? "dns" : "file", name, allowed);
+        list_names(k->conf->publisher, k->conf->publisher_count, needs[v].can, allowed, sizeof allowed);
+        problem_node(k->p, node, path, "publisher \"%s\" (%s) cannot %s, which validation %s needs for %s; %s", b->name,
+                b->kind->type, needs[v].what, conf_validation_name(v), name, allowed);
 }
 
 static void check_publishers(const struct cert_check *k, size_t use)
 {
         const struct conf_publisher_map *m = publisher_of(k, use);
-        unsigned need = validation_of(k, use) == VALIDATION_DNS ? CAN_TXT : CAN_FILE;
+        unsigned need = needs[validation_of(k, use)].can;
         const struct conf_backend *said = NULL;
         CLEANUP(free_p) char *path = NULL;
         const struct yaml_node *node = setting(k, use, "publisher", &path);
@@ -268,6 +273,16 @@ static void check_publishers(const struct cert_check *k, size_t use)
                         said = b;
                 }
         }
+}
+
+/* tls-alpn is answered by dcvd itself; a publisher that stands beside it must be one that can all the same. */
+static bool needs_publisher(const struct cert_check *k, size_t use)
+{
+        enum conf_validation own = k->cert->ca[use].validation;
+        const struct conf_publisher_map *beside =
+                own != VALIDATION_UNSET ? &k->cert->ca[use].publisher : &k->cert->publisher;
+
+        return validation_of(k, use) == VALIDATION_TLS_ALPN ? is_given(beside) : needs[validation_of(k, use)].can != 0;
 }
 
 static const struct yaml_node *name_node(const struct cert_check *k, size_t i)
@@ -349,7 +364,7 @@ static void check_use(const struct cert_check *k, size_t use)
         const struct conf_backend *ca = name ? config_ca(k->conf, name) : NULL;
 
         bool known = !k->unclear || k->cert->ca[use].validation != VALIDATION_UNSET;
-        if (known && needs_publisher(validation_of(k, use)) && !checked_before(k, use, true))
+        if (known && needs_publisher(k, use) && !checked_before(k, use, true))
                 check_publishers(k, use);
         if (known && !checked_before(k, use, false))
                 check_names(k, validation_of(k, use));

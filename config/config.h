@@ -112,6 +112,7 @@ struct conf_cert {
         size_t target_count;
         struct texts elsewhere;
         bool renew; /* renew: auto */
+        bool staging; /* never configured: of the policy of a job that only tries */
         int compromise_reissue; /* enum conf_confirm */
         int compromise_revoke;
         int64_t compromise_deadline_ms;
@@ -123,7 +124,7 @@ struct conf {
         char *state_directory, *runtime_directory;
         int log_level, log_format; /* base/log.h */
         struct texts resolvers; /* empty: /etc/resolv.conf */
-        struct texts tokens_listen, admin_listen;
+        struct texts tokens_listen, tokens_tls_listen, admin_listen;
         bool admin_public;
         struct texts control_read, control_act; /* group names */
         char *proxy_url;

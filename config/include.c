@@ -123,7 +123,12 @@ static bool read_file(struct sources *s, const char *path, size_t *bytes, struct
         size_t len;
 
         if (!file_read(path, CONF_FILE_MAX, &text, &len, &e)) {
-                conf_problem_at(p, path, 1, 1, "", "%s; a readable file of at most 256 KiB", e.text);
+                if (s->count == 0 && strcmp(e.code, "file.absent") == 0) /* a host that has none yet */
+                        conf_problem_at(p, path, 1, 1, "",
+                                "No such file: there is no configuration; write one (man dcvd.yaml), have one made (dcvctl import --from "
+                                "nginx|certbot|... --write), or name another with --config");
+                else
+                        conf_problem_at(p, path, 1, 1, "", "%s; a readable file of at most 256 KiB", e.text);
                 return false;
         }
         *bytes += len;

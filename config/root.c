@@ -62,6 +62,17 @@ bool listen_parse(const struct yaml_node *node, const char *path, void *target, 
         return check_each(node, path, p, listen_fault, "\"127.0.0.1:8402\", \"unix:/path\" or systemd");
 }
 
+static const char *tls_listen_fault(const char *text)
+{
+        return text_starts(text, "unix:") ? "is not where a CA could connect to" : listen_fault(text);
+}
+
+static bool tls_listen_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+{
+        (void)target;
+        return check_each(node, path, p, tls_listen_fault, "\"0.0.0.0:443\" or systemd");
+}
+
 static bool groups_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
         (void)target;
@@ -116,6 +127,11 @@ static const struct conf_key tokens_keys[] = {
                 .offset = offsetof(struct conf, tokens_listen),
                 .max = 16,
                 .parse = listen_parse },
+        { .name = "tls_listen",
+                .type = CONF_TEXTS,
+                .offset = offsetof(struct conf, tokens_tls_listen),
+                .max = 16,
+                .parse = tls_listen_parse },
         { .name = NULL },
 };
 static const struct conf_key admin_keys[] = {
@@ -298,16 +314,31 @@ static bool check_admin(const struct conf *c, const struct yaml_node *root, stru
         return good;
 }
 
-static bool check_listeners(const struct conf *c, const struct yaml_node *root, struct conf_problems *p)
+/* Each listener needs an address of its own. */
+static bool check_apart(const struct texts *a, const char *section, const char *key, const struct texts *b,
+        const char *other, const struct yaml_node *root, struct conf_problems *p)
 {
+        CLEANUP(free_p) char *path = text_format("%s.%s", section, key);
         bool good = true;
 
-        for (size_t i = 0; i < c->admin_listen.count; i++)
-                if (strcmp(c->admin_listen.item[i], "systemd") != 0 &&
-                        texts_has(&c->tokens_listen, c->admin_listen.item[i]))
-                        good = problem_node(p, listen_item(root, "admin", i), "admin.listen",
-                                "is also in tokens.listen; each listener needs an address of its own");
+        for (size_t i = 0; i < a->count; i++) {
+                const struct yaml_node *list = yaml_get(yaml_get(root, section), key);
+                const struct yaml_node *node =
+                        list && list->kind == YAML_LIST && i < list->count ? list->item[i] : list;
+                if (strcmp(a->item[i], "systemd") != 0 && texts_has(b, a->item[i]))
+                        good = problem_node(p, node ? node : root, path,
+                                "is also in %s; each listener needs an address of its own", other);
+        }
         return good;
+}
+
+static bool check_listeners(const struct conf *c, const struct yaml_node *root, struct conf_problems *p)
+{
+        bool admin = check_apart(&c->admin_listen, "admin", "listen", &c->tokens_listen, "tokens.listen", root, p);
+        bool tls =
+                check_apart(&c->tokens_tls_listen, "tokens", "tls_listen", &c->tokens_listen, "tokens.listen", root, p);
+
+        return admin && tls;
 }
 
 bool root_check(struct conf *c, const struct yaml_node *root, struct conf_problems *p)

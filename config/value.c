@@ -231,6 +231,8 @@ static bool add_text(
 {
         if (node->kind != YAML_SCALAR)
                 return refuse_at(v, node, path, node->kind == YAML_LIST ? "is a list" : "is a map");
+        if (yaml_is_null(node))
+                return refuse_at(v, node, path, "has no value");
         if (!*node->text && !(empty_ok && node->quoted))
                 return refuse_at(v, node, path, "is empty");
         if (strlen(node->text) > TEXT_MAX)
@@ -291,6 +293,11 @@ static bool read_command(const struct conf_value *v)
         if (!add_texts(v, &list, true)) {
                 texts_done(&list);
                 return false;
+        }
+        /* A name is looked for in PATH; a path that depends on where somebody stands is a mistake. */
+        if (list.count > 0 && strchr(list.item[0], '/') && list.item[0][0] != '/') {
+                texts_done(&list);
+                return refuse(v, "begins with a relative path");
         }
         texts_done(v->at);
         *(struct texts *)v->at = list;

@@ -170,7 +170,7 @@ static const struct conf_key test_no_keys[] = { { .name = NULL } };
                         .keys = test_webroot_keys,                                                                     \
                         .size = sizeof(struct test_webroot),                                                           \
                         .can = 4 },                                                                                    \
-                { .section = "publishers", .type = "responder", .keys = test_no_keys, .can = 4 },                      \
+                { .section = "publishers", .type = "responder", .keys = test_no_keys, .can = 12 },                      \
                 { .section = "publishers", .type = "manual", .keys = test_no_keys, .can = 7, .by_person = true },      \
         {                                                                                                              \
                 .section = NULL                                                                                        \

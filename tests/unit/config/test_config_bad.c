@@ -53,6 +53,20 @@ static const struct row {
                 "? [a, b]\n"
                 ": c\n",
                 "c:1:3: a key must be a text; lists and maps are not allowed as keys\n" },
+        { false, "control: {read: [null, a]}\n", "c:1:18: control.read[0]: has no value; a list of 0 to 16 texts\n" },
+        { true,
+                "  www:\n"
+                "    names: [www.example.com]\n"
+                "    ca: le\n"
+                "    publisher: zone\n"
+                "    deploy: [{directory: /d, services: [{name: x, reload: [../reload, -q]}, {name: y, reload: [ok, "
+                "~]}]}]\n",
+                "c:13:59: certificates.www.deploy[0].services[0].reload: begins with a relative path; a list of the "
+                "program "
+                "and its arguments (no shell is used)\n"
+                "c:13:100: certificates.www.deploy[0].services[1].reload[1]: has no value; a list of the program and "
+                "its "
+                "arguments (no shell is used)\n" },
         { false, "- a\n", "c:1:1: the file is a list; a map of sections is wanted\n" },
         { false, "hello\n", "c:1:1: the file is a text; a map of sections is wanted\n" },
         { false, "log: {level: \"in\\0fo\"}\n",
@@ -92,6 +106,11 @@ static const struct row {
                 "c:1:30: tokens.listen[1]: is not a numeric address with a port; \"127.0.0.1:8402\", \"unix:/path\" or "
                 "systemd\n"
                 "c:1:46: tokens.listen[2]: is not an absolute path; \"127.0.0.1:8402\", \"unix:/path\" or systemd\n" },
+        { false, "tokens: {tls_listen: [\"0.0.0.0\", \"unix:/run/x\", \"[::]:443\", systemd]}\n",
+                "c:1:23: tokens.tls_listen[0]: has no port; \"0.0.0.0:443\" or systemd\n"
+                "c:1:34: tokens.tls_listen[1]: is not where a CA could connect to; \"0.0.0.0:443\" or systemd\n" },
+        { false, "tokens: {listen: [systemd, \"0.0.0.0:443\"], tls_listen: [systemd, \"0.0.0.0:443\"]}\n",
+                "c:1:66: tokens.tls_listen: is also in tokens.listen; each listener needs an address of its own\n" },
         { false, "admin: {listen: \"192.0.2.1:9853\"}\n",
                 "c:1:17: admin.listen: other machines could reach it; a loopback address or a unix socket, or say "
                 "public: true\n" },
@@ -227,6 +246,14 @@ static const struct row {
         { true, "  www: {names: [www.example.com], ca: le, publisher: zone, validation: file}\n",
                 "c:9:54: certificates.www.publisher: publisher \"zone\" (rfc2136) cannot publish files, which "
                 "validation file needs for www.example.com; hand, site\n" },
+        { true, "  www: {names: [www.example.com], ca: le, publisher: zone, validation: tls-alpn}\n",
+                "c:9:54: certificates.www.publisher: publisher \"zone\" (rfc2136) cannot answer TLS handshakes, which "
+                "validation tls-alpn needs for www.example.com; none is configured\n" },
+        { true, "  www: {names: [\"*.example.com\"], ca: le, validation: tls-alpn}\n",
+                "c:9:17: certificates.www.names[0]: a wildcard cannot be validated by tls-alpn; dns\n" },
+        { true, "  www: {names: [w.example], ca: [tc, le], validation: dns-auto, certificate_id: x}\n",
+                "c:9:55: certificates.www.validation: CA \"le\" (acme) does not validate by dns-auto; dns, file, "
+                "tls-alpn\n" },
         { true, "  www: {names: [www.example.com], ca: le, publisher: hand, }\n",
                 "c:9:54: certificates.www.validation: is missing, and the publisher does not decide it; dns or file "
                 "must be said\n" },
@@ -315,7 +342,7 @@ static const struct row {
                 "and dots; addresses or names of name servers\n"
                 "c:9:140: certificates.www.propagation.quorum: is not a quorum; all, majority or a number of "
                 "addresses\n"
-                "c:9:165: certificates.www.fallback.after: is not a duration; a duration from 1m to 90d, such as 90s, "
+                "c:9:165: certificates.www.fallback.after: is not a duration; a duration from 5s to 90d, such as 90s, "
                 "10m, 12h or 3d\n"
                 "c:9:179: certificates.www.fallback.downgrade: is neither true nor false (yes, no, on and off are "
                 "texts here); true or false\n" },

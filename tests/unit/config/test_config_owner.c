@@ -56,6 +56,7 @@ static int drop_place(void **state)
         return !*place || tree_remove_at(AT_FDCWD, place, &e) ? 0 : -1;
 }
 
+/* A directory whose whole path is root's, or this user's: not every machine has one to write in. */
 #define NEEDS_PLACE()                                                                                                  \
         do {                                                                                                           \
                 if (!*place)                                                                                           \
@@ -108,7 +109,7 @@ static void a_file_of_another_user_is_not(void **state)
         NEEDS_PLACE();
         put("a.yaml", "log: {}\n", 0644);
         if (getuid() != 0 || chown(at("a.yaml"), 65534, (gid_t)-1) != 0)
-                skip();
+                skip(); /* only root can give a file away */
         refused(at("a.yaml"), "belongs to user 65534");
         assert_true(config_check_owner(at("a.yaml"), 65534, &e)); /* unless that user is who is asked about */
 }
