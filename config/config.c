@@ -163,19 +163,20 @@ bool config_print(const char *path, const struct conf_kind *kinds, struct buf *r
         return good;
 }
 
-/* ---- secrets from the environment ---- */
+/* ---- secrets ---- */
 
-struct env_secrets {
+struct found_secrets {
         struct secret_ref **ref;
         size_t count, cap;
+        unsigned sources; /* bits 1 << SECRET_FILE ... */
         bool failed;
 };
 
 static bool collect(void *arg, struct secret_ref *r)
 {
-        struct env_secrets *all = arg;
+        struct found_secrets *all = arg;
 
-        if (r->source != SECRET_ENV)
+        if (!(all->sources & 1u << r->source))
                 return true;
         if (all->count == all->cap) {
                 size_t cap = all->cap ? all->cap * 2 : 16;
@@ -189,7 +190,7 @@ static bool collect(void *arg, struct secret_ref *r)
         return true;
 }
 
-static bool collect_all(const struct conf *c, struct env_secrets *all)
+static bool collect_all(const struct conf *c, struct found_secrets *all)
 {
         for (size_t i = 0; i < c->ca_count; i++)
                 secrets_visit(c->ca[i].kind->keys, c->ca[i].parsed, collect, all);
@@ -223,7 +224,7 @@ static bool take(struct secret_ref *r, const struct secret_ref *from, struct err
 
 bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err *e)
 {
-        struct env_secrets all = { 0 }, before = { 0 };
+        struct found_secrets all = { .sources = 1u << SECRET_ENV }, before = all;
         bool good = collect_all(c, &all) && (!old || collect_all(old, &before));
 
         if (!good)
@@ -234,5 +235,52 @@ bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err 
         }
         free(all.ref);
         free(before.ref);
+        return good;
+}
+
+bool config_hold_credentials(struct conf *c, struct err *e)
+{
+        struct found_secrets all = { .sources = 1u << SECRET_CREDENTIAL };
+        bool good = collect_all(c, &all) || err_memory(e);
+
+        for (size_t i = 0; good && i < all.count; i++)
+                good = secret_ref_hold(all.ref[i], e);
+        free(all.ref);
+        return good;
+}
+
+bool config_keep_credentials(struct conf *c, const struct conf *old, struct err *e)
+{
+        struct found_secrets all = { .sources = 1u << SECRET_CREDENTIAL }, before = all;
+        bool good = (collect_all(c, &all) && collect_all(old, &before)) || err_memory(e);
+
+        for (size_t i = 0; good && i < all.count; i++) {
+                const struct secret_ref *from = held(before.ref, before.count, all.ref[i]->name);
+                good = !from || take(all.ref[i], from, e);
+        }
+        free(all.ref);
+        free(before.ref);
+        return good;
+}
+
+bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_absent, struct err *e)
+{
+        struct found_secrets all = { .sources = sources };
+        bool good = collect_all(c, &all) || err_memory(e);
+
+        for (size_t i = 0; good && i < all.count; i++) {
+                struct secret s = { 0 };
+                struct err why;
+                if (secret_load(all.ref[i], &s, &why)) {
+                        secret_done(&s);
+                } else if (strcmp(why.code, "secret.absent") == 0) {
+                        CLEANUP(free_p) char *line = text_format("%s; %s", why.text, why.fix);
+                        good = (line && texts_add(ret_absent, line)) || err_memory(e);
+                } else {
+                        *e = why;
+                        good = false;
+                }
+        }
+        free(all.ref);
         return good;
 }
