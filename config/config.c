@@ -68,6 +68,8 @@ void config_free(struct conf *c)
         backends_clear(c->publisher, c->publisher_count);
         for (size_t i = 0; i < c->cert_count; i++)
                 secret_ref_done(&c->cert[i].key_passphrase);
+        notify_done(&c->notify);
+        webhooks_done(&c->intake.webhooks);
         free(c->path);
         root_clear(CONTAINER_OF(c, struct conf_root, conf));
         if (c->arena)
@@ -93,6 +95,7 @@ static struct conf *conf_new(const char *path)
 static void fill(struct conf *c, const struct yaml_node *root, const struct conf_kind *kinds, struct conf_problems *p)
 {
         (void)read_keys(root, conf_root_keys, "", CONTAINER_OF(c, struct conf_root, conf), p, NULL);
+        detectors_settle(c, !yaml_is_null(yaml_get(root, "alerts")));
         if (!root_defaults(c))
                 problem_memory(p);
         (void)root_check(c, root, p);
@@ -198,6 +201,14 @@ static bool collect_all(const struct conf *c, struct found_secrets *all)
                 secrets_visit(c->publisher[i].kind->keys, c->publisher[i].parsed, collect, all);
         for (size_t i = 0; i < c->cert_count; i++)
                 collect(all, &c->cert[i].key_passphrase);
+        for (size_t i = 0; i < c->notify.count; i++)
+                collect(all, &c->notify.item[i].secret);
+        for (size_t i = 0; i < c->intake.webhooks.count; i++) {
+                const struct conf_webhook *h = &c->intake.webhooks.item[i];
+                for (size_t k = 0; k < h->secret_count; k++)
+                        collect(all, &h->secret[k]);
+                collect(all, (struct secret_ref *)&h->token);
+        }
         return !all->failed;
 }
 

@@ -14,6 +14,8 @@
 #define CONF_FILE_MAX (256 * 1024)
 #define CONF_CERTS_MAX 20000
 #define CONF_BACKENDS_MAX 1000
+#define CONF_NOTIFY_MAX 64
+#define CONF_WEBHOOKS_MAX 64
 
 /* conf_kind.can of cas */
 enum {
@@ -30,6 +32,7 @@ enum conf_rehearse { REHEARSE_AUTO, REHEARSE_ALWAYS, REHEARSE_NEVER };
 enum conf_reuse { REUSE_NEVER, REUSE_WHEN_NOT_COMPROMISED };
 enum conf_view { VIEW_AUTHORITATIVE, VIEW_RESOLVERS, VIEW_PUBLISHER };
 enum conf_form { FORM_CERT, FORM_CHAIN, FORM_FULLCHAIN, FORM_KEY, FORM_COMBINED, FORM_DER, FORM_PKCS12 };
+enum conf_domain_alert { DOMAIN_ALERT_NOTIFY, DOMAIN_ALERT_REISSUE, DOMAIN_ALERT_IGNORE };
 enum conf_confirm { CONFIRM_AUTO, CONFIRM_ASK, CONFIRM_NEVER };
 
 struct arena;
@@ -119,6 +122,49 @@ struct conf_cert {
         const char *file;
         int line;
 };
+/* What a person may be told of; a target's `on` has bit 1 << event. */
+enum conf_event { EVENT_FAILED, EVENT_WAITING, EVENT_OPENED, EVENT_SERVED, EVENT_STUCK, EVENT_EXPIRING, EVENT_DONE };
+const char *conf_event_name(enum conf_event event); /* "failed" */
+bool conf_event_parse(const char *word, enum conf_event *ret);
+struct conf_notify { /* one entry of `notify:`: a command, or a url with its secret */
+        char *name;
+        struct texts command; /* count 0: url */
+        struct texts to; /* whom the command's mail is to; empty: root */
+        char *url;
+        struct secret_ref secret;
+        struct texts on_words; /* as written; empty: all */
+        unsigned on;
+        int64_t repeat_ms; /* the longest pause between tries */
+};
+struct conf_notify_list {
+        struct conf_notify *item;
+        size_t count;
+};
+enum conf_alert_format {
+        CONF_ALERT_STANDARD_WEBHOOKS,
+        CONF_ALERT_GITHUB,
+        CONF_ALERT_GITGUARDIAN,
+        CONF_ALERT_ALERTMANAGER,
+        CONF_ALERT_GENERIC
+};
+struct conf_webhook { /* one entry of alerts.webhooks */
+        char *name;
+        int format; /* enum conf_alert_format */
+        struct secret_ref *secret; /* any may match */
+        size_t secret_count;
+        struct secret_ref token; /* github: fetches the leaked key */
+        char *api; /* github: the only place the token is sent to */
+        char *header; /* generic: where the signature stands */
+        struct texts label_ours, label_theirs; /* alertmanager: parallel */
+};
+struct conf_webhook_list {
+        struct conf_webhook *item;
+        size_t count;
+};
+struct conf_detectors { /* how often; 0: off */
+        int64_t revocation_ms, served_ms, key_files_ms, exposed_ms, keys_ms, pwnedkeys_ms;
+        struct texts blocklists; /* paths */
+};
 struct conf {
         char *path; /* of the main file */
         char *state_directory, *runtime_directory;
@@ -126,6 +172,13 @@ struct conf {
         struct texts resolvers; /* empty: /etc/resolv.conf */
         struct texts tokens_listen, tokens_tls_listen, admin_listen;
         bool admin_public;
+        int on_domain_alert; /* enum conf_domain_alert */
+        struct { /* `alerts`, but for its detectors */
+                struct texts listen;
+                bool proofs;
+                struct texts trusted_proxies; /* addresses and networks */
+                struct conf_webhook_list webhooks;
+        } intake;
         struct texts control_read, control_act; /* group names */
         char *proxy_url;
         struct texts proxy_except;
@@ -137,7 +190,9 @@ struct conf {
         size_t publisher_count;
         struct conf_cert *cert; /* sorted by name */
         size_t cert_count;
-        struct arena *arena; /* owns all above but the backends' parsed structs and secrets */
+        struct conf_notify_list notify;
+        struct conf_detectors detectors;
+        struct arena *arena; /* owns all above but the backends' parsed structs, secrets and notify */
 };
 
 /* Reads path and its includes, checks all of it. kinds: what this build has and knows of, ended by section NULL; it
@@ -168,7 +223,9 @@ bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_ab
 
 const struct conf_cert *config_cert(const struct conf *c, const char *name); /* NULL if absent */
 const struct conf_backend *config_ca(const struct conf *c, const char *name);
+const struct conf_webhook *config_webhook(const struct conf *c, const char *name);
 const struct conf_backend *config_publisher(const struct conf *c, const char *name);
+const struct conf_notify *config_notify(const struct conf *c, const char *name);
 /* The publisher for one name by longest suffix; NULL if the map names none. */
 const char *conf_publisher_for(const struct conf_publisher_map *m, const char *name);
 const char *config_cert_near(const struct conf *c, const char *name); /* for "did you mean"; NULL if none is near */

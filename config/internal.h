@@ -40,6 +40,12 @@ struct conf_value {
         struct conf_problems *p;
 };
 bool value_read(const struct conf_value *v);
+/* A map of names whose entries read() fills in, one after another, into zeroed items of that size; *ret and *ret_count are
+ * right after a problem too, for whoever frees them. */
+typedef bool named_fn(
+        const struct yaml_node *map, const char *name, const char *path, void *ret, struct conf_problems *p);
+bool named_parse(const struct yaml_node *node, const char *path, size_t max, size_t size, named_fn *read, void **ret,
+        size_t *ret_count, struct conf_problems *p);
 void value_allowed(const struct conf_key *key, char *ret, size_t size);
 bool value_is_scalar(const struct yaml_node *node, const char *path, const char *allowed, struct conf_problems *p);
 void duration_text(int64_t ms, char *ret, size_t size); /* "10m" */
@@ -89,23 +95,19 @@ void print_sections(
 extern const struct conf_key conf_root_keys[];
 bool root_check(struct conf *c, const struct yaml_node *root, struct conf_problems *p);
 bool root_defaults(struct conf *c); /* directories from the environment */
-struct conf_root { /* what the root table fills; the later sections are checked and dropped */
+struct conf_root { /* what the root table fills */
         struct conf conf;
-        struct conf_alerts {
-                struct texts listen;
-                bool proofs;
-                int on_domain_alert;
-                struct {
-                        int64_t revocation_ms, served_ms, key_files_ms;
-                        struct texts blocklists;
-                } detectors;
-        } alerts;
 };
-/* later.c: the sections whose work is not in this build */
-extern const struct conf_key alerts_keys[];
-extern const struct conf_key webhook_keys[], notify_keys[];
-bool webhooks_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p);
+/* detectors.c */
+extern const struct conf_key detector_keys[];
+void detectors_settle(struct conf *c, bool given); /* given: there is a section alerts */
+/* notify.c */
+extern const struct conf_key notify_keys[];
 bool notify_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p);
+void notify_done(struct conf_notify_list *list);
+/* alerts.c */
+extern const struct conf_key alerts_keys[], webhook_keys[];
+void webhooks_done(struct conf_webhook_list *list);
 bool listen_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p);
 
 /* backend.c */

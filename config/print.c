@@ -274,9 +274,19 @@ static void print_certs(struct buf *out, const struct conf *c, const struct yaml
         }
 }
 
+static void print_notify(struct buf *out, const struct conf *c, const struct yaml_node *map)
+{
+        buf_add(out, c->notify.count ? "notify:\n" : "notify: {} # default\n");
+        for (size_t i = 0; i < c->notify.count; i++) {
+                print_name(out, 2, c->notify.item[i].name);
+                print_keys(out, 4, notify_keys, &c->notify.item[i], yaml_get(map, c->notify.item[i].name));
+        }
+}
+
 void print_sections(struct buf *out, const struct conf *c, const struct yaml_node *root)
 {
         print_backends(out, "cas", c->ca, c->ca_count, yaml_get(root, "cas"));
         print_backends(out, "publishers", c->publisher, c->publisher_count, yaml_get(root, "publishers"));
         print_certs(out, c, yaml_get(root, "certificates"));
+        print_notify(out, c, yaml_get(root, "notify"));
 }

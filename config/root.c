@@ -248,19 +248,14 @@ const struct conf_key conf_root_keys[] = {
                 .print = print_by_owner,
                 .sub = cert_keys,
                 .shape = "{\"type\":\"object\",\"additionalProperties\":@}" },
-        { .name = "alerts",
-                .type = CONF_STRUCT,
-                .offset = offsetof(struct conf_root, alerts),
-                .sub = alerts_keys,
-                .not_in_build = "take reports of compromised keys and look for them" },
+        { .name = "alerts", .type = CONF_STRUCT, .sub = alerts_keys },
         { .name = "notify",
                 .type = CONF_CUSTOM,
-                .offset = offsetof(struct conf_root, alerts),
+                .offset = offsetof(struct conf_root, conf.notify),
                 .parse = notify_parse,
                 .sub = notify_keys,
                 .print = print_by_owner,
-                .shape = "{\"type\":\"object\",\"additionalProperties\":@}",
-                .not_in_build = "run a command for events a person should know of" },
+                .shape = "{\"type\":\"object\",\"additionalProperties\":@}" },
         { .name = NULL },
 };
 
@@ -337,8 +332,10 @@ static bool check_listeners(const struct conf *c, const struct yaml_node *root, 
         bool admin = check_apart(&c->admin_listen, "admin", "listen", &c->tokens_listen, "tokens.listen", root, p);
         bool tls =
                 check_apart(&c->tokens_tls_listen, "tokens", "tls_listen", &c->tokens_listen, "tokens.listen", root, p);
+        bool alerts = check_apart(&c->intake.listen, "alerts", "listen", &c->tokens_listen, "tokens.listen", root, p);
 
-        return admin && tls;
+        return check_apart(&c->intake.listen, "alerts", "listen", &c->admin_listen, "admin.listen", root, p) && admin &&
+               tls && alerts;
 }
 
 bool root_check(struct conf *c, const struct yaml_node *root, struct conf_problems *p)

@@ -388,3 +388,26 @@ bool value_read(const struct conf_value *v)
 
         return reader[v->key->type](v);
 }
+
+bool named_parse(const struct yaml_node *node, const char *path, size_t max, size_t size, named_fn *read, void **ret,
+        size_t *ret_count, struct conf_problems *p)
+{
+        bool good = true;
+
+        if (node->kind != YAML_MAP)
+                return problem_node(p, node, path, "is not a map; a map of names is wanted");
+        if (node->count > max)
+                return problem_node(p, node, path, "has too many entries; %zu are allowed", max);
+        char *items = calloc(node->count + 1, size);
+        *ret = items;
+        if (!items) {
+                problem_memory(p);
+                return false;
+        }
+        for (; *ret_count < node->count; ++*ret_count) {
+                const char *name = node->key[*ret_count];
+                CLEANUP(free_p) char *at = path_join(path, name);
+                good &= read(node->item[*ret_count], name, at, items + *ret_count * size, p);
+        }
+        return good;
+}

@@ -29,18 +29,12 @@ static struct conf *load(const char *file)
         return c;
 }
 
-/* The whole example without the two sections that no build has yet. */
 static struct conf *load_everything(void)
 {
-        CLEANUP(free_p) char *text = NULL;
         struct conf_problems p = { 0 };
         struct conf *c = NULL;
-        size_t len;
 
-        assert_true(file_read(DATA "everything.yaml", CONF_FILE_MAX, &text, &len, NULL));
-        char *end = strstr(text, "\nalerts:");
-        assert_non_null(end);
-        if (!config_load_text("everything.yaml", text, (size_t)(end - text) + 1, test_all_kinds, &c, &p))
+        if (!config_load(DATA "everything.yaml", test_all_kinds, &c, &p))
                 show(&p);
         conf_problems_done(&p);
         assert_non_null(c);
@@ -129,36 +123,54 @@ static void the_example_files_load_in_this_build(void **state)
         config_free(c);
 }
 
-static void everything_is_read_but_the_sections_of_later_builds(void **state)
+static void detectors_and_targets_are_as_written(void **state)
 {
+        (void)state;
+        struct conf *c = load_everything();
+        assert_int_equal(c->detectors.revocation_ms, 3600000);
+        assert_int_equal(c->detectors.served_ms, 600000);
+        assert_int_equal(c->detectors.key_files_ms, 3600000);
+        assert_int_equal(c->detectors.exposed_ms, 86400000); /* not given: as usual */
+        assert_int_equal(c->detectors.pwnedkeys_ms, 0);
+        assert_string_equal(c->detectors.blocklists.item[0], "/usr/share/dcvd/blocklist");
+        const struct conf_notify *ops = config_notify(c, "ops");
+        assert_int_equal(ops->command.count, 2);
+        assert_int_equal(ops->on, 127);
+        assert_int_equal(ops->repeat_ms, 6 * 3600000);
+        assert_null(config_notify(c, "nobody"));
+        config_free(c);
+}
+
+static void detectors_are_off_without_alerts_and_one_by_one(void **state)
+{
+        static const char text[] = "alerts: {detectors: {revocation: off, served: 30s, pwnedkeys: 2d}}\n";
         struct conf_problems p = { 0 };
-        struct conf *c = NULL;
+        struct conf *c = load(DATA "smallest.yaml");
 
         (void)state;
-        assert_false(config_load(DATA "everything.yaml", test_all_kinds, &c, &p));
-        assert_null(c);
-        if (p.text.count != 2)
+        assert_int_equal(c->detectors.revocation_ms + c->detectors.served_ms + c->detectors.key_files_ms +
+                        c->detectors.exposed_ms + c->detectors.keys_ms + c->detectors.pwnedkeys_ms,
+                0);
+        config_free(c);
+        if (!config_load_text("c", text, strlen(text), test_all_kinds, &c, &p))
                 show(&p);
-        assert_int_equal(p.text.count, 2);
-        assert_int_equal(p.not_in_build, 2);
-        assert_string_equal(p.text.item[0],
-                DATA "everything.yaml:71:1: alerts: is not in this build; it would take reports of "
-                     "compromised keys and look for them");
-        assert_string_equal(p.text.item[1],
-                DATA "everything.yaml:80:1: notify: is not in this build; it would run a command for events a person "
-                     "should know of");
+        assert_int_equal(c->detectors.revocation_ms, 0);
+        assert_int_equal(c->detectors.served_ms, 30000);
+        assert_int_equal(c->detectors.key_files_ms, 3600000);
+        assert_int_equal(c->detectors.pwnedkeys_ms, 2 * 86400000);
+        config_free(c);
         conf_problems_done(&p);
 }
 
 static void types_that_a_build_lacks_are_refused_one_by_one(void **state)
 {
-        static const char *const want[] = { ":71:1: alerts: is not in this build",
-                ":80:1: notify: is not in this build",
+        static const char *const want[] = {
                 ":20:11: cas.letsencrypt.type: acme is not in this build (it would issue by RFC 8555); tencent",
                 ":38:18: publishers.dnspod.type: dnspod is not in this build (it would write DNSPod records); "
                 "rfc2136, webroot, responder, manual",
                 ":39:18: publishers.script.type: exec is not in this build (it would run a program); rfc2136, webroot, "
-                "responder, manual" };
+                "responder, manual"
+        };
         struct conf_problems p = { 0 };
         struct conf *c = NULL;
 
@@ -260,7 +272,8 @@ int main(void)
                 cmocka_unit_test(the_smallest_example_loads_with_every_default),
                 cmocka_unit_test(the_smallest_certificate_has_every_default),
                 cmocka_unit_test(the_example_files_load_in_this_build),
-                cmocka_unit_test(everything_is_read_but_the_sections_of_later_builds),
+                cmocka_unit_test(detectors_and_targets_are_as_written),
+                cmocka_unit_test(detectors_are_off_without_alerts_and_one_by_one),
                 cmocka_unit_test(types_that_a_build_lacks_are_refused_one_by_one),
                 cmocka_unit_test(the_top_of_everything_is_as_written),
                 cmocka_unit_test(the_certificate_of_everything_is_as_written),

@@ -70,7 +70,7 @@ static void every_allocation_of_a_load_may_fail(void **state)
 
         (void)state;
         assert_true(file_read(DATA "everything.yaml", CONF_FILE_MAX, &text, &len, NULL));
-        len = (size_t)(strstr(text, "\nalerts:") - text) + 1;
+        len = (size_t)(strstr(text, "\n  detectors:") - text) + 1;
         for (;; n++) {
                 struct conf_problems p = { 0 };
                 struct conf *c = NULL;
