@@ -7,17 +7,20 @@
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/util.h"
+#include "agent/net/address.h"
 #include "agent/net/dns_message.h"
 
 #define TXT_MAX 2048
 #define BODY_MAX 4096
 #define PATH_MAX_BYTES 255
 #define HOST_MAX 253
+#define HASH_TEXT 43 /* 32 bytes in base64url */
 
 static const struct {
         int type;
         const char *name;
-} types[] = { { PROOF_TXT, "TXT" }, { PROOF_CNAME, "CNAME" }, { PROOF_FILE, "FILE" } };
+} types[] = { { PROOF_TXT, "TXT" }, { PROOF_CNAME, "CNAME" }, { PROOF_FILE, "FILE" }, { PROOF_TLS, "TLS" },
+        { PROOF_PERSIST, "PERSIST" } };
 
 const char *proof_type_name(int type)
 {
@@ -136,16 +139,38 @@ static bool path_good(const char *path)
         return true;
 }
 
+/* Where something is served by a host, the host may be an address. */
+static bool place_good(const struct proof *p)
+{
+        struct address a;
+        bool host = p->type == PROOF_FILE || p->type == PROOF_TLS;
+        return host_like(p->place) ||
+                (host && p->place && p->place[0] != '[' && address_parse(p->place, 0, &a) && a.port == 0);
+}
+
+static bool hash_good(const char *value, size_t n)
+{
+        return n == HASH_TEXT && strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == n;
+}
+
+static const char *place_called(const struct proof *p)
+{
+        return p->type == PROOF_FILE ? "host of a file" : p->type == PROOF_TLS ? "host" : "record name";
+}
+
 bool proof_check(const struct proof *p, struct err *e)
 {
         size_t n = p->value ? strlen(p->value) : 0;
-        if (!host_like(p->place))
-                return bad(
-                        e, p->type == PROOF_FILE ? "host of a file" : "record name", p->place, "not a host-like name");
+        if (!place_good(p))
+                return bad(e, place_called(p), p->place, "not a host-like name");
         switch (p->type) {
         case PROOF_TXT:
                 if (n == 0 || n > TXT_MAX || !printable(p->value, false))
                         return bad(e, "TXT value", p->value, "not 1 to 2048 printable characters");
+                return true;
+        case PROOF_PERSIST:
+                if (n == 0 || n > TXT_MAX || !printable(p->value, false) || !p->path || !printable(p->path, false))
+                        return bad(e, "record", p->value, "not 1 to 2048 printable characters");
                 return true;
         case PROOF_CNAME:
                 if (!host_like(p->value))
@@ -158,6 +183,8 @@ bool proof_check(const struct proof *p, struct err *e)
                 if (n == 0 || n > BODY_MAX || !printable(p->value, true))
                         return bad(e, "file content", p->value, "not 1 to 4096 printable characters");
                 return true;
+        case PROOF_TLS:
+                return hash_good(p->value, n) || bad(e, "tls-alpn value", p->value, "not a SHA-256 in base64url");
         default:
                 return bad(e, "token", NULL, "of an unknown type");
         }
@@ -166,9 +193,13 @@ bool proof_check(const struct proof *p, struct err *e)
 void proof_text(const struct proof *p, char *ret, size_t size)
 {
         if (p->type == PROOF_FILE)
-                snprintf(ret, size, "file http://%s%s", p->place, p->path);
+                snprintf(ret, size, strchr(p->place, ':') ? "file http://[%s]%s" : "file http://%s%s", p->place,
+                        p->path);
+        else if (p->type == PROOF_TLS)
+                snprintf(ret, size, "tls-alpn %s", p->place);
         else
-                snprintf(ret, size, "%s %s", proof_type_name((int)p->type), p->place);
+                snprintf(ret, size, "%s %s", proof_type_name(p->type == PROOF_PERSIST ? PROOF_TXT : (int)p->type),
+                        p->place);
 }
 
 char *proof_instruction(const struct proof *p, long ttl)
@@ -177,6 +208,8 @@ char *proof_instruction(const struct proof *p, long ttl)
         if (p->type == PROOF_FILE)
                 buf_addf(&b, "serve exactly this at http://%s%s, status 200, no redirect: %s", p->place, p->path,
                         p->value);
+        else if (p->type == PROOF_TLS)
+                buf_addf(&b, "answer acme-tls/1 for %s on port 443 with the hash %s (RFC 8737)", p->place, p->value);
         else if (p->type == PROOF_CNAME)
                 buf_addf(&b, "%s. %ld IN CNAME %s.", p->place, ttl, p->value);
         else {

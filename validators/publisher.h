@@ -14,6 +14,7 @@ struct http;
 struct loop;
 struct propagation_engine;
 struct publish_call;
+struct alpn_table;
 struct publisher;
 struct token_table;
 
@@ -24,8 +25,9 @@ struct publisher_env {
         struct helper *helper;
         struct propagation_engine *propagation;
         struct token_table *tokens;
+        struct alpn_table *alpn;
 };
-/* handle is the publisher's own memory of what it made (text, at most 4 KiB, kept in the journal and given back at
+/* handle is the publisher's own memory of what it made (one line, at most 4 KiB, kept in the journal and given back at
  * retract); borrowed. ERR_RULE "token.foreign" when somebody else's record or file is in the way (named, never
  * overwritten). ERR_UNKNOWN when an update was sent and the answer lost: publish and retract may be repeated, both are
  * idempotent. */
@@ -47,9 +49,16 @@ struct publisher_ops {
         struct publish_call *(*retract)(struct publisher *p, const struct proof *proof, const char *handle,
                 publish_done_fn *done, void *arg, struct err *e);
         void (*cancel)(struct publisher *p, struct publish_call *c);
+        /* The server it writes to, as configured; NULL: it has none, or finds it by itself. */
+        const char *(*server)(const void *conf);
+        /* Would publish be let in? Asks and changes nothing; no handle. NULL: only publishing tells. */
+        struct publish_call *(*try)(
+                struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e);
 };
 /* One array, one file: validators/registry.c. Ended by NULL. */
 extern const struct publisher_ops *const publisher_registry[];
+/* Not in it, for nobody configures them: they serve proofs that no configured publisher has to. */
+extern const struct publisher_ops publisher_responder;
 const struct publisher_ops *publisher_ops_find(const char *type);
 
 #endif

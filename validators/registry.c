@@ -3,7 +3,7 @@
 
 #include "validators/publisher.h"
 
-extern const struct publisher_ops publisher_rfc2136, publisher_webroot, publisher_responder, publisher_manual,
+extern const struct publisher_ops publisher_rfc2136, publisher_webroot, publisher_manual,
         publisher_dnspod, publisher_exec;
 
 const struct publisher_ops *const publisher_registry[] = {

@@ -1,12 +1,15 @@
-/* responder: dcvd answers itself, on the addresses of tokens.listen. Only exact tokens, only while published. */
+/* responder: dcvd answers itself, files on the addresses of tokens.listen, tls-alpn on those of tokens.tls_listen. Only
+ * exact tokens, only while published. */
 #include <stdlib.h>
 
+#include "validators/alpn_table.h"
 #include "validators/direct.h"
 #include "validators/token_table.h"
 
 struct publisher {
         struct direct_list calls;
         struct token_table *table;
+        struct alpn_table *alpn;
 };
 
 static bool open_publisher(
@@ -19,6 +22,7 @@ static bool open_publisher(
                 return err_memory(e);
         p->calls.loop = env->loop;
         p->table = env->tokens;
+        p->alpn = env->alpn;
         *ret = p;
         return true;
 }
@@ -33,7 +37,8 @@ static struct publish_call *publish(
         struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
 {
         struct err bad;
-        bool good = token_table_put(p->table, proof->place, proof->path, proof->value, &bad);
+        bool good = proof->type == PROOF_TLS ? alpn_table_put(p->alpn, proof->place, proof->value, &bad)
+                                             : token_table_put(p->table, proof->place, proof->path, proof->value, &bad);
         return direct_answer(&p->calls, "served", good ? NULL : &bad, done, arg, e);
 }
 
@@ -41,7 +46,10 @@ static struct publish_call *retract(struct publisher *p, const struct proof *pro
         publish_done_fn *done, void *arg, struct err *e)
 {
         (void)handle;
-        token_table_drop(p->table, proof->place, proof->path);
+        if (proof->type == PROOF_TLS)
+                alpn_table_drop(p->alpn, proof->place);
+        else
+                token_table_drop(p->table, proof->place, proof->path);
         return direct_answer(&p->calls, NULL, NULL, done, arg, e);
 }
 
@@ -51,9 +59,8 @@ static void cancel(struct publisher *p, struct publish_call *c)
 }
 
 static const struct conf_key keys[] = { { 0 } };
-extern const struct publisher_ops publisher_responder;
 const struct publisher_ops publisher_responder = { .type = "responder",
-        .can = PROOF_FILE,
+        .can = PROOF_FILE | PROOF_TLS,
         .keys = keys,
         .open = open_publisher,
         .close = close_publisher,

@@ -15,7 +15,7 @@ struct entry {
         struct entry *next;
         char *host; /* lower case; "" = any */
         char *path, *body;
-        size_t body_len;
+        struct httpd_answer *answer;
 };
 struct token_table {
         struct entry *bucket[BUCKETS];
@@ -44,6 +44,7 @@ static void entry_free(struct entry *x)
         free(x->host);
         free(x->path);
         free(x->body);
+        httpd_answer_free(x->answer);
         free(x);
 }
 
@@ -77,13 +78,14 @@ bool token_table_put(struct token_table *t, const char *host, const char *path, 
         }
         if (t->count >= ENTRIES_MAX)
                 return err_set(e, ERR_TEMPORARY, "token.many", "more than %d tokens at once", ENTRIES_MAX);
+        static const char *const plain[] = { "Cache-Control", "no-store", "X-Content-Type-Options", "nosniff", NULL };
         struct entry *x = calloc(1, sizeof *x);
-        if (!x || !(x->host = text_dup(host)) || !(x->path = text_dup(path)) || !(x->body = text_dup(body))) {
+        if (!x || !(x->host = text_dup(host)) || !(x->path = text_dup(path)) || !(x->body = text_dup(body)) ||
+                !(x->answer = httpd_answer_new(200, "application/octet-stream", body, strlen(body), plain))) {
                 if (x)
                         entry_free(x);
                 return err_memory(e);
         }
-        x->body_len = strlen(body);
         *at = x;
         t->count++;
         return true;
@@ -110,7 +112,8 @@ static bool host_fits(const char *want, const char *header)
         size_t n = strlen(want);
         if (n == 0)
                 return true;
-        if (!header)
+        bool v6 = strchr(want, ':') != NULL; /* RFC 3986: in brackets */
+        if (!header || (v6 && *header++ != '['))
                 return false;
         for (size_t i = 0; i < n; i++) {
                 char a = header[i] >= 'A' && header[i] <= 'Z' ? (char)(header[i] - 'A' + 'a') : header[i];
@@ -118,7 +121,9 @@ static bool host_fits(const char *want, const char *header)
                 if (a != b)
                         return false;
         }
-        if (header[n] == '.')
+        if (v6 && header[n] != ']')
+                return false;
+        if (v6 || header[n] == '.')
                 n++;
         return header[n] == '\0' ||
                 (header[n] == ':' && strspn(header + n + 1, "0123456789") == strlen(header + n + 1));
@@ -135,11 +140,10 @@ static const struct entry *lookup(const struct token_table *t, const char *host,
 void token_table_serve(void *table, struct httpd_exchange *x, const struct httpd_request *r)
 {
         static const char *const allow[] = { "Allow", "GET, HEAD", NULL };
-        static const char *const plain[] = { "Cache-Control", "no-store", "X-Content-Type-Options", "nosniff", NULL };
         if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
                 return httpd_reply(x, 405, "text/plain", "", 0, allow);
         const struct entry *found = lookup(table, httpd_header(x, "Host", NULL), r->target);
         if (!found)
                 return httpd_reply(x, 404, "text/plain", "", 0, NULL);
-        httpd_reply(x, 200, "application/octet-stream", found->body, found->body_len, plain);
+        httpd_reply_with(x, found->answer);
 }

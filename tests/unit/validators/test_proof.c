@@ -6,6 +6,7 @@
 #include "agent/base/util.h"
 #include "validators/proof.h"
 
+#define HASH "jBe9m-TkL_mXXuTnxF15Pxu9Y9Z04DWzxA58xfX1lrU"
 #define PKI "/.well-known/pki-validation/"
 
 static bool fits(enum proof_type type, const char *place, const char *path, const char *value, struct err *e)
@@ -22,6 +23,9 @@ static void the_usual_tokens_fit(void **state)
         assert_true(fits(PROOF_CNAME, "_875bed25.example.test", NULL, "a310.cc73.cmcd.trust-provider.com", &e));
         assert_true(fits(PROOF_FILE, "www.example.test", PKI "fileauth.txt", "20231115\nabc\n", &e));
         assert_true(fits(PROOF_FILE, "www.example.test", "/.well-known/acme-challenge/abc_-DEF", "abc.def", &e));
+        assert_true(fits(PROOF_FILE, "2001:db8::1", PKI "fileauth.txt", "abc", &e));
+        assert_true(fits(PROOF_TLS, "www.example.test", NULL, HASH, &e));
+        assert_true(fits(PROOF_TLS, "192.0.2.1", NULL, HASH, &e));
 }
 
 static void what_could_become_something_else_is_refused(void **state)
@@ -71,7 +75,14 @@ static void what_could_become_something_else_is_refused(void **state)
                 { PROOF_FILE, "www.example.test", "http://x" PKI "a", "v" },
                 { PROOF_FILE, "www.example.test", PKI "ok", "a\rb" },
                 { PROOF_FILE, "www.example.test", PKI "ok", long_body },
-                { (enum proof_type)8, "www.example.test", PKI "ok", "v" },
+                { PROOF_FILE, "[2001:db8::1]", PKI "ok", "v" },
+                { PROOF_FILE, "192.0.2.1:80", PKI "ok", "v" },
+                { PROOF_TXT, "2001:db8::1", NULL, "v" },
+                { PROOF_TLS, "www.example.test", NULL, "v" },
+                { PROOF_TLS, "www.example.test", NULL, HASH "A" },
+                { PROOF_TLS, "a b.example.test", NULL, HASH },
+                { PROOF_TLS, "www.example.test", NULL, NULL },
+                { (enum proof_type)64, "www.example.test", PKI "ok", "v" },
         };
         for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
                 struct err e = { 0 };
