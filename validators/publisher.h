@@ -58,7 +58,7 @@ struct publisher_ops {
 /* One array, one file: validators/registry.c. Ended by NULL. */
 extern const struct publisher_ops *const publisher_registry[];
 /* Not in it, for nobody configures them: they serve proofs that no configured publisher has to. */
-extern const struct publisher_ops publisher_responder;
+extern const struct publisher_ops publisher_responder, publisher_standing;
 const struct publisher_ops *publisher_ops_find(const char *type);
 
 #endif
