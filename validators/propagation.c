@@ -8,14 +8,16 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/util.h"
+#include "validators/alias.h"
 #include "validators/propagation_internal.h"
 
 #define INTERVAL_LEAST_MS 100
 #define INTERVAL_MOST_MS 5000
-#define AGAIN_MS 100 /* between good answers of one address */
+#define AGAIN_MS 25 /* between good answers of one address */
 #define TELL_EVERY_MS 100
-#define ALIASES_MAX 8
+#define UNHURRIED_MS 1500 /* until then nobody need worry about an answer */
 #define BLOCKED_AFTER_MS 8000
+#define TLS_PORT 443 /* RFC 8737 section 3: no other */
 #define RESOLVERS_MS 2000 /* what the look at the resolvers may cost at the end */
 
 static void plan(struct propagation *p);
@@ -55,6 +57,12 @@ void propagation_engine_close(struct propagation_engine *g)
 
 /* ---- the state for people ---- */
 
+/* Looked for at the addresses of the host, not at name servers. */
+static bool by_host(const struct propagation *p)
+{
+        return p->proof.type == PROOF_FILE || p->proof.type == PROOF_TLS;
+}
+
 static bool satisfied(const struct propagation *p, enum propagation_look look)
 {
         return p->gone ? look == LOOK_ABSENT || look == LOOK_OTHER : look == LOOK_SEEN;
@@ -89,8 +97,9 @@ static void describe(const struct propagation *p, const struct look *l, char *re
         char address[ADDRESS_TEXT];
         address_text(&l->s.address, false, address);
         if (l->s.look == LOOK_PENDING)
-                snprintf(ret, size, "%s (%s) is being asked", l->s.name, address);
-        else if (p->proof.type == PROOF_FILE)
+                snprintf(ret, size, "%s (%s) %s", l->s.name, address,
+                        clock_boot_ms() - p->start_ms < UNHURRIED_MS ? "is being asked" : "has not answered yet");
+        else if (by_host(p))
                 snprintf(ret, size, "%s (%s): %s", l->s.name, address, l->s.saw);
         else if ((l->s.look == LOOK_ABSENT || l->s.look == LOOK_OTHER) && l->s.has_serial)
                 snprintf(ret, size, "%s (%s) still at serial %u", l->s.name, address, l->s.serial);
@@ -157,7 +166,9 @@ static void drop_looks(struct propagation *p)
         for (size_t i = 0; i < p->count; i++) {
                 dns_cancel(p->look[i].query);
                 http_cancel(p->look[i].http);
+                tls_look_cancel(p->look[i].tls);
                 free(p->look[i].name);
+                texts_done(&p->look[i].trail);
         }
         free(p->look);
         free(p->copy);
@@ -231,7 +242,7 @@ static bool blocked(const struct propagation *p)
         size_t silent = 0, n = voters(p);
         for (size_t i = 0; i < p->count; i++)
                 silent += p->look[i].s.look == LOOK_SILENT && p->look[i].silent >= 1 && !p->look[i].extra;
-        return n > 0 && silent == n && p->proof.type != PROOF_FILE && clock_boot_ms() - p->start_ms > BLOCKED_AFTER_MS;
+        return n > 0 && silent == n && !by_host(p) && clock_boot_ms() - p->start_ms > BLOCKED_AFTER_MS;
 }
 
 static void end_blocked(struct propagation *p)
@@ -294,6 +305,8 @@ static void look_now(struct look *l)
         l->next_ms = 0;
         if (l->run->proof.type == PROOF_FILE)
                 look_file(l);
+        else if (l->run->proof.type == PROOF_TLS)
+                look_tls(l);
         else
                 look_dns(l);
 }
@@ -341,7 +354,7 @@ static void start_looks(struct propagation *p)
 /* Resolvers come last: what they say is shown, it decides nothing. */
 static bool ask_resolvers(struct propagation *p)
 {
-        if (p->asking_resolvers || p->gone || p->proof.type == PROOF_FILE || p->conf.view != VIEW_AUTHORITATIVE)
+        if (p->asking_resolvers || p->gone || p->no_resolvers || by_host(p) || p->conf.view != VIEW_AUTHORITATIVE)
                 return false;
         p->asking_resolvers = true;
         p->settled_ms = clock_boot_ms();
@@ -401,8 +414,10 @@ bool run_add(
         for (size_t i = 0; i < p->count; i++) {
                 dns_cancel(p->look[i].query);
                 http_cancel(p->look[i].http);
+                tls_look_cancel(p->look[i].tls);
                 p->look[i].query = NULL;
                 p->look[i].http = NULL;
+                p->look[i].tls = NULL;
         }
         struct look *more = realloc(p->look, (p->count + 1) * sizeof *more);
         if (!more)
@@ -452,11 +467,15 @@ static void host_known(void *arg, const struct address *list, size_t count, cons
                 e = *err;
                 return finish(p, &e);
         }
-        for (size_t i = 0; i < count; i++)
-                if (!run_add(p, p->proof.place, p->proof.place, &list[i], false, false)) {
+        for (size_t i = 0; i < count; i++) {
+                struct address a = list[i];
+                if (p->proof.type == PROOF_TLS)
+                        a.port = TLS_PORT;
+                if (!run_add(p, p->proof.place, p->proof.place, &a, false, false)) {
                         err_memory(&e);
                         return finish(p, &e);
                 }
+        }
         start_looks(p);
 }
 
@@ -511,7 +530,7 @@ static void begin(void *arg)
         timer_start(p->timer, p->conf.timeout_ms);
         if (p->conf.view == VIEW_PUBLISHER)
                 return finish(p, NULL);
-        if (p->proof.type == PROOF_FILE) {
+        if (by_host(p)) {
                 p->lookup = dns_lookup(p->engine->dns, p->proof.place, host_known, p, &e);
                 if (!p->lookup)
                         finish(p, &e);
@@ -537,6 +556,8 @@ struct propagation *propagation_start(struct propagation_engine *g, const struct
                 p->next->at = &p->next;
         g->runs = p;
         p->gone = r->gone;
+        p->no_resolvers = r->no_resolvers;
+        p->internal = r->internal;
         p->changed = changed;
         p->done = done;
         p->arg = arg;

@@ -22,8 +22,9 @@ void propagation_engine_close(struct propagation_engine *g); /* cancels what run
 struct propagation_request {
         const struct proof *proof; /* copied */
         bool gone; /* wait until no address shows it any more */
+        bool no_resolvers; /* not even last: what is there now must not be remembered (a rehearsal's probe) */
+        bool internal; /* the CA is not a public one: a file's redirect may lead to private names and addresses */
         const struct conf_propagation *conf; /* copied */
-        const char *hint; /* certificate name whose ancestors may be asked at resolvers; NULL: proof->name */
 };
 enum propagation_look {
         LOOK_PENDING,
@@ -73,8 +74,8 @@ struct zone_cut {
 };
 struct zone_find;
 typedef void zone_found_fn(void *arg, const struct zone_cut *cut, const struct err *err);
-struct zone_find *zone_find_start(struct propagation_engine *g, const char *name, const char *hint, zone_found_fn *done,
-        void *arg, struct err *e);
+struct zone_find *zone_find_start(
+        struct propagation_engine *g, const char *name, zone_found_fn *done, void *arg, struct err *e);
 void zone_find_cancel(struct zone_find *z); /* NULL allowed */
 
 #endif

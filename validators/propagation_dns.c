@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/util.h"
+#include "validators/persist.h"
 #include "validators/propagation_internal.h"
 
 static void add_value(struct buf *b, const void *data, size_t len)
@@ -22,6 +24,11 @@ struct reading {
         struct buf values;
 };
 
+static bool is_value(const struct propagation *p, const uint8_t *text, size_t len)
+{
+        return len == strlen(p->proof.value) && memcmp(text, p->proof.value, len) == 0;
+}
+
 static void read_rr(struct reading *r, const struct propagation *p, const struct dns_message *m,
         const struct dns_rr *rr, const char *owner)
 {
@@ -37,15 +44,19 @@ static void read_rr(struct reading *r, const struct propagation *p, const struct
                 } else {
                         snprintf(r->alias, sizeof r->alias, "%s", target);
                 }
-        } else if (rr->type == DNS_TXT && p->proof.type == PROOF_TXT) {
+        } else if (rr->type == DNS_TXT && p->proof.type != PROOF_CNAME) {
                 uint8_t *text = NULL;
                 size_t len = 0;
                 if (!dns_rr_txt(m, rr, &text, &len, NULL))
                         return;
-                bool same = len == strlen(p->proof.value) && memcmp(text, p->proof.value, len) == 0;
+                const char *why = NULL;
+                bool same = p->proof.type == PROOF_PERSIST ? persist_fits(&p->proof, text, len, clock_now_s(), &why)
+                                                           : is_value(p, text, len);
                 r->seen = r->seen || same;
                 r->other = r->other || !same;
                 add_value(&r->values, text, len);
+                if (why)
+                        buf_addf(&r->values, " (%s)", why);
                 free(text);
         }
 }

@@ -1,5 +1,6 @@
 /* The inside of the propagation engine: zone.c finds zones and their servers, propagation.c runs one wait,
- * propagation_dns.c and propagation_file.c look once. */
+ * propagation_dns.c, propagation_file.c and propagation_tls.c look
+ * once. */
 #ifndef DCVD_VALIDATORS_PROPAGATION_INTERNAL_H
 #define DCVD_VALIDATORS_PROPAGATION_INTERNAL_H
 
@@ -8,6 +9,7 @@
 #include "agent/net/dns.h"
 #include "agent/net/http.h"
 #include "agent/net/loop.h"
+#include "agent/net/tls_look.h"
 #include "validators/propagation.h"
 
 #define SERVERS_MAX 64
@@ -47,17 +49,23 @@ struct look { /* one server or address of one run */
         struct propagation_server s;
         struct dns_query *query;
         struct http_call *http;
+        struct tls_look *tls;
         int64_t next_ms; /* boot time of the next look; 0: under way */
         unsigned silent; /* in a row */
         bool done; /* shown often enough */
         bool extra; /* a resolver that is asked last: what it says is shown, it decides nothing */
         char *name;
+        struct texts trail; /* of a file: the URLs of this look, as redirects lead */
+        bool secure; /* of a file: over https from the start, which suffices at some CAs */
+        enum propagation_look plain; /* what http said before */
+        int plain_rcode;
+        char plain_saw[200];
 };
 struct propagation {
         struct propagation_engine *engine;
         struct propagation *next, **at;
         struct proof proof;
-        bool gone;
+        bool gone, no_resolvers, internal;
         struct conf_propagation conf;
         propagation_changed_fn *changed;
         propagation_done_fn *done;
@@ -83,6 +91,7 @@ void look_later(struct look *
                 l); /* it could not even be asked: again in a second; ends nothing, so it may be called from the tick */
 void look_dns(struct look *l);
 void look_file(struct look *l);
+void look_tls(struct look *l);
 void run_follow_alias(struct propagation *p, const char *target);
 bool run_add(
         struct propagation *p, const char *zone, const char *name, const struct address *a, bool resolver, bool extra);

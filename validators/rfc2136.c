@@ -415,7 +415,7 @@ static void begin(void *arg)
                 err_memory(&e);
                 return finish(c, &e);
         }
-        c->find = zone_find_start(c->p->env.propagation, c->proof.place, c->proof.name, zone_found, c, &e);
+        c->find = zone_find_start(c->p->env.propagation, c->proof.place, zone_found, c, &e);
         if (!c->find)
                 finish(c, &e);
 }

@@ -1,9 +1,10 @@
 /* The zone that holds a name, and every address of every one of its name servers.
- *   1. The nearest ancestor without an underscore label is asked for at the resolvers (SOA, then NS): it is the
- * certificate's own name or above it, never at or below a challenge name (I7).
+ *   1. The registrable domain is asked for at the resolvers (SOA, then NS), nothing deeper (I7).
  *   2. From there down to the name itself the authoritative servers are asked (SOA, RD=0): a referral, or a SOA of a
  * deeper zone, is a zone cut.
- *   3. The servers are the union of what the parent and the zone itself say; all A and AAAA of all of them. */
+ *   3. The servers are the union of what the parent and the zone itself say, at every cut on the way; all A and AAAA of
+ * all of them. */
+#include <libpsl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,10 @@ enum step {
         STEP_CHILD_NS
 };
 
+struct asked {
+        struct zone_find *find;
+        struct dns_query *query;
+};
 struct zone_find {
         struct propagation_engine *engine;
         struct zone_find *next, **at;
@@ -38,9 +43,13 @@ struct zone_find {
         char parent[DNS_NAME_TEXT];
         struct zone *zone; /* being built */
         struct texts ns, parent_ns;
-        size_t looking, parent_at, tried;
+        size_t looking, parent_at;
         enum step step;
         unsigned cuts;
+        bool child_asked; /* the zone itself has named its servers, not its parent alone */
+        bool known; /* which zone it is: what is still asked only completes its servers */
+        struct asked asked[SERVERS_MAX]; /* on the way down: all servers at once, the first good answer counts */
+        size_t outstanding;
         struct dns_query *query;
         struct dns_lookup *lookup;
         struct deferred *begin;
@@ -91,12 +100,22 @@ static struct zone *cached(struct propagation_engine *g, const char *name)
 
 /* ---- ends ---- */
 
+static void stop_asking(struct zone_find *f)
+{
+        for (size_t i = 0; i < ARRAY_LEN(f->asked); i++) {
+                dns_cancel(f->asked[i].query);
+                f->asked[i].query = NULL;
+        }
+        f->outstanding = 0;
+}
+
 static void find_free(struct zone_find *f)
 {
         *f->at = f->next;
         if (f->next)
                 f->next->at = f->at;
         dns_cancel(f->query);
+        stop_asking(f);
         dns_lookup_cancel(f->lookup);
         loop_undefer(f->engine->loop, f->begin);
         zone_release(f->zone);
@@ -196,6 +215,8 @@ static void set_zone(struct zone_find *f, const char *zone)
                 free(f->zone->server[i].name);
         f->zone->count = 0;
         texts_done(&f->ns);
+        f->looking = 0;
+        f->child_asked = false;
 }
 
 /* ---- addresses ---- */
@@ -232,8 +253,7 @@ static void next_address(struct zone_find *f)
         if (f->looking >= f->ns.count) {
                 if (f->zone->count == 0)
                         return fail(f, ERR_CONFIG, "propagation.no-zone", "none of its name servers has an address");
-                f->tried = 0;
-                return descend(f);
+                return f->known ? complete(f) : descend(f);
         }
         f->lookup = dns_lookup(f->engine->dns, f->ns.item[f->looking], address_found, f, &e);
         if (!f->lookup)
@@ -244,18 +264,42 @@ static void find_addresses(struct zone_find *f)
 {
         if (f->ns.count == 0)
                 return fail(f, ERR_CONFIG, "propagation.no-zone", "it has no name servers");
-        f->looking = 0;
         next_address(f);
 }
 
 /* ---- downwards ---- */
 
+static void descended(struct zone_find *f, size_t at, const struct dns_answer *a);
+
+static void server_answered(void *arg, const struct dns_answer *a)
+{
+        struct asked *asked = arg;
+        struct zone_find *f = asked->find;
+        asked->query = NULL;
+        f->outstanding--;
+        descended(f, (size_t)(asked - f->asked), a);
+}
+
+/* One that is silent must not hold up the others: they are asked together. */
 static void descend(struct zone_find *f)
 {
-        if (f->tried >= f->zone->count) { /* nobody answers: the servers are known, the wait will name them */
-                return complete(f);
+        struct err e;
+        f->step = STEP_DESCEND;
+        for (size_t i = 0; i < f->zone->count; i++) {
+                f->asked[i].find = f;
+                f->asked[i].query = dns_ask_any(f->engine->dns, &f->zone->server[i].address, f->name, DNS_SOA, 0,
+                        server_answered, &f->asked[i], &e);
+                f->outstanding += f->asked[i].query != NULL;
         }
-        ask_server(f, STEP_DESCEND, &f->zone->server[f->tried].address, f->name, DNS_SOA);
+        if (f->outstanding == 0)
+                finish(f, NULL, &e);
+}
+
+/* Nobody has a good answer: the servers are known all the same, and the wait will name them. */
+static void pass_over(struct zone_find *f)
+{
+        if (f->outstanding == 0)
+                complete(f);
 }
 
 static void referral(struct zone_find *f, const struct dns_message *m, const char *zone)
@@ -283,34 +327,52 @@ static bool is_referral(const struct zone_find *f, const struct dns_message *m, 
         return false;
 }
 
-static void descended(struct zone_find *f, const struct dns_answer *a)
+/* Who answered is asked first by whoever uses the zone. */
+static void to_front(struct zone *z, size_t at)
+{
+        struct zone_server first = z->server[at];
+        memmove(&z->server[1], &z->server[0], at * sizeof first);
+        z->server[0] = first;
+}
+
+/* Behind a referral only the parent's word on the servers is known: the zone may name others, and some resolvers ask
+ * those. */
+static void zone_is_known(struct zone_find *f)
+{
+        struct address server = f->zone->server[0].address;
+        f->known = true;
+        if (f->child_asked)
+                return complete(f);
+        ask_server(f, STEP_CHILD_NS, &server, f->zone->cut.zone, DNS_NS);
+}
+
+static void descended(struct zone_find *f, size_t at, const struct dns_answer *a)
 {
         char zone[DNS_NAME_TEXT];
         struct dns_soa soa;
         const struct dns_message *m = a->message;
-        if (a->outcome != DNS_ANSWERED || (m->rcode != DNS_NOERROR && m->rcode != DNS_NXDOMAIN)) {
-                f->tried++;
-                return descend(f);
-        }
-        if (is_referral(f, m, zone))
+        if (a->outcome != DNS_ANSWERED || (m->rcode != DNS_NOERROR && m->rcode != DNS_NXDOMAIN))
+                return pass_over(f);
+        bool cut = is_referral(f, m, zone);
+        if (!cut && !m->aa)
+                return pass_over(f);
+        stop_asking(f);
+        if (cut)
                 return referral(f, m, zone);
-        if (!m->aa || !soa_of(m, zone, &soa)) {
-                /* An alias at the name hides the SOA: then the zone is the one that was asked. */
-                if (m->aa)
-                        return complete(f);
-                f->tried++;
-                return descend(f);
-        }
+        to_front(f->zone, at);
+        if (!soa_of(m, zone, &soa)) /* an alias at the name hides the SOA: then the zone is the one that was asked */
+                return zone_is_known(f);
         snprintf(f->zone->cut.primary, sizeof f->zone->cut.primary, "%s", soa.mname);
         f->zone->cut.serial = soa.serial;
         if (dns_name_equal(zone, f->zone->cut.zone) || !dns_name_is_below(f->name, zone) ||
                 !dns_name_is_below(zone, f->zone->cut.zone))
-                return complete(f);
+                return zone_is_known(f);
         /* The same server has the deeper zone too: ask it who else does. */
-        struct address server = f->zone->server[f->tried].address;
+        struct address server = f->zone->server[0].address;
         if (++f->cuts > CUTS_MAX)
                 return fail(f, ERR_CONFIG, "propagation.no-zone", "too many zone cuts");
         set_zone(f, zone);
+        f->child_asked = true;
         ask_server(f, STEP_CHILD_NS, &server, zone, DNS_NS);
 }
 
@@ -332,6 +394,7 @@ static void soa_answered(struct zone_find *f, const struct dns_message *m)
         if (!dns_name_is_below(f->start, zone)) /* behind an alias: the zone of its target is not the name's */
                 return soa_answered(f, &(const struct dns_message){ 0 });
         set_zone(f, zone);
+        f->child_asked = true; /* through the resolver; the parent is asked by ourselves */
         snprintf(f->zone->cut.primary, sizeof f->zone->cut.primary, "%s", soa.mname);
         f->zone->cut.serial = soa.serial;
         ask_resolver(f, STEP_NS, zone, DNS_NS);
@@ -409,12 +472,11 @@ static void answered(void *arg, const struct dns_answer *a)
                         add_ns(f, a->message, f->zone->cut.zone, DNS_ANSWER);
                 }
                 return find_addresses(f);
-        case STEP_DESCEND:
-                return descended(f, a);
         case STEP_CHILD_NS:
                 if (good)
                         add_ns(f, a->message, f->zone->cut.zone, DNS_ANSWER);
                 return find_addresses(f);
+        case STEP_DESCEND:
         case STEP_ADDRESSES:
                 return;
         }
@@ -432,14 +494,21 @@ static void begin(void *arg)
         ask_resolver(f, STEP_SOA, f->start, DNS_SOA);
 }
 
-/* Labels that begin with an underscore are never asked for at a resolver: a challenge lives there. */
+/* The registrable domain: asking a resolver for anything deeper could plant "no such name" above the challenge, which
+ * then hides all that is below it (RFC 8020). Without one (a top-level domain's own name) the name without its
+ * underscores. */
 static void safe_start(const char *name, char ret[DNS_NAME_TEXT])
 {
-        const char *at = name, *start = name;
-        for (; at && *at; at = dns_name_parent(at))
+        const char *start = name;
+        for (const char *at = name; at && *at; at = dns_name_parent(at))
                 if (*at == '_' || *at == '*')
                         start = dns_name_parent(at);
-        snprintf(ret, DNS_NAME_TEXT, "%s", start && *start ? start : name);
+        char lower[DNS_NAME_TEXT];
+        snprintf(lower, sizeof lower, "%s", start && *start ? start : name);
+        for (char *c = lower; *c; c++)
+                *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+        const char *registrable = psl_registrable_domain(psl_builtin(), lower);
+        snprintf(ret, DNS_NAME_TEXT, "%s", registrable ? registrable : lower);
 }
 
 static struct zone_find *start(struct propagation_engine *g, const char *name, zone_servers_fn *done,
@@ -479,9 +548,8 @@ struct zone_find *zone_servers_start(
 }
 
 struct zone_find *zone_find_start(
-        struct propagation_engine *g, const char *name, const char *hint, zone_found_fn *done, void *arg, struct err *e)
+        struct propagation_engine *g, const char *name, zone_found_fn *done, void *arg, struct err *e)
 {
-        (void)hint; /* ancestors without an underscore are safe whatever the certificate's names are */
         return start(g, name, NULL, done, arg, e);
 }
 

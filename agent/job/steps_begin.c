@@ -252,9 +252,7 @@ static void wait_until_gone(struct job *j)
                 return rehearsal_over(j, NULL);
         j->propagate_count = 1;
         j->propagate[0] = (struct propagate){ .job = j };
-        struct propagation_request r = {
-                .proof = &j->probe, .gone = true, .conf = &conf, .hint = j->policy->names.item[0]
-        };
+        struct propagation_request r = { .proof = &j->probe, .gone = true, .conf = &conf };
         j->propagate[0].run = propagation_start(j->engine->propagation, &r, NULL, probe_gone, &j->propagate[0], &e);
         if (!j->propagate[0].run)
                 rehearsal_over(j, NULL);
@@ -296,7 +294,7 @@ static void probe_out(struct job *j, struct token *t)
                 conf.timeout_ms = MIN(conf.timeout_ms, URGENT_REHEARSAL_MS);
         if (conf.view == VIEW_RESOLVERS)
                 conf.view = VIEW_AUTHORITATIVE; /* I7: a resolver would remember the probe's name */
-        struct propagation_request r = { .proof = &t->row.proof, .conf = &conf, .hint = j->policy->names.item[0] };
+        struct propagation_request r = { .proof = &t->row.proof, .conf = &conf };
         j->propagate[0].run = propagation_start(j->engine->propagation, &r, NULL, probe_seen, &j->propagate[0], &e);
         if (!j->propagate[0].run)
                 rehearsal_over(j, &e);

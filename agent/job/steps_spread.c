@@ -105,8 +105,6 @@ void step_propagated(struct job *j)
                 err_memory(&e);
                 return job_trouble(j, &e);
         }
-        const struct ca_subject *s = job_subject(j);
-        const char *hint = s && s->common_name ? s->common_name : j->policy->names.item[0];
         for (size_t i = 0; i < j->engine->token_count; i++)
                 if (job_holds(j, j->engine->token[i]))
                         j->propagate[n++] = (struct propagate){ .job = j, .token = j->engine->token[i] };
@@ -116,10 +114,7 @@ void step_propagated(struct job *j)
         for (size_t i = 0; i < n; i++) {
                 struct propagate *p = &j->propagate[i];
                 instruct(j, p->token);
-                const char *own = p->token->row.proof.name ? p->token->row.proof.name : hint;
-                struct propagation_request r = {
-                        .proof = &p->token->row.proof, .conf = &j->policy->propagation, .hint = own
-                };
+                struct propagation_request r = { .proof = &p->token->row.proof, .conf = &j->policy->propagation };
                 p->run = propagation_start(j->engine->propagation, &r, spreading, spread, p, &e);
                 if (!p->run)
                         return job_trouble(j, &e);
