@@ -130,7 +130,9 @@ struct dns_exchange *dns_exchange_start(struct loop *loop, const struct address 
         address_sockaddr(server, &sa);
         int r = uv_tcp_connect(&x->connect, &x->tcp, (const struct sockaddr *)&sa, connected);
         if (r != 0) {
-                err_set(e, ERR_TEMPORARY, "update.connect", "name server: %s", uv_strerror(r));
+                char text[ADDRESS_TEXT];
+                address_text(server, true, text);
+                err_set(e, ERR_TEMPORARY, "update.connect", "name server %s: %s", text, uv_strerror(r));
                 close_it(x);
                 return NULL;
         }

@@ -1,9 +1,8 @@
 /* rfc2136: dynamic updates (RFC 2136) over TCP, signed with TSIG (RFC 8945), at Knot, BIND, NSD's primary, PowerDNS and
- * the like. Built with ldns, which owns no socket. TXT adds one record and leaves others alone; CNAME needs the name to
- * be free. A withdrawal deletes exactly our record. Limits: 10 s an exchange, one repeat when the answer is lost
- * (adding and deleting exactly one record are idempotent). What it may call: dns (look-ups), propagation (the zone),
- * the loop. */
-#include <ldns/ldns.h>
+ * the like. TXT adds one record and leaves others alone; CNAME needs the name to be free. Where the name is an alias, a
+ * TXT goes to its end, which may be another zone of that server; the handle says where it went: "ZONE OWNER". A withdrawal deletes exactly our record. Limits: 10 s an exchange, one repeat when the
+ * answer is lost (adding and deleting exactly one record are idempotent). What it may call: dns (look-ups), propagation
+ * (the zone), the loop. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,49 +11,19 @@
 #include "agent/base/err.h"
 #include "agent/base/util.h"
 #include "agent/net/dns.h"
+#include "agent/net/dns_message.h"
 #include "agent/net/loop.h"
 #include "config/schema.h"
+#include "config/yaml.h"
+#include "validators/alias.h"
 #include "validators/dns_exchange.h"
 #include "validators/propagation.h"
 #include "validators/publisher.h"
+#include "validators/rfc2136.h"
 #include "validators/tsig.h"
+#include "validators/update_message.h"
 
 #define EXCHANGE_MS 10000
-#define PORT 53
-
-struct tsig_conf {
-        char *name;
-        int algorithm;
-        struct secret_ref secret;
-};
-struct rfc2136_conf {
-        char *server, *zone;
-        struct tsig_conf tsig;
-        int64_t ttl;
-};
-static const struct conf_key tsig_keys[] = {
-        { .name = "name", .type = CONF_TEXT, .offset = offsetof(struct tsig_conf, name), .required = true },
-        { .name = "algorithm",
-                .type = CONF_WORD,
-                .offset = offsetof(struct tsig_conf, algorithm),
-                .words = tsig_algorithms,
-                .otherwise = "hmac-sha256" },
-        { .name = "secret", .type = CONF_SECRET, .offset = offsetof(struct tsig_conf, secret), .required = true },
-        { 0 },
-};
-static const struct conf_key keys[] = {
-        { .name = "server", .type = CONF_TEXT, .offset = offsetof(struct rfc2136_conf, server) },
-        { .name = "zone", .type = CONF_TEXT, .offset = offsetof(struct rfc2136_conf, zone) },
-        { .name = "tsig", .type = CONF_STRUCT, .offset = offsetof(struct rfc2136_conf, tsig), .sub = tsig_keys },
-        { .name = "ttl",
-                .type = CONF_INT,
-                .offset = offsetof(struct rfc2136_conf, ttl),
-                .otherwise = "60",
-                .min = 1,
-                .max = 604800 },
-        { 0 },
-};
-
 struct publisher {
         struct publisher_env env;
         char *name, *server, *zone, *key_name;
@@ -69,9 +38,13 @@ struct publish_call {
         publish_done_fn *done;
         void *arg;
         struct proof proof;
-        bool add, repeated;
+        bool add, repeated, owner_known;
+        bool trial; /* the conditions alone, no update: who may not, is told so */
+        char *owner; /* the proof's place, or where its alias leads */
         char *zone, *host; /* host: of the server, to be looked up */
-        struct address server;
+        struct address server, *others; /* others: of the same host, tried when server cannot be reached */
+        size_t other_count;
+        struct alias_follow *follow;
         struct zone_find *find;
         struct dns_lookup *lookup;
         struct dns_query *query;
@@ -89,14 +62,17 @@ static void call_free(struct publish_call *c)
         *c->at = c->next;
         if (c->next)
                 c->next->at = c->at;
+        alias_follow_cancel(c->follow);
         zone_find_cancel(c->find);
         dns_lookup_cancel(c->lookup);
         dns_cancel(c->query);
         dns_exchange_cancel(c->exchange);
         loop_undefer(c->p->env.loop, c->begin);
         proof_done(&c->proof);
+        free(c->owner);
         free(c->zone);
         free(c->host);
+        free(c->others);
         free(c);
 }
 
@@ -105,100 +81,21 @@ static void finish(struct publish_call *c, const struct err *err)
         publish_done_fn *done = c->done;
         void *arg = c->arg;
         struct err e;
-        CLEANUP(free_p) char *handle = text_dup(c->zone ? c->zone : "");
+        CLEANUP(free_p) char *handle = text_format("%s %s", c->zone ? c->zone : "", c->owner);
         if (err) {
+                bool alias = !dns_name_equal(c->owner, c->proof.place);
                 e = *err;
-                err_wrap(&e, "%s %s", c->add ? "publishing" : "withdrawing", c->proof.place);
+                err_wrap(&e, "%s %s%s%s",
+                        c->trial         ? "trying"
+                                : c->add ? "publishing"
+                                         : "withdrawing",
+                        c->proof.place, alias ? ", an alias for " : "", alias ? c->owner : "");
         }
         call_free(c);
         done(arg, err ? NULL : handle, err ? &e : NULL);
 }
 
-/* ---- building, with ldns ---- */
-
-static ldns_rdf *txt_string(const char *data, size_t len)
-{
-        uint8_t bytes[256];
-        bytes[0] = (uint8_t)len;
-        memcpy(bytes + 1, data, len);
-        return ldns_rdf_new_frm_data(LDNS_RDF_TYPE_STR, len + 1, bytes);
-}
-
-static bool push_txt(ldns_rr *rr, const char *value)
-{
-        for (size_t len = strlen(value), at = 0; at < len; at += 255)
-                if (!ldns_rr_push_rdf(rr, txt_string(value + at, MIN(len - at, (size_t)255))))
-                        return false;
-        return true;
-}
-
-static ldns_rr *make_rr(const char *owner, ldns_rr_type type, ldns_rr_class class, uint32_t ttl)
-{
-        ldns_rr *rr = ldns_rr_new();
-        ldns_rdf *name = ldns_dname_new_frm_str(owner);
-        if (!rr || !name) {
-                ldns_rr_free(rr);
-                ldns_rdf_deep_free(name);
-                return NULL;
-        }
-        ldns_rr_set_owner(rr, name);
-        ldns_rr_set_type(rr, type);
-        ldns_rr_set_class(rr, class);
-        ldns_rr_set_ttl(rr, ttl);
-        return rr;
-}
-
-/* Our record: class IN to add, NONE with TTL 0 to delete exactly it (RFC 2136 section 2.5.4). */
-static ldns_rr *our_record(const struct publish_call *c)
-{
-        bool txt = c->proof.type == PROOF_TXT;
-        ldns_rr *rr = make_rr(c->proof.place, txt ? LDNS_RR_TYPE_TXT : LDNS_RR_TYPE_CNAME,
-                c->add ? LDNS_RR_CLASS_IN : LDNS_RR_CLASS_NONE, c->add ? (uint32_t)c->p->ttl : 0);
-        ldns_rdf *target = rr && !txt ? ldns_dname_new_frm_str(c->proof.value) : NULL;
-        if (rr && (txt ? push_txt(rr, c->proof.value) : target && ldns_rr_push_rdf(rr, target)))
-                return rr;
-        ldns_rr_free(rr);
-        return NULL;
-}
-
-/* TXT: no alias at the name (it would be ignored silently, section 3.4.2.2). CNAME: the name is not in use. */
-static bool push_condition(const struct publish_call *c, ldns_rr_list *conditions)
-{
-        bool txt = c->proof.type == PROOF_TXT;
-        ldns_rr *rr = c->add
-                ? make_rr(c->proof.place, txt ? LDNS_RR_TYPE_CNAME : LDNS_RR_TYPE_ANY, LDNS_RR_CLASS_NONE, 0)
-                : NULL;
-        return !c->add || (rr && ldns_rr_list_push_rr(conditions, rr));
-}
-
-static bool build(struct publish_call *c, uint8_t **ret, size_t *ret_len, struct err *e)
-{
-        uint8_t *wire = NULL;
-        size_t len = 0;
-        ldns_rr_list *conditions = ldns_rr_list_new(), *updates = ldns_rr_list_new();
-        ldns_rdf *zone = ldns_dname_new_frm_str(c->zone);
-        ldns_rr *ours = our_record(c);
-        ldns_pkt *packet = NULL;
-        bool good = conditions && updates && zone && ours && ldns_rr_list_push_rr(updates, ours) &&
-                push_condition(c, conditions);
-        if (good)
-                packet = ldns_update_pkt_new(zone, LDNS_RR_CLASS_IN, conditions, updates, NULL);
-        else
-                ldns_rdf_deep_free(zone);
-        c->id = (uint16_t)random_u64();
-        if (packet) {
-                ldns_pkt_set_id(packet, c->id);
-                good = ldns_pkt2wire(&wire, packet, &len) == LDNS_STATUS_OK;
-        }
-        ldns_pkt_free(packet);
-        ldns_rr_list_deep_free(conditions);
-        ldns_rr_list_deep_free(updates);
-        if (!good || !packet)
-                return err_set(e, ERR_TEMPORARY, "update.build", "the update cannot be built");
-        *ret = wire;
-        *ret_len = len;
-        return true;
-}
+/* ---- signing ---- */
 
 static bool load_key(const struct publisher *p, struct secret *ret, struct err *e)
 {
@@ -223,6 +120,18 @@ static bool load_key(const struct publisher *p, struct secret *ret, struct err *
 
 static void send_update(struct publish_call *c);
 
+/* An address that cannot be reached is no reason to give up a host that has others. */
+static bool take_next(struct publish_call *c, const struct err *why)
+{
+        uint16_t port = c->server.port;
+        if (c->other_count == 0 || (why && strcmp(why->code, "update.connect") != 0))
+                return false;
+        c->server = c->others[0];
+        c->server.port = port;
+        memmove(c->others, c->others + 1, --c->other_count * sizeof *c->others);
+        return true;
+}
+
 static void look_at_owner(void *arg, const struct dns_answer *a)
 {
         struct publish_call *c = arg;
@@ -231,18 +140,17 @@ static void look_at_owner(void *arg, const struct dns_answer *a)
         c->query = NULL;
         for (size_t i = 0; a->outcome == DNS_ANSWERED && i < a->message->rr_count; i++) {
                 const struct dns_rr *rr = &a->message->rr[i];
-                if (rr->section == DNS_ANSWER && dns_name_equal(rr->owner, c->proof.place) &&
+                if (rr->section == DNS_ANSWER && dns_name_equal(rr->owner, c->owner) &&
                         dns_rr_name(a->message, rr, target))
                         break;
         }
         if (c->proof.type == PROOF_CNAME && target[0] && dns_name_equal(target, c->proof.value))
                 return finish(c, NULL); /* ours, from before */
         if (target[0])
-                err_set(&e, ERR_RULE, "token.foreign", "%s is an alias for %s, which is not ours and stays",
-                        c->proof.place, target);
+                err_set(&e, ERR_RULE, "token.foreign", "%s is an alias for %s, which is not ours and stays", c->owner,
+                        target);
         else
-                err_set(&e, ERR_RULE, "token.foreign", "%s has other records, which are not ours and stay",
-                        c->proof.place);
+                err_set(&e, ERR_RULE, "token.foreign", "%s has other records, which are not ours and stay", c->owner);
         err_fix(&e, "remove them, or let that name be answered by another publisher");
         finish(c, &e);
 }
@@ -250,7 +158,7 @@ static void look_at_owner(void *arg, const struct dns_answer *a)
 static void in_the_way(struct publish_call *c)
 {
         struct err e;
-        c->query = dns_ask_any(c->p->env.dns, &c->server, c->proof.place, DNS_CNAME, 0, look_at_owner, c, &e);
+        c->query = dns_ask_any(c->p->env.dns, &c->server, c->owner, DNS_CNAME, 0, look_at_owner, c, &e);
         if (!c->query)
                 finish(c, &e);
 }
@@ -272,8 +180,8 @@ static bool rcode_error(const struct publish_call *c, unsigned rcode, struct err
                         c->zone);
                 return err_fix(e, "give the primary's address as publishers.%s.server", c->p->name);
         case 10:
-                err_set(e, ERR_DENIED, "update.NOTZONE", "%s is outside zone %s at %s (NOTZONE)", c->proof.place,
-                        c->zone, server);
+                err_set(e, ERR_DENIED, "update.NOTZONE", "%s is outside zone %s at %s (NOTZONE)", c->owner, c->zone,
+                        server);
                 return err_fix(e, "correct publishers.%s.zone", c->p->name);
         case 2:
                 return err_set(e, ERR_TEMPORARY, "update.SERVFAIL",
@@ -309,6 +217,8 @@ static void exchanged(void *arg, const uint8_t *data, size_t len, const struct e
                 c->repeated = true; /* adding and deleting exactly one record may be done twice */
                 return send_update(c);
         }
+        if (err && take_next(c, err))
+                return send_update(c);
         if (err) {
                 e = *err;
                 return finish(c, &e);
@@ -330,23 +240,30 @@ static void exchanged(void *arg, const uint8_t *data, size_t len, const struct e
         finish(c, NULL);
 }
 
-static void send_update(struct publish_call *c)
+static bool try_to_send(struct publish_call *c, struct err *e)
 {
-        struct err e;
         struct secret key = { 0 };
         uint8_t *wire = NULL;
         size_t len = 0;
-        bool good = build(c, &wire, &len, &e);
+        struct update u = { c->zone, c->owner, c->proof.type, c->proof.value, (uint32_t)c->p->ttl, c->add, c->trial };
+        bool good = update_message(&u, &c->id, &wire, &len, e);
         if (good && c->p->key_name) {
                 struct tsig_key k = { c->p->key_name, c->p->algorithm, &key };
-                good = load_key(c->p, &key, &e) && tsig_sign(&wire, &len, &k, clock_now_s(), c->mac, &c->mac_len, &e);
+                good = load_key(c->p, &key, e) && tsig_sign(&wire, &len, &k, clock_now_s(), c->mac, &c->mac_len, e);
                 secret_done(&key);
         }
         if (good)
-                c->exchange = dns_exchange_start(c->p->env.loop, &c->server, wire, len, EXCHANGE_MS, exchanged, c, &e);
+                c->exchange = dns_exchange_start(c->p->env.loop, &c->server, wire, len, EXCHANGE_MS, exchanged, c, e);
         free(wire);
-        if (!c->exchange)
-                finish(c, &e);
+        return c->exchange != NULL;
+}
+
+static void send_update(struct publish_call *c)
+{
+        struct err e;
+        while (!try_to_send(c, &e))
+                if (!take_next(c, &e))
+                        return finish(c, &e);
 }
 
 /* ---- finding zone and server ---- */
@@ -361,9 +278,14 @@ static void looked_up(void *arg, const struct address *list, size_t count, const
                 err_wrap(&e, "name server %s", c->host);
                 return finish(c, &e);
         }
-        uint16_t port = c->server.port;
-        c->server = list[0];
-        c->server.port = port;
+        c->others = calloc(count, sizeof *c->others);
+        if (!c->others) {
+                err_memory(&e);
+                return finish(c, &e);
+        }
+        memcpy(c->others, list, count * sizeof *list);
+        c->other_count = count;
+        (void)take_next(c, NULL);
         send_update(c);
 }
 
@@ -371,9 +293,9 @@ static void find_server(struct publish_call *c, const char *primary)
 {
         struct err e;
         const char *server = c->p->server ? c->p->server : primary;
-        if (address_parse(server, PORT, &c->server))
+        if (address_parse(server, RFC2136_PORT, &c->server))
                 return send_update(c);
-        c->server.port = PORT;
+        c->server.port = RFC2136_PORT;
         if (strchr(server, ':')) {
                 if (!hostport_split(server, &c->host, &c->server.port, &e))
                         return finish(c, &e);
@@ -386,21 +308,48 @@ static void find_server(struct publish_call *c, const char *primary)
                 finish(c, &e);
 }
 
+/* The configured zone where it holds the name, else the one that was found. */
+static void in_zone(struct publish_call *c, const char *found, const char *primary)
+{
+        struct err e;
+        const char *zone = c->p->zone && (!found || dns_name_is_below(c->owner, c->p->zone)) ? c->p->zone : found;
+        c->zone = text_dup(zone);
+        if (c->zone)
+                return find_server(c, primary);
+        err_memory(&e);
+        finish(c, &e);
+}
+
 static void zone_found(void *arg, const struct zone_cut *cut, const struct err *err)
 {
         struct publish_call *c = arg;
-        struct err e;
         c->find = NULL;
+        if (!err)
+                return in_zone(c, cut->zone, cut->primary);
+        struct err e = *err;
+        finish(c, &e);
+}
+
+static void followed(void *arg, const char *owner, const char *zone, const char *primary, const struct err *err)
+{
+        struct publish_call *c = arg;
+        struct err e;
+        c->follow = NULL;
+        if (err && c->p->zone && c->p->server &&
+                err->kind != ERR_CONFIG) /* the update's condition still finds an alias */
+                return in_zone(c, NULL, NULL);
         if (err) {
                 e = *err;
                 return finish(c, &e);
         }
-        c->zone = text_dup(cut->zone);
-        if (!c->zone) {
+        char *copy = text_dup(owner);
+        if (!copy) {
                 err_memory(&e);
                 return finish(c, &e);
         }
-        find_server(c, cut->primary);
+        free(c->owner);
+        c->owner = copy;
+        in_zone(c, zone, primary);
 }
 
 static void begin(void *arg)
@@ -408,32 +357,35 @@ static void begin(void *arg)
         struct publish_call *c = arg;
         struct err e;
         c->begin = NULL;
-        if (c->p->zone && c->p->server) {
-                c->zone = text_dup(c->p->zone);
-                if (c->zone)
-                        return find_server(c, NULL);
-                err_memory(&e);
-                return finish(c, &e);
-        }
-        c->find = zone_find_start(c->p->env.propagation, c->proof.place, zone_found, c, &e);
-        if (!c->find)
+        bool known = c->p->zone && c->p->server;
+        if (!c->owner_known)
+                c->follow = alias_follow_start(c->p->env.propagation, c->owner, followed, c, &e);
+        else if (known && dns_name_is_below(c->owner, c->p->zone))
+                return in_zone(c, NULL, NULL);
+        else /* also to withdraw: the zone may have been cut since */
+                c->find = zone_find_start(c->p->env.propagation, c->owner, zone_found, c, &e);
+        if (!c->follow && !c->find)
                 finish(c, &e);
 }
 
 /* ---- the contract ---- */
 
-static struct publish_call *start(
-        struct publisher *p, const struct proof *proof, bool add, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *start(struct publisher *p, const struct proof *proof, const char *owner, bool add,
+        publish_done_fn *done, void *arg, struct err *e)
 {
         struct publish_call *c = calloc(1, sizeof *c);
-        if (!c || !proof_copy(&c->proof, proof) || !(c->begin = loop_defer(p->env.loop, begin, c))) {
-                if (c)
+        if (!c || !proof_copy(&c->proof, proof) || !(c->owner = text_dup(owner ? owner : proof->place)) ||
+                !(c->begin = loop_defer(p->env.loop, begin, c))) {
+                if (c) {
                         proof_done(&c->proof);
+                        free(c->owner);
+                }
                 free(c);
                 err_memory(e);
                 return NULL;
         }
         c->p = p;
+        c->owner_known = owner || proof->type != PROOF_TXT;
         c->done = done;
         c->arg = arg;
         c->add = add;
@@ -448,15 +400,23 @@ static struct publish_call *start(
 static struct publish_call *publish(
         struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
 {
-        return start(p, proof, true, done, arg, e);
+        return start(p, proof, NULL, true, done, arg, e);
+}
+
+static struct publish_call *try_publish(
+        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+{
+        struct publish_call *c = start(p, proof, NULL, true, done, arg, e);
+        if (c)
+                c->trial = true;
+        return c;
 }
 
 static struct publish_call *retract(struct publisher *p, const struct proof *proof, const char *handle,
         publish_done_fn *done, void *arg, struct err *e)
 {
-        struct publish_call *c = start(p, proof, false, done, arg, e);
-        (void)handle; /* the zone is found again: it may have been cut since */
-        return c;
+        const char *space = handle ? strchr(handle, ' ') : NULL; /* none: no answer came, or an older build published */
+        return start(p, proof, space ? space + 1 : NULL, false, done, arg, e);
 }
 
 static void cancel(struct publisher *p, struct publish_call *c)
@@ -501,13 +461,21 @@ static bool open_publisher(
         return true;
 }
 
+static const char *configured_server(const void *conf)
+{
+        const struct rfc2136_conf *c = conf;
+        return c->server;
+}
+
 extern const struct publisher_ops publisher_rfc2136;
 const struct publisher_ops publisher_rfc2136 = { .type = "rfc2136",
         .can = PROOF_TXT | PROOF_CNAME,
-        .keys = keys,
+        .keys = rfc2136_keys,
         .conf_size = sizeof(struct rfc2136_conf),
         .open = open_publisher,
         .close = close_publisher,
         .publish = publish,
         .retract = retract,
-        .cancel = cancel };
+        .server = configured_server,
+        .cancel = cancel,
+        .try = try_publish };

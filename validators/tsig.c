@@ -28,9 +28,6 @@ static const struct {
         { "hmac-sha384", "hmac-sha384", "SHA2-384", 48 },
         { "hmac-sha512", "hmac-sha512", "SHA2-512", 64 },
 };
-const char *const tsig_algorithms[] = { "hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384",
-        "hmac-sha512", NULL };
-
 static int find(const char *name)
 {
         for (size_t i = 0; i < ARRAY_LEN(algorithms); i++)

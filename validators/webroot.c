@@ -115,17 +115,10 @@ static struct publish_call *retract(struct publisher *p, const struct proof *pro
         return request(p, "token-drop", proof, handle, done, arg, e);
 }
 
-static const struct conf_key keys[] = {
-        { .name = "directory",
-                .type = CONF_PATH,
-                .offset = offsetof(struct webroot_conf, directory),
-                .required = true },
-        { 0 },
-};
 extern const struct publisher_ops publisher_webroot;
 const struct publisher_ops publisher_webroot = { .type = "webroot",
         .can = PROOF_FILE,
-        .keys = keys,
+        .keys = webroot_keys,
         .conf_size = sizeof(struct webroot_conf),
         .open = open_publisher,
         .close = close_publisher,

@@ -2,8 +2,11 @@
 #ifndef DCVD_VALIDATORS_WEBROOT_H
 #define DCVD_VALIDATORS_WEBROOT_H
 
+#include "config/schema.h"
+
 struct webroot_conf {
         char *directory;
 };
+extern const struct conf_key webroot_keys[];
 
 #endif
