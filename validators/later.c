@@ -3,41 +3,7 @@
 #include "config/schema.h"
 #include "validators/publisher.h"
 
-struct dnspod_conf {
-        struct secret_ref secret_id, secret_key, token;
-        char *endpoint;
-        int64_t ttl;
-};
-static const struct conf_key dnspod_keys[] = {
-        { .name = "secret_id",
-                .type = CONF_SECRET,
-                .offset = offsetof(struct dnspod_conf, secret_id),
-                .required = true },
-        { .name = "secret_key",
-                .type = CONF_SECRET,
-                .offset = offsetof(struct dnspod_conf, secret_key),
-                .required = true },
-        { .name = "token", .type = CONF_SECRET, .offset = offsetof(struct dnspod_conf, token) },
-        { .name = "endpoint",
-                .type = CONF_URL,
-                .offset = offsetof(struct dnspod_conf, endpoint),
-                .otherwise = "https://dnspod.tencentcloudapi.com" },
-        { .name = "ttl",
-                .type = CONF_INT,
-                .offset = offsetof(struct dnspod_conf, ttl),
-                .otherwise = "600",
-                .min = 1,
-                .max = 604800 },
-        { 0 },
-};
-extern const struct publisher_ops publisher_dnspod, publisher_exec;
-const struct publisher_ops publisher_dnspod = {
-        .type = "dnspod",
-        .can = PROOF_TXT | PROOF_CNAME,
-        .keys = dnspod_keys,
-        .conf_size = sizeof(struct dnspod_conf),
-        .not_in_build = "the DNSPod publisher",
-};
+extern const struct publisher_ops publisher_exec;
 
 struct exec_conf {
         struct texts command;

@@ -244,10 +244,11 @@ class RootWalker:
                 except DnsError as error:
                     seen.append(Seen(server, None, [], str(error)))
                     continue
-                values, alias = follow(answer, name, kind)
+                # Behind an alias only the target's own servers count, whatever another zone of this one says of it.
+                values, targets = answer.values(name, kind), answer.values(name, "CNAME") if kind != "CNAME" else []
                 lame = answer.rcode not in (0, 3) or not answer.aa
                 seen.append(Seen(server, answer.rcode, values, "lame" if lame else None))
-                aliases.append(alias if not values else None)
+                aliases.append(targets[0] if targets and not values else None)
             if not aliases or not all(aliases) or len({fold(a) for a in aliases}) != 1:
                 return seen
             name = aliases[0]

@@ -102,9 +102,9 @@ def _check_value(name, field, value):
         raise ApiError("InvalidParameterValue", f"the parameter {name} must be one of {field.values}")
 
 
-def check(action, parameters):
+def check(action, parameters, actions=None):
     """Raises ApiError unless these parameters fit the action."""
-    fields = ACTIONS.get(action)
+    fields = (ACTIONS if actions is None else actions).get(action)
     if fields is None:
         raise ApiError("InvalidAction", f"the action {action} does not exist")
     for name, value in parameters.items():
