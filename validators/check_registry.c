@@ -2,6 +2,15 @@
  */
 #include "validators/check.h"
 
+extern const struct check check_name_list, check_name_one, check_delegation_name, check_delegation_zone,
+        check_servers_zone, check_caa_name;
+
 const struct check *const validator_checks[] = {
+        &check_name_list,
+        &check_name_one,
+        &check_delegation_name,
+        &check_delegation_zone,
+        &check_servers_zone,
+        &check_caa_name,
         NULL,
 };
