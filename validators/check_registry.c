@@ -3,7 +3,8 @@
 #include "validators/check.h"
 
 extern const struct check check_name_list, check_name_one, check_delegation_name, check_delegation_zone,
-        check_servers_zone, check_caa_name;
+        check_servers_zone, check_dnssec_zone, check_dnssec_alias, check_caa_name, check_txt_name,
+        check_views_name, check_persist_name, check_publisher_name;
 
 const struct check *const validator_checks[] = {
         &check_name_list,
@@ -11,6 +12,12 @@ const struct check *const validator_checks[] = {
         &check_delegation_name,
         &check_delegation_zone,
         &check_servers_zone,
+        &check_dnssec_zone,
+        &check_dnssec_alias,
         &check_caa_name,
+        &check_txt_name,
+        &check_views_name,
+        &check_persist_name,
+        &check_publisher_name,
         NULL,
 };

@@ -244,6 +244,19 @@ static void a_resolver_is_never_asked_for_what_is_not_published(void **state)
         check_run_free(r);
 }
 
+static void every_id_is_claimed_by_a_check_or_by_a_higher_room(void **state)
+{
+        (void)state;
+        for (const struct check_id *id = check_catalogue; id->id; id++) {
+                bool claimed = !strchr("NDTCS", id->id[0]);
+                for (const struct check *const *at = validator_checks; *at; at++)
+                        claimed = claimed || strstr((*at)->ids, id->id);
+                if (!claimed)
+                        fail_msg("no check claims %s", id->id);
+                assert_ptr_equal(check_id_find(id->id), id); /* each once */
+        }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -255,6 +268,7 @@ int main(void)
                 TEST(a_run_ends_at_its_time_and_says_what_is_missing),
                 TEST(a_run_may_be_freed_while_questions_are_open),
                 TEST(a_resolver_is_never_asked_for_what_is_not_published),
+                cmocka_unit_test(every_id_is_claimed_by_a_check_or_by_a_higher_room),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
