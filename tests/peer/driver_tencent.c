@@ -264,7 +264,9 @@ static struct ca *ca_start(
         const struct tencent_conf conf = { .endpoint = (char *)(uintptr_t)endpoint,
                 .secret_id = { SECRET_ENV, (char *)(uintptr_t) "TENCENT_ID", &id_value },
                 .secret_key = { SECRET_ENV, (char *)(uintptr_t) "TENCENT_KEY", &key_value } };
-        const struct ca_env env = { loop, http, "tencent", remember, recall, r };
+        const struct ca_env env = {
+                .loop = loop, .http = http, .name = "tencent", .remember = remember, .recall = recall, .memory_arg = r
+        };
         struct ca *ca = NULL;
         struct err e;
 
