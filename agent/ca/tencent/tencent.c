@@ -14,41 +14,6 @@
 
 #define OFFSET_MAX_S (100LL * 365 * 86400)
 
-static const struct conf_key keys[] = {
-        { .name = "endpoint",
-                .type = CONF_URL,
-                .offset = offsetof(struct tencent_conf, endpoint),
-                .otherwise = "https://ssl.tencentcloudapi.com" },
-        { .name = "secret_id",
-                .type = CONF_SECRET,
-                .offset = offsetof(struct tencent_conf, secret_id),
-                .required = true },
-        { .name = "secret_key",
-                .type = CONF_SECRET,
-                .offset = offsetof(struct tencent_conf, secret_key),
-                .required = true },
-        { .name = "token", .type = CONF_SECRET, .offset = offsetof(struct tencent_conf, token) },
-        { .name = "ca_bundle", .type = CONF_PATH, .offset = offsetof(struct tencent_conf, ca_bundle) },
-        { .name = NULL },
-};
-
-static const char *const key_types[] = { "rsa-2048", "rsa-4096", "ec-p256", "ec-p384", "sm2", NULL };
-
-/* The signature covers the path "/": an endpoint with another one would be refused by every call. */
-static bool tencent_check(void *parsed, const char *path, const struct yaml_node *node, struct conf_problems *p)
-{
-        const struct tencent_conf *c = parsed;
-        const char *host = c->endpoint ? strstr(c->endpoint, "://") : NULL;
-        const char *slash = host ? strchr(host + 3, '/') : NULL;
-
-        (void)node;
-        if (!slash || !slash[1])
-                return true;
-        conf_problem_at(p, node ? node->file : "", node ? node->line : 0, node ? node->column : 0, path,
-                "the endpoint %s has a path; only https://HOST is allowed", c->endpoint);
-        return false;
-}
-
 static void offset_recall(struct ca *ca)
 {
         CLEANUP(free_p)
@@ -116,14 +81,24 @@ static int64_t tencent_server_time(struct ca *ca)
         return tencent_api_has_server_time(ca->api) ? tencent_api_server_time_s(ca->api) : 0;
 }
 
+static void tencent_about(const void *conf, const char *name, const char *state_directory, struct ca_about *ret)
+{
+        const struct tencent_conf *c = conf;
+
+        (void)name;
+        (void)state_directory;
+        *ret = (struct ca_about){ .url = c->endpoint, .ca_bundle = c->ca_bundle };
+}
+
 extern const struct ca_ops ca_tencent;
 const struct ca_ops ca_tencent = {
         .type = "tencent",
         .can = CONF_CA_REISSUES | CONF_CA_DNS_AUTO | CONF_CA_NEEDS_CERTIFICATE_ID,
-        .key_types = key_types,
-        .keys = keys,
+        .key_types = tencent_key_types,
+        .keys = tencent_keys,
         .conf_size = sizeof(struct tencent_conf),
         .check = tencent_check,
+        .about = tencent_about,
         .open = tencent_open,
         .close = tencent_close,
         .inspect = tc_inspect,

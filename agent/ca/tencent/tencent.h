@@ -2,6 +2,7 @@
 #ifndef DCVD_CA_TENCENT_TENCENT_H
 #define DCVD_CA_TENCENT_TENCENT_H
 
+#include "agent/ca/tencent/conf.h"
 #include "agent/ca/ca.h"
 #include "agent/ca/tencent/account.h"
 #include "agent/ca/tencent/chain.h"
@@ -9,12 +10,6 @@
 #include "agent/net/tencent_api.h"
 
 #define TC_SLOTS 2
-
-struct tencent_conf {
-        char *endpoint;
-        struct secret_ref secret_id, secret_key, token;
-        char *ca_bundle;
-};
 
 struct ca {
         struct ca_env env; /* name owned */

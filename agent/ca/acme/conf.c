@@ -1,0 +1,83 @@
+/* What a CA of type acme may be told. Apart from what it does, for dcvd-helper, which reads the configuration and asks
+ * no CA. */
+#include "agent/ca/acme/conf.h"
+
+#include <string.h>
+
+#include "agent/base/util.h"
+#include "config/yaml.h"
+
+const char *const acme_eab_algorithms[] = { "HS256", "HS384", "HS512", NULL };
+static const struct conf_key eab_keys[] = {
+        { .name = "kid", .type = CONF_TEXT, .offset = offsetof(struct acme_eab, kid), .required = true },
+        { .name = "hmac_key", .type = CONF_SECRET, .offset = offsetof(struct acme_eab, hmac_key), .required = true },
+        { .name = "algorithm",
+                .type = CONF_WORD,
+                .offset = offsetof(struct acme_eab, algorithm),
+                .words = acme_eab_algorithms,
+                .otherwise = "HS256" },
+        { .name = NULL },
+};
+
+static bool challenges_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+{
+        static const char *const known[] = { "dns-01", "dns-account-01", "dns-persist-01" };
+        const struct texts *list = target;
+        for (size_t i = 0; i < list->count; i++) {
+                bool good = false;
+                for (size_t k = 0; k < ARRAY_LEN(known); k++)
+                        good = good || strcmp(list->item[i], known[k]) == 0;
+                if (!good) {
+                        conf_problem_at(p, node->file, node->line, node->column, path,
+                                "\"%s\" is not known; dns-01, dns-account-01, dns-persist-01", list->item[i]);
+                        return false;
+                }
+        }
+        return true;
+}
+
+const struct conf_key acme_keys[] = {
+        { .name = "directory", .type = CONF_URL, .offset = offsetof(struct acme_conf, directory), .required = true },
+        { .name = "staging", .type = CONF_URL, .offset = offsetof(struct acme_conf, staging) },
+        { .name = "contact", .type = CONF_TEXTS, .offset = offsetof(struct acme_conf, contact), .min = 0, .max = 10 },
+        { .name = "terms_agreed", .type = CONF_BOOL, .offset = offsetof(struct acme_conf, terms_agreed) },
+        { .name = "eab", .type = CONF_STRUCT, .offset = offsetof(struct acme_conf, eab), .sub = eab_keys },
+        { .name = "profile", .type = CONF_TEXT, .offset = offsetof(struct acme_conf, profile) },
+        { .name = "preferred_profile", .type = CONF_TEXT, .offset = offsetof(struct acme_conf, preferred_profile) },
+        { .name = "preferred_chain", .type = CONF_TEXT, .offset = offsetof(struct acme_conf, preferred_chain) },
+        { .name = "caa", .type = CONF_TEXTS, .offset = offsetof(struct acme_conf, caa), .min = 0, .max = 20 },
+        { .name = "challenges",
+                .type = CONF_TEXTS,
+                .offset = offsetof(struct acme_conf, challenges),
+                .max = 3,
+                .parse = challenges_check },
+        { .name = "ca_bundle", .type = CONF_PATH, .offset = offsetof(struct acme_conf, ca_bundle) },
+        { .name = "internal", .type = CONF_BOOL, .offset = offsetof(struct acme_conf, internal) },
+        { .name = NULL },
+};
+
+/* RFC 8555 section 7.3: mailto, one address each, no header fields. */
+static bool contact_is_good(const char *text)
+{
+        const char *at = text_starts(text, "mailto:") ? strchr(text + 7, '@') : NULL;
+        return at && at > text + 7 && at[1] && !strpbrk(text, ",? \t\r\n") && strlen(text) < 300;
+}
+
+bool acme_check(void *parsed, const char *path, const struct yaml_node *node, struct conf_problems *p)
+{
+        const struct acme_conf *c = parsed;
+        if (c->profile && c->preferred_profile) {
+                conf_problem_at(p, node ? node->file : "", node ? node->line : 0, node ? node->column : 0, path,
+                        "has profile and preferred_profile; profile is ordered or nothing is, preferred_profile only "
+                        "where it is offered");
+                return false;
+        }
+        for (size_t i = 0; i < c->contact.count; i++)
+                if (!contact_is_good(c->contact.item[i])) {
+                        conf_problem_at(p, node ? node->file : "", node ? node->line : 0, node ? node->column : 0, path,
+                                "contact \"%s\" is not understood; one address each, as mailto:ops@example.com",
+                                c->contact.item[i]);
+                        return false;
+                }
+        return true;
+}

@@ -1,0 +1,164 @@
+/* What this process knows of open orders. Nothing here is needed to go on after a restart: it saves questions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/util.h"
+#include "agent/ca/acme/acme.h"
+
+#define POLL_FIRST_MS 15 /* CAs beside us answer at once; real ones take a quarter of a second */
+#define POLL_MOST_MS 30000
+
+static void places_done(struct acme_note *n)
+{
+        for (size_t i = 0; i < n->place_count; i++) {
+                free(n->place[i].url);
+                if (n->place[i].known)
+                        acme_authz_done(&n->place[i].authz);
+        }
+        free(n->place);
+        n->place = NULL;
+        n->place_count = 0;
+}
+
+static void note_free(struct acme_note *n)
+{
+        places_done(n);
+        acme_order_done(&n->order);
+        free(n->url);
+        free(n);
+}
+
+struct acme_note *acme_note_find(struct ca *ca, const char *url)
+{
+        for (struct acme_note *n = ca->notes; n; n = n->next)
+                if (strcmp(n->url, url) == 0)
+                        return n;
+        return NULL;
+}
+
+struct acme_note *acme_note_get(struct ca *ca, const char *url)
+{
+        struct acme_note *n = acme_note_find(ca, url);
+        if (n || !(n = calloc(1, sizeof *n)))
+                return n;
+        n->url = text_dup(url);
+        if (!n->url) {
+                free(n);
+                return NULL;
+        }
+        n->retry_after_s = -1;
+        n->challenges = &ca->conf->challenges;
+        n->next = ca->notes;
+        ca->notes = n;
+        return n;
+}
+
+void acme_note_forget(struct ca *ca, const char *url)
+{
+        for (struct acme_note **at = &ca->notes; *at; at = &(*at)->next)
+                if (strcmp((*at)->url, url) == 0) {
+                        struct acme_note *n = *at;
+                        *at = n->next;
+                        return note_free(n);
+                }
+}
+
+void acme_notes_done(struct ca *ca)
+{
+        while (ca->notes) {
+                struct acme_note *n = ca->notes;
+                ca->notes = n->next;
+                note_free(n);
+        }
+}
+
+static bool has_place(const struct acme_note *n, const char *url)
+{
+        for (size_t i = 0; i < n->place_count; i++)
+                if (strcmp(n->place[i].url, url) == 0)
+                        return true;
+        return false;
+}
+
+/* Servers name the same authorizations in another order each time. */
+static bool places_take(struct acme_note *n, const struct texts *urls)
+{
+        bool same = n->place_count == urls->count;
+        for (size_t i = 0; same && i < urls->count; i++)
+                same = has_place(n, urls->item[i]);
+        if (same)
+                return true;
+        places_done(n);
+        n->place = calloc(urls->count, sizeof *n->place);
+        if (!n->place)
+                return false;
+        for (size_t i = 0; i < urls->count; i++) {
+                n->place[i].url = text_dup(urls->item[i]);
+                if (!n->place[i].url)
+                        return false;
+                n->place_count++;
+        }
+        return true;
+}
+
+bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err *e)
+{
+        struct acme_order o;
+        if (!acme_order_read(a->json, &o, e))
+                return err_wrap(e, "order %s", n->url);
+        if (!places_take(n, &o.authz)) {
+                acme_order_done(&o);
+                places_done(n);
+                return err_memory(e);
+        }
+        if (o.status != n->order.status)
+                n->looks = 0;
+        acme_order_done(&n->order);
+        n->order = o;
+        n->retry_after_s = a->retry_after_s;
+        return true;
+}
+
+/* The first that is offered and usable of those that the validation allows, in the order of the configuration. */
+static const struct acme_challenge *choose(
+        const struct acme_note *n, const struct acme_authz *a, const char **ret_first)
+{
+        static const char *const file[] = { "http-01", NULL }, *const tls[] = { "tls-alpn-01", NULL },
+                                 *const dns[] = { "dns-01", "dns-account-01", NULL };
+        bool own = n->validation == VALIDATION_DNS && n->challenges && n->challenges->count > 0;
+        const char *const *list = n->validation == VALIDATION_FILE ? file
+                : n->validation == VALIDATION_TLS_ALPN             ? tls
+                                                                   : dns;
+        size_t count = own ? n->challenges->count : 2;
+        *ret_first = own ? n->challenges->item[0] : list[0];
+        for (size_t i = 0; i < count && (own || list[i]); i++) {
+                const struct acme_challenge *c = acme_challenge_find(a, own ? n->challenges->item[i] : list[i]);
+                if (c && (c->token || c->issuers.count > 0))
+                        return c;
+        }
+        return NULL;
+}
+
+const struct acme_challenge *acme_note_challenge(const struct acme_note *n, const struct acme_authz *a, struct err *e)
+{
+        const char *type;
+        const struct acme_challenge *c = choose(n, a, &type);
+        char offered[300];
+        if (c)
+                return c;
+        acme_challenge_types(a, offered, sizeof offered);
+        err_set(e, ERR_DENIED, "acme.challenge", "the CA does not offer %s for %s%s; it offers: %s", type,
+                a->wildcard ? "*." : "", a->name, offered);
+        err_fix(e, "set a validation that is offered, and a publisher for it");
+        return NULL;
+}
+
+int64_t acme_note_poll_ms(struct acme_note *n)
+{
+        int64_t ms = POLL_FIRST_MS;
+        for (unsigned i = 0; i < n->looks && ms < POLL_MOST_MS; i++)
+                ms += ms / 2 + 1;
+        n->looks++;
+        return n->retry_after_s > 0 ? n->retry_after_s * 1000 : MIN(ms, POLL_MOST_MS);
+}

@@ -1,0 +1,191 @@
+/* order(): newOrder. It spends nothing and may be repeated: the CA gives back the open order of the same names, or one
+ * that is never used. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/ca/acme/acme.h"
+#include "agent/net/address.h"
+#include "agent/pki/chain.h"
+
+struct order {
+        struct ca_call op;
+        struct texts names;
+        enum conf_validation validation;
+        char *replaces; /* NULL: none, or the CA did not want to hear of it */
+        bool without_profile; /* the CA refused the one that is only preferred */
+        bool (*sending)(void *arg, struct err *e);
+        void *sending_arg;
+        ca_id_fn *done;
+        void *arg;
+};
+
+static void order_clean(struct ca_call *op)
+{
+        texts_done(&((struct order *)op)->names);
+        free(((struct order *)op)->replaces);
+}
+
+static void order_end(struct order *o, const char *id, const struct err *err)
+{
+        acme_op_detach(&o->op);
+        o->done(o->arg, id, err);
+        acme_op_free(&o->op);
+}
+
+/* DNS names and addresses (RFC 8738), each once, in lower case. */
+static json_t *identifiers(const struct texts *names)
+{
+        json_t *list = json_array();
+        struct address a;
+        for (size_t i = 0; list && i < names->count; i++) {
+                json_t *one = json_object();
+                bool ip = address_parse(names->item[i], 0, &a);
+                if (!one || !json_put_text(one, "type", ip ? "ip" : "dns") ||
+                        !json_put_text(one, "value", names->item[i]) || json_array_append_new(list, one) != 0) {
+                        json_decref(list);
+                        return NULL;
+                }
+        }
+        return list;
+}
+
+const char *acme_profile(const struct ca *ca)
+{
+        const char *preferred = ca->conf->preferred_profile;
+        if (ca->conf->profile)
+                return ca->conf->profile;
+        return preferred && texts_has(&ca->directory.profiles, preferred) ? preferred : NULL;
+}
+
+static char *payload_text(const struct order *o)
+{
+        const char *profile = o->without_profile ? NULL : acme_profile(o->op.ca);
+        CLEANUP(json_decref_p) json_t *p = json_object();
+        json_t *list = identifiers(&o->names);
+        bool good = p && list && json_object_set_new(p, "identifiers", list) == 0;
+        if (good && profile)
+                good = json_put_text(p, "profile", profile);
+        if (good && o->replaces && o->op.ca->directory.renewal_info)
+                good = json_put_text(p, "replaces", o->replaces);
+        return good ? json_text(p) : NULL;
+}
+
+static bool take(struct order *o, const struct acme_answer *a, char ret_id[CA_ID_MAX], struct err *e)
+{
+        const char *url = a->location;
+        if (!url || strlen(url) >= CA_ID_MAX)
+                return err_set(e, ERR_PROTOCOL, "acme.order", "newOrder at %s: the order's URL is %s", o->op.ca->name,
+                        url ? "too long" : "missing");
+        if (!acme_url_allowed(o->op.ca, url, e))
+                return false;
+        struct acme_note *n = acme_note_get(o->op.ca, url);
+        if (!n)
+                return err_memory(e);
+        n->validation = o->validation;
+        n->looks = 0;
+        if (!acme_note_take(n, a, e))
+                return false;
+        n->fresh = true;
+        snprintf(ret_id, CA_ID_MAX, "%s", url);
+        return true;
+}
+
+static void ask(struct order *o);
+
+/* What it replaces only spares us a limit: an order that is refused for it goes without. */
+static bool refused_for_replaces(const struct order *o, const struct err *err)
+{
+        return o->replaces && o->op.ca->directory.renewal_info &&
+                (err->kind == ERR_DENIED || strcmp(err->code, "acme.alreadyReplaced") == 0);
+}
+
+static bool refused_for_profile(const struct order *o, const struct err *err)
+{
+        return !o->without_profile && o->op.ca->conf->preferred_profile && acme_profile(o->op.ca) &&
+                strcmp(err->code, "acme.invalidProfile") == 0;
+}
+
+static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        struct order *o = (struct order *)op;
+        char id[CA_ID_MAX];
+        struct err e;
+        (void)tag;
+        if (err && refused_for_replaces(o, err)) {
+                log_info(op->ca->name, "%s; again without naming what it replaces", err->text);
+                free(o->replaces);
+                o->replaces = NULL;
+                return ask(o);
+        }
+        if (err && refused_for_profile(o, err)) {
+                log_warning(op->ca->name, "%s; again without the preferred profile", err->text);
+                o->without_profile = true;
+                return ask(o);
+        }
+        if (err)
+                return order_end(o, NULL, err);
+        if (!take(o, a, id, &e))
+                return order_end(o, NULL, &e);
+        order_end(o, id, NULL);
+}
+
+static void ask(struct order *o)
+{
+        struct ca_call *op = &o->op;
+        struct err e;
+        CLEANUP(free_p) char *payload = payload_text(o);
+        CLEANUP(free_p) char *what = text_format("newOrder for %s", o->names.item[0]);
+        if (!payload || !what) {
+                err_memory(&e);
+                return order_end(o, NULL, &e);
+        }
+        const struct acme_ask ask = {
+                .what = what, .url = op->ca->directory.new_order, .sign = ACME_KID, .payload = payload, .repeat = true
+        };
+        if (!acme_ask(op, &ask, answered, NULL, &e))
+                order_end(o, NULL, &e);
+}
+
+static void ready(struct ca_call *op, const struct err *err)
+{
+        struct order *o = (struct order *)op;
+        struct err e;
+        if (err)
+                return order_end(o, NULL, err);
+        if (!acme_limit_check(op->ca, &e) || (o->sending && !o->sending(o->sending_arg, &e)))
+                return order_end(o, NULL, &e);
+        ask(o);
+}
+
+struct ca_call *acme_order(struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e)
+{
+        if (!r->names || r->names->count == 0) {
+                err_set(e, ERR_BUG, "acme.names", "an order without names");
+                return NULL;
+        }
+        struct order *o = calloc(1, sizeof *o);
+        if (!o) {
+                err_memory(e);
+                return NULL;
+        }
+        o->validation = r->validation;
+        o->sending = r->sending;
+        o->sending_arg = r->sending_arg;
+        o->done = done;
+        o->arg = arg;
+        acme_op_link(ca, &o->op, order_clean);
+        bool good = texts_copy(&o->names, r->names);
+        if (!good)
+                err_memory(e);
+        if (r->replaces_der)
+                (void)cert_renewal_id(
+                        r->replaces_der, r->replaces_len, &o->replaces, NULL); /* one that cannot be named */
+        if (!good || !acme_op_begin(&o->op, ACME_WANT_ACCOUNT, ready, e)) {
+                acme_op_free(&o->op);
+                return NULL;
+        }
+        return &o->op;
+}

@@ -1,0 +1,388 @@
+/* One signed request: nonce, signature, answer. A refused nonce is no failure: the same request goes again, signed
+ * anew, a bounded number of times. A lost answer is repeated only where that harms nobody; libcurl repeats nothing
+ * (net/http.h). Redirects are refused: the signature covers the URL. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/ca/acme/acme.h"
+#include "agent/ca/acme/link.h"
+#include "agent/ca/acme/problem.h"
+#include "agent/net/http.h"
+#include "agent/pki/jws.h"
+
+#define NONCE_TRIES 64 /* even where nine of ten are refused, one request in a thousand runs out of them */
+#define NONCE_AGE_MS (30 * 60 * 1000)
+#define NONCE_LEN_MAX 256
+#define LOST_TRIES 2
+#define ANSWER_MAX (512 * 1024)
+#define RETRY_MAX_S 86400
+#define CLOCK_OFF_S 60
+#define JSON_DEPTH 16
+
+struct acme_request {
+        struct acme_request *next;
+        struct ca_call *op;
+        struct http_call *http;
+        char *what, *url, *payload, *accept;
+        enum acme_sign sign;
+        const struct key *key;
+        bool repeat;
+        unsigned refused, lost;
+        acme_answer_fn *fn;
+        void *tag;
+};
+
+static bool go(struct acme_request *r, struct err *e);
+
+/* ---- nonces ---- */
+
+void acme_nonces_drop(struct ca *ca)
+{
+        for (size_t i = 0; i < ca->nonce_count; i++)
+                free(ca->nonce[i].text);
+        ca->nonce_count = 0;
+}
+
+bool acme_nonce_is_good(const char *text)
+{
+        size_t len = text ? strlen(text) : 0;
+        return len > 0 && len <= NONCE_LEN_MAX &&
+                strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == len;
+}
+
+static void nonce_put(struct ca *ca, const char *text)
+{
+        if (!acme_nonce_is_good(text))
+                return;
+        if (ca->nonce_count == ACME_NONCES_MAX) {
+                free(ca->nonce[0].text);
+                memmove(&ca->nonce[0], &ca->nonce[1], --ca->nonce_count * sizeof ca->nonce[0]);
+        }
+        char *copy = text_dup(text);
+        if (!copy)
+                return;
+        ca->nonce[ca->nonce_count].text = copy;
+        ca->nonce[ca->nonce_count++].at_ms = clock_boot_ms();
+}
+
+/* The newest; the caller frees. NULL: none that is young enough. */
+static char *nonce_take(struct ca *ca)
+{
+        if (ca->nonce_count == 0)
+                return NULL;
+        if (clock_boot_ms() - ca->nonce[ca->nonce_count - 1].at_ms > NONCE_AGE_MS) {
+                acme_nonces_drop(ca);
+                return NULL;
+        }
+        return ca->nonce[--ca->nonce_count].text;
+}
+
+/* ---- where to ---- */
+
+bool acme_url_allowed(const struct ca *ca, const char *url, struct err *e)
+{
+        CLEANUP(free_p) char *origin = acme_origin(url);
+        if (origin && (strcmp(origin, ca->origin) == 0 || texts_has(&ca->directory.hosts, origin)))
+                return true;
+        err_set(e, ERR_PROTOCOL, "acme.host", "%s sends us to %.200s, a host that its directory does not name",
+                ca->name, url);
+        return false;
+}
+
+/* ---- ends ---- */
+
+static void request_free(struct acme_request *r)
+{
+        http_cancel(r->http);
+        free(r->what);
+        free(r->url);
+        free(r->payload);
+        free(r->accept);
+        free(r);
+}
+
+static void unlist(struct acme_request *r)
+{
+        for (struct acme_request **at = &r->op->requests; *at; at = &(*at)->next)
+                if (*at == r) {
+                        *at = r->next;
+                        return;
+                }
+}
+
+void acme_requests_cancel(struct ca_call *op)
+{
+        while (op->requests) {
+                struct acme_request *r = op->requests;
+                op->requests = r->next;
+                request_free(r);
+        }
+}
+
+/* The callback may free the operation, even the CA: nothing of them is touched afterwards. */
+static void finish(struct acme_request *r, const struct acme_answer *a, const struct err *err)
+{
+        unlist(r);
+        r->fn(r->op, r->tag, a, err);
+        request_free(r);
+}
+
+/* ---- answers ---- */
+
+/* Renewal times and validity hang on it (RFC 9773 section 6); said once until it is right again. */
+static void note_clock(struct ca *ca, int64_t date_s)
+{
+        int64_t off_s = date_s - clock_now_s();
+        char span[40];
+        bool wrong = off_s > CLOCK_OFF_S || off_s < -CLOCK_OFF_S;
+        if (wrong && !ca->clock_told) {
+                format_span(off_s > 0 ? off_s : -off_s, span, sizeof span);
+                log_warning(ca->name, "this host's clock is %s %s by the CA's; set it: timedatectl set-ntp true", span,
+                        off_s > 0 ? "slow" : "fast");
+        }
+        ca->clock_told = wrong;
+}
+
+static void note_server(struct ca *ca, const struct http_answer *a)
+{
+        const char *date = http_answer_header(a, "date");
+        int64_t s;
+        if (date && parse_http_date(date, &s)) {
+                ca->server_time_s = s;
+                ca->server_time_ms = clock_boot_ms();
+                note_clock(ca, s);
+        }
+        nonce_put(ca, http_answer_header(a, "replay-nonce"));
+}
+
+static int64_t retry_after_of(const struct http_answer *a)
+{
+        const char *text = http_answer_header(a, "retry-after");
+        int64_t s;
+        if (!text || !parse_retry_after(text, clock_now_s(), &s))
+                return -1;
+        return MIN(MAX(s, 1), RETRY_MAX_S);
+}
+
+static bool again(struct acme_request *r)
+{
+        struct err e;
+        if (go(r, &e))
+                return true;
+        finish(r, NULL, &e);
+        return true;
+}
+
+/* RFC 8555 section 6.6: a page about the limit that was met. */
+static void name_help(const struct http_answer *a, struct err *e)
+{
+        struct texts pages = { 0 };
+        if (e->kind == ERR_RATE_LIMITED && !e->fix[0] && acme_links(a, "help", &pages) && pages.count > 0)
+                err_fix(e, "see %.250s", pages.item[0]);
+        texts_done(&pages);
+}
+
+static void refused(struct acme_request *r, const struct http_answer *a)
+{
+        struct ca *ca = r->op->ca;
+        struct err e;
+        CLEANUP(json_decref_p) json_t *doc = NULL;
+        (void)json_read(a->body, a->body_len, JSON_DEPTH, &doc, NULL); /* a balancer's page says nothing we need */
+        const char *type = acme_problem_type(doc);
+        if (strcmp(type, "badNonce") == 0 && r->sign != ACME_GET) {
+                char *fresh = nonce_take(ca); /* the one this answer brought */
+                acme_nonces_drop(ca);
+                nonce_put(ca, fresh);
+                free(fresh);
+                if (++r->refused < NONCE_TRIES && again(r))
+                        return;
+        }
+        acme_problem(a->status, doc, retry_after_of(a), r->what, &e);
+        if (strcmp(type, "badNonce") == 0)
+                err_wrap(&e, "%s refused %u nonces in a row", ca->name, r->refused);
+        if (strcmp(type, "accountDoesNotExist") == 0 && r->sign == ACME_KID) {
+                acme_account_forget(ca);
+                if (ca->conf->terms_agreed)
+                        e.kind = ERR_TEMPORARY; /* made anew at the next try */
+        }
+        if (a->status == 404)
+                ca->directory_ms = 0; /* its endpoints may have moved */
+        name_help(a, &e);
+        acme_limit_note(ca, &e);
+        finish(r, NULL, &e);
+}
+
+static void accepted(struct acme_request *r, const struct http_answer *a)
+{
+        struct err e;
+        CLEANUP(json_decref_p) json_t *doc = NULL;
+        if (!r->accept && a->body_len > 0 && !json_read(a->body, a->body_len, JSON_DEPTH, &doc, &e)) {
+                err_wrap(&e, "%s", r->what);
+                return finish(r, NULL, &e);
+        }
+        const struct acme_answer answer = { .status = a->status,
+                .json = doc,
+                .body = a->body,
+                .body_len = a->body_len,
+                .location = http_answer_header(a, "location"),
+                .retry_after_s = retry_after_of(a),
+                .http = a };
+        finish(r, &answer, NULL);
+}
+
+static void answered(void *arg, const struct http_answer *a, const struct err *err)
+{
+        struct acme_request *r = arg;
+        struct err e;
+        r->http = NULL;
+        if (err && err->kind == ERR_UNKNOWN && r->repeat && ++r->lost <= LOST_TRIES && again(r))
+                return;
+        if (err) {
+                e = *err;
+                if (e.kind == ERR_UNKNOWN && r->repeat)
+                        e.kind = ERR_TEMPORARY;
+                err_wrap(&e, "%s", r->what);
+                return finish(r, NULL, &e);
+        }
+        note_server(r->op->ca, a);
+        if (a->status >= 300 && a->status < 400) {
+                err_set(&e, ERR_PROTOCOL, "acme.redirect",
+                        "%s: %s answers with a redirect (%d); a signed request follows none", r->what, r->url,
+                        a->status);
+                return finish(r, NULL, &e);
+        }
+        if (a->status >= 400)
+                return refused(r, a);
+        accepted(r, a);
+}
+
+/* ---- sending ---- */
+
+static const struct key *signer(const struct acme_request *r)
+{
+        return r->key ? r->key : r->op->ca->account.key;
+}
+
+static char *header_text(const struct acme_request *r, const char *nonce, struct err *e)
+{
+        const struct acme_account *account = &r->op->ca->account;
+        CLEANUP(json_decref_p) json_t *o = json_object(), *jwk = NULL;
+        CLEANUP(free_p) char *text = NULL;
+        bool good = o && json_put_text(o, "alg", jws_algorithm(signer(r))) && json_put_text(o, "nonce", nonce) &&
+                json_put_text(o, "url", r->url);
+        if (good && r->sign == ACME_KID)
+                good = json_put_text(o, "kid", account->url);
+        if (good && r->sign == ACME_JWK)
+                good = jwk_public(signer(r), &text, e) && json_read(text, strlen(text), 2, &jwk, e) &&
+                        json_object_set(o, "jwk", jwk) == 0;
+        char *header = good ? json_text(o) : NULL;
+        if (!header)
+                err_memory(e);
+        return header;
+}
+
+static bool start(struct acme_request *r, struct http_request *q, http_done_fn *done, struct err *e)
+{
+        q->timeout_ms = 60000;
+        q->answer_max_bytes = ANSWER_MAX;
+        q->allow_http = text_starts(q->url, "http://"); /* only where the configuration let the directory be so */
+        q->use_proxy = true;
+        q->ca_bundle = r->op->ca->conf->ca_bundle;
+        r->http = http_start(r->op->ca->env.http, q, done, r, e);
+        return r->http != NULL;
+}
+
+static bool send_signed(struct acme_request *r, const char *nonce, struct err *e)
+{
+        CLEANUP(free_p) char *header = header_text(r, nonce, e), *body = NULL, *accept = NULL;
+        if (!header || !jws_sign(signer(r), header, r->payload, &body, e))
+                return false;
+        accept = text_format("Accept: %s", r->accept ? r->accept : "application/json");
+        if (!accept)
+                return err_memory(e);
+        /* No parameter after the type: some servers compare it letter by letter. */
+        const char *const headers[] = { "Content-Type: application/jose+json", accept, NULL };
+        struct http_request q = {
+                .method = "POST", .url = r->url, .headers = headers, .body = body, .body_len = strlen(body)
+        };
+        return start(r, &q, answered, e);
+}
+
+static void nonce_answered(void *arg, const struct http_answer *a, const struct err *err)
+{
+        struct acme_request *r = arg;
+        struct ca *ca = r->op->ca;
+        struct err e;
+        r->http = NULL;
+        if (err && err->kind == ERR_UNKNOWN && ++r->lost <= LOST_TRIES && again(r))
+                return;
+        if (err) {
+                e = *err;
+                if (e.kind == ERR_UNKNOWN)
+                        e.kind = ERR_TEMPORARY; /* nothing of ours was sent yet */
+                err_wrap(&e, "%s: newNonce", r->what);
+                return finish(r, NULL, &e);
+        }
+        note_server(ca, a);
+        CLEANUP(free_p) char *nonce = a->status < 300 ? nonce_take(ca) : NULL;
+        if (!nonce && a->status >= 400) {
+                acme_problem(a->status, NULL, retry_after_of(a), "newNonce", &e);
+                acme_limit_note(ca, &e);
+                return finish(r, NULL, &e);
+        }
+        if (!nonce) {
+                err_set(&e, ERR_PROTOCOL, "acme.nonce", "%s: newNonce of %s brought no usable nonce", r->what,
+                        ca->name);
+                return finish(r, NULL, &e);
+        }
+        if (!send_signed(r, nonce, &e))
+                finish(r, NULL, &e);
+}
+
+static bool go(struct acme_request *r, struct err *e)
+{
+        struct ca *ca = r->op->ca;
+        if (r->sign == ACME_GET) {
+                static const char *const headers[] = { "Accept: application/json", NULL };
+                struct http_request q = { .method = "GET", .url = r->url, .headers = headers };
+                return start(r, &q, answered, e);
+        }
+        CLEANUP(free_p) char *nonce = nonce_take(ca);
+        if (nonce)
+                return send_signed(r, nonce, e);
+        struct http_request q = { .method = "HEAD", .url = ca->directory.new_nonce };
+        return start(r, &q, nonce_answered, e);
+}
+
+bool acme_ask(struct ca_call *op, const struct acme_ask *ask, acme_answer_fn *fn, void *tag, struct err *e)
+{
+        if (!acme_url_allowed(op->ca, ask->url, e))
+                return false;
+        struct acme_request *r = calloc(1, sizeof *r);
+        if (!r)
+                return err_memory(e);
+        *r = (struct acme_request){ .op = op,
+                .what = text_dup(ask->what),
+                .url = text_dup(ask->url),
+                .payload = text_dup(ask->payload),
+                .accept = text_dup(ask->accept),
+                .sign = ask->sign,
+                .key = ask->key,
+                .repeat = ask->repeat,
+                .fn = fn,
+                .tag = tag };
+        bool good = r->what && r->url && (r->payload || ask->sign == ACME_GET) && (r->accept || !ask->accept);
+        if (!good)
+                err_memory(e);
+        if (!good || !go(r, e)) {
+                request_free(r);
+                return false;
+        }
+        r->next = op->requests;
+        op->requests = r;
+        return true;
+}

@@ -1,0 +1,131 @@
+/* Before anything else: the directory, then the account. Done once for all operations that wait, by an operation of
+ * the CA's own, so that one of them may be cancelled without harm to the others. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/ca/acme/acme.h"
+#include "agent/net/loop.h"
+
+/* Those who waited for no more than this go on, each from a timer of its own: what they do may even close the CA. */
+static void wake(struct ca *ca, enum acme_want reached, const struct err *err)
+{
+        for (struct ca_call *op = ca->calls; op; op = op->next) {
+                if (op->want == ACME_WANT_NOTHING || (!err && op->want > reached))
+                        continue;
+                op->want = ACME_WANT_NOTHING;
+                op->failed = err != NULL;
+                if (err)
+                        op->outcome = *err;
+                timer_start(op->timer, 0);
+        }
+}
+
+static bool anybody_waits(const struct ca *ca)
+{
+        for (const struct ca_call *op = ca->calls; op; op = op->next)
+                if (op->want != ACME_WANT_NOTHING)
+                        return true;
+        return false;
+}
+
+static void setup_end(struct ca_call *op, const struct err *err)
+{
+        wake(op->ca, ACME_WANT_ACCOUNT, err);
+        acme_op_free(op);
+}
+
+static void account_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        struct err e;
+        (void)tag;
+        bool good = acme_account_take(op->ca, a, err, &e);
+        if (good && !acme_account_is_known(op->ca)) { /* found, but its contact is an old one */
+                if (!acme_account_ask(op, account_answered, &e))
+                        setup_end(op, &e);
+                return;
+        }
+        setup_end(op, good ? NULL : &e);
+}
+
+static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err);
+
+static void account_begin(struct ca_call *op)
+{
+        struct err e;
+        if (!anybody_waits(op->ca))
+                return setup_end(op, NULL);
+        bool loaded = acme_account_load(op->ca, &e);
+        if (!loaded || acme_account_is_known(op->ca))
+                return setup_end(op, loaded ? NULL : &e);
+        if (op->ca->account.fresh ? !acme_account_fresh_ask(op, fresh_answered, &e)
+                                  : !acme_account_ask(op, account_answered, &e))
+                setup_end(op, &e);
+}
+
+/* A roll-over was cut off: the CA knows which key it took. */
+static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        struct err e;
+        (void)tag;
+        (void)a;
+        if (err && strcmp(err->code, "acme.accountDoesNotExist") != 0)
+                return setup_end(op, err);
+        if (err)
+                acme_account_fresh_drop(op->ca);
+        else if (!acme_account_fresh_adopt(op->ca, &e))
+                return setup_end(op, &e);
+        account_begin(op);
+}
+
+static void directory_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        struct ca *ca = op->ca;
+        struct acme_directory d;
+        struct err e;
+        (void)tag;
+        if (err)
+                return setup_end(op, err);
+        if (!acme_directory_read(a->json, &d, &e)) {
+                err_wrap(&e, "%s", ca->directory_url);
+                return setup_end(op, &e);
+        }
+        acme_directory_done(&ca->directory);
+        ca->directory = d;
+        ca->directory_ms = clock_boot_ms();
+        wake(ca, ACME_WANT_DIRECTORY, NULL);
+        account_begin(op);
+}
+
+static void run(struct ca_call *op, const struct err *err)
+{
+        struct err e;
+        (void)err;
+        if (op->ca->directory_ms)
+                return account_begin(op);
+        const struct acme_ask ask = { .what = "the ACME directory", .url = op->ca->directory_url, .repeat = true };
+        if (!acme_ask(op, &ask, directory_answered, NULL, &e))
+                setup_end(op, &e);
+}
+
+static void clean(struct ca_call *op)
+{
+        (void)op; /* holds nothing */
+}
+
+bool acme_setup(struct ca *ca, struct err *e)
+{
+        if (ca->setup)
+                return true;
+        struct ca_call *op = calloc(1, sizeof *op);
+        if (!op)
+                return err_memory(e);
+        acme_op_link(ca, op, clean);
+        if (!acme_op_later(op, run, e)) {
+                acme_op_free(op);
+                return false;
+        }
+        ca->setup = op;
+        return true;
+}

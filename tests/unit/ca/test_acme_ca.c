@@ -1,0 +1,561 @@
+/* The ACME client against a server played by the test: what is sent, in which order, how often, and what becomes of
+ * lost, refused and hostile answers. */
+#include "acme_server.h"
+
+static void an_order_goes_its_way_with_few_requests(void **arg)
+{
+        (void)arg;
+        inspect();
+        must();
+        order();
+        must();
+        assert_string_equal(said.id, BASE "/orders/1");
+        view();
+        must();
+        assert_int_equal(said.view.proof_count, 2);
+        assert_true(said.view.validation_wanted);
+        assert_string_equal(said.proof[0].place, "_acme-challenge.example.com");
+        assert_string_equal(said.proof[1].place, said.proof[0].place); /* apex and wildcard: two values */
+        assert_string_not_equal(said.proof[1].value, said.proof[0].value);
+        assert_int_equal(strlen(said.proof[0].value), 43);
+        validate();
+        must();
+        assert_int_equal(server.challenges, 2);
+        server.status = "ready";
+        view(); /* that of the moment before: told a while later */
+        view();
+        must();
+        assert_true(said.view.csr_wanted);
+        finalize();
+        must();
+        view();
+        assert_true(said.view.issuing && said.view.poll_exact);
+        server.status = "valid";
+        view();
+        assert_true(said.view.ready);
+        fetch();
+        must();
+        assert_int_equal(server.finalizes, 1);
+        assert_int_equal(server.authz_read, 2);
+        assert_int_equal(server.orders_read, 2);
+        assert_true(fake_sent <= 13);
+}
+
+static void refused_nonces_are_signed_anew_but_not_for_ever(void **arg)
+{
+        (void)arg;
+        server.refuse_nonces = 63;
+        order();
+        must();
+        server.refuse_nonces = 1000;
+        order();
+        assert_false(said.good);
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_string_equal(said.err.code, "acme.badNonce");
+        assert_int_equal(server.refuse_nonces, 936);
+        assert_non_null(strstr(said.err.text, "64 nonces in a row"));
+}
+
+static void a_lost_new_order_is_repeated_and_a_lost_read_too(void **arg)
+{
+        (void)arg;
+        server.lose = "/order";
+        server.lose_how = LOSE_AFTER;
+        server.lose_times = 2;
+        order();
+        must();
+        assert_int_equal(server.new_orders, 3);
+        server.lose = "/authz/";
+        server.lose_times = 1;
+        view();
+        must();
+        server.lose_times = 100;
+        ca_acme.close(ca);
+        open_ca();
+        view();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+}
+
+/* I2: after a lost answer the order is read; the CSR goes again only if it did not arrive, and it is the same one. */
+static void finalize_is_sent_once_or_known_to_be_lost(void **arg)
+{
+        static const int how[] = { LOSE_AFTER, LOSE_BEFORE };
+        (void)arg;
+        for (size_t i = 0; i < 2; i++) {
+                server.status = "pending";
+                server.finalizes = 0;
+                order();
+                server.status = "ready";
+                view();
+                view();
+                assert_true(said.view.csr_wanted);
+                server.lose = "/finalize";
+                server.lose_how = how[i];
+                server.lose_times = 1;
+                finalize();
+                must();
+                assert_int_equal(server.finalizes, 1);
+                view();
+                assert_true(said.view.issuing);
+                finalize(); /* as after a restart */
+                must();
+                assert_int_equal(server.finalizes, 1);
+        }
+}
+
+static void another_process_reads_before_it_finalizes(void **arg)
+{
+        (void)arg;
+        order();
+        server.status = "processing";
+        ca_acme.close(ca);
+        open_ca();
+        finalize();
+        must();
+        assert_int_equal(server.finalizes, 0);
+        assert_int_equal(server.new_accounts, 1); /* its URL was on disk */
+        server.status = "ready";
+        finalize();
+        must();
+        assert_int_equal(server.finalizes, 1);
+}
+
+static void strange_places_and_redirects_are_refused(void **arg)
+{
+        (void)arg;
+        server.order_url = "https://evil.example/orders/1";
+        order();
+        assert_int_equal(said.err.kind, ERR_PROTOCOL);
+        assert_string_equal(said.err.code, "acme.host");
+        server.answer_url = "/order";
+        server.answer_status = 307;
+        server.answer_body = "";
+        server.answer_location = BASE "/elsewhere";
+        order();
+        assert_string_equal(said.err.code, "acme.redirect");
+        server.answer_status = 201;
+        server.answer_location = BASE "/orders/1";
+        server.answer_body = "{\"status\": \"pending\", \"finalize\": \"" BASE
+                             "/f\", \"authorizations\": [\"https://evil.example/a\"]}";
+        order();
+        must();
+        view();
+        assert_string_equal(said.err.code, "acme.host");
+}
+
+static void what_is_no_json_ends_one_job_at_worst(void **arg)
+{
+        static const struct {
+                int status;
+                const char *body;
+                enum err_kind kind;
+        } row[] = { { 201, "<html>", ERR_PROTOCOL }, { 201, "", ERR_PROTOCOL },
+                { 201, "{\"status\": 5}", ERR_PROTOCOL }, { 502, "<html>", ERR_TEMPORARY }, { 400, "", ERR_DENIED },
+                { 201, "[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]", ERR_PROTOCOL } };
+        (void)arg;
+        server.answer_url = "/order";
+        server.answer_location = BASE "/orders/1";
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.answer_status = row[i].status;
+                server.answer_body = row[i].body;
+                order();
+                if (said.good || said.err.kind != row[i].kind)
+                        fail_msg("row %zu: %s", i, said.err.text);
+        }
+}
+
+static void an_endpoint_that_wants_peace_gets_it_over_restarts(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/order";
+        server.answer_status = 503;
+        server.answer_body = "<html>";
+        server.answer_retry_after = "600";
+        order();
+        assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+        assert_int_equal(said.err.retry_after_s, 600);
+        ca_acme.close(ca);
+        open_ca();
+        unsigned sent = fake_sent;
+        order();
+        assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+        assert_true(said.err.retry_after_s > 500);
+        assert_int_equal(fake_sent, sent + 1); /* the directory */
+        server.answer_url = NULL;
+        fake_advance(601000);
+        order();
+        must();
+}
+
+static void a_limit_of_one_name_stops_nobody_else(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/order";
+        server.answer_status = 429;
+        server.answer_body = "{\"type\": \"" URN "rateLimited\"}";
+        order();
+        assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+        assert_int_equal(said.err.retry_after_s, 3600);
+        server.answer_url = NULL;
+        inspect();
+        must();
+}
+
+static void no_account_without_agreement(void **arg)
+{
+        (void)arg;
+        conf.terms_agreed = false;
+        inspect();
+        assert_int_equal(said.err.kind, ERR_CONFIG);
+        assert_non_null(strstr(said.err.text, BASE "/terms"));
+        order();
+        assert_string_equal(said.err.code, "acme.terms");
+        assert_non_null(strstr(said.err.fix, "terms_agreed: true"));
+        assert_string_equal(server.payload, "{\"onlyReturnExisting\":true}");
+        assert_int_equal(server.new_orders, 0);
+}
+
+static void a_changed_contact_is_told_once(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        assert_int_equal(server.updates, 0);
+        ca_acme.close(ca);
+        assert_true(texts_add(&conf.contact, "mailto:new@example.com"));
+        open_ca();
+        order();
+        must();
+        assert_int_equal(server.updates, 1);
+        ca_acme.close(ca);
+        open_ca();
+        order();
+        must();
+        assert_int_equal(server.updates, 1);
+        assert_int_equal(server.new_accounts, 1);
+}
+
+static void a_forgotten_account_is_made_anew_with_the_same_key(void **arg)
+{
+        (void)arg;
+        order();
+        CLEANUP(free_p) char *path = text_format("%s/accounts/le/account.json", state);
+        assert_int_equal(access(path, F_OK), 0);
+        server.answer_url = "/order";
+        server.answer_status = 400;
+        server.answer_body = "{\"type\": \"" URN "accountDoesNotExist\"}";
+        order();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_int_not_equal(access(path, F_OK), 0);
+        server.answer_url = NULL;
+        order();
+        must();
+        assert_int_equal(server.new_accounts, 2);
+}
+
+static void an_order_that_failed_says_why_and_whether_another_may_help(void **arg)
+{
+        static const struct {
+                const char *type;
+                bool again;
+        } row[] = { { "connection", true }, { "dns", true }, { "unauthorized", true }, { "caa", false },
+                { "rejectedIdentifier", false } };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p)
+                char *error = text_format("{\"type\": \"" URN "%s\", \"detail\": \"why it is\"}", row[i].type);
+                server.status = "pending";
+                order();
+                server.authz_error = error;
+                server.status = "invalid";
+                view();
+                view();
+                must();
+                assert_int_equal(said.view.end, CA_END_FAILED);
+                assert_true(said.view.end_again == row[i].again);
+                assert_non_null(strstr(said.view.end_reason, "example.com: "));
+                assert_non_null(strstr(said.view.end_reason, "why it is"));
+                server.authz_error = NULL;
+        }
+}
+
+static void an_order_that_is_gone_is_given_up(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/orders/";
+        server.answer_status = 404;
+        server.answer_body = "";
+        view();
+        must();
+        assert_int_equal(said.view.end, CA_END_CLOSED);
+        assert_true(said.view.end_again);
+}
+
+static void a_ca_that_never_comes_is_given_up_and_its_authorizations_go_back(void **arg)
+{
+        (void)arg;
+        order();
+        view();
+        validate();
+        view();
+        assert_int_equal(said.view.end, CA_END_NONE);
+        assert_int_equal(server.given_back, 0);
+        fake_advance(11 * 60 * 1000);
+        view();
+        assert_int_equal(said.view.end, CA_END_FAILED);
+        assert_true(said.view.end_again);
+        assert_non_null(strstr(said.view.end_reason, "did nothing for 10 minutes"));
+        assert_int_equal(server.given_back, 2);
+}
+
+static void what_a_failed_order_left_pending_goes_back(void **arg)
+{
+        (void)arg;
+        order();
+        view();
+        server.status = "invalid";
+        server.one_open = true;
+        view();
+        must();
+        assert_int_equal(said.view.end, CA_END_FAILED);
+        assert_int_equal(server.given_back, 1);
+}
+
+static void an_order_is_given_up_even_if_nothing_can_be_given_back(void **arg)
+{
+        (void)arg;
+        order();
+        view();
+        validate();
+        fake_advance(11 * 60 * 1000);
+        server.answer_url = "/authz/";
+        server.answer_status = 500;
+        server.answer_body = "";
+        view();
+        must();
+        assert_int_equal(said.view.end, CA_END_FAILED);
+        assert_int_equal(server.given_back, 0);
+}
+
+static void only_certificates_are_taken_for_a_chain(void **arg)
+{
+        (void)arg;
+        order();
+        server.status = "valid";
+        view();
+        view();
+        server.answer_url = "/cert";
+        server.answer_status = 200;
+        server.answer_body =
+                "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
+        fetch();
+        assert_string_equal(said.err.code, "acme.chain");
+}
+
+static void a_given_up_order_has_its_authorizations_given_back(void **arg)
+{
+        struct err e;
+        (void)arg;
+        order();
+        view();
+        forget();
+        wait_for(ca_acme.cancel_order(ca, BASE "/orders/1", on_done, NULL, &e), &e);
+        must();
+        assert_int_equal(server.given_back, 2);
+}
+
+static void revoke_it(const struct key *key, enum ca_reason reason)
+{
+        struct err e;
+        static const uint8_t der[] = { 0x30, 0 };
+        const struct ca_revoke_request r = { .der = der, .der_len = sizeof der, .key = key, .reason = reason };
+
+        forget();
+        wait_for(ca_acme.revoke(ca, &r, on_done, NULL, &e), &e);
+}
+
+static void a_revocation_is_signed_by_the_key_it_blocks(void **arg)
+{
+        struct key *k = NULL;
+        struct err e;
+        (void)arg;
+        assert_true(key_generate(KEY_EC_P384, &k, &e));
+        revoke_it(k, CA_KEY_COMPROMISE);
+        must();
+        assert_string_equal(server.payload, "{\"certificate\":\"MAA\",\"reason\":1}");
+        assert_non_null(strstr(server.protected_text, "\"alg\":\"ES384\""));
+        assert_non_null(strstr(server.protected_text, "\"P-384\""));
+        assert_int_equal(server.revocations, 1);
+        revoke_it(NULL, CA_UNSPECIFIED);
+        must();
+        assert_string_equal(server.payload, "{\"certificate\":\"MAA\"}");
+        assert_non_null(strstr(server.protected_text, "\"kid\""));
+        server.refuse_revocation = "unauthorized"; /* of the key: then the account's */
+        revoke_it(k, CA_KEY_COMPROMISE);
+        must();
+        assert_int_equal(server.revocations, 3);
+        server.refuse_revocation = "badRevocationReason";
+        revoke_it(NULL, CA_SUPERSEDED);
+        must();
+        assert_string_equal(server.payload, "{\"certificate\":\"MAA\"}");
+        server.refuse_revocation = "alreadyRevoked";
+        revoke_it(k, CA_SUPERSEDED);
+        must();
+        server.refuse_revocation = "serverInternal";
+        revoke_it(k, CA_SUPERSEDED);
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        key_free(k);
+}
+
+static char *key_file(const char *name)
+{
+        CLEANUP(free_p) char *path = text_format("%s/accounts/le/%s", state, name);
+        char *text = NULL;
+        size_t len;
+        return file_read(path, 65536, &text, &len, NULL) ? text : NULL;
+}
+
+/* The CA took the new key (1) or not (0), and the account is the one it has, over a lost answer and over a crash. */
+static void a_roll_over_ends_with_the_key_that_the_ca_has(void **arg)
+{
+        static const struct {
+                const char *lose;
+                int how;
+                unsigned times;
+                bool crash, rolled, good;
+        } row[] = { { NULL, 0, 0, false, true, true }, { "/rollover", LOSE_AFTER, 1, false, true, true },
+                { "/rollover", LOSE_BEFORE, 1, false, false, false }, { "/", LOSE_AFTER, 4, true, true, false },
+                { "/", LOSE_BEFORE, 4, true, false, false } };
+        struct err e;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                order();
+                must();
+                CLEANUP(free_p) char *before = key_file("key.pem");
+                server.rolled = false;
+                server.lose = row[i].lose;
+                server.lose_how = row[i].how;
+                server.lose_times = row[i].times;
+                forget();
+                wait_for(ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e), &e);
+                if (said.good != row[i].good)
+                        fail_msg("row %zu: %s", i, said.err.text);
+                server.lose_times = 0;
+                if (row[i].crash) {
+                        CLEANUP(free_p) char *unclear = key_file("key-new.pem");
+                        assert_non_null(unclear);
+                        ca_acme.close(ca);
+                        open_ca();
+                        order();
+                        must();
+                }
+                CLEANUP(free_p) char *after = key_file("key.pem"), *fresh = key_file("key-new.pem");
+                assert_null(fresh);
+                assert_true((strcmp(before, after) != 0) == row[i].rolled);
+                (void)end(arg);
+                (void)begin(arg);
+        }
+}
+
+/* The example of RFC 9773, appendix A. */
+static const char example_base64[] =
+        "MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFtcGxlIENBMCIYDzAwMDEwMTAxMDAwMDAwWhgPMDAwMTAx"
+        "MDEwMDAwMDBaMBYxFDASBgNVBAMTC2V4YW1wbGUuY29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeBZu7cbpAYNXZLbbh8rNIzuOoqOO"
+        "tmxA1v7cRm//AwyMwWxyHz4zfwmBhcSrf47NUAFfqzLQ2PPQxdTXREYEnKMjMCEwHwYDVR0jBBgwFoAUaYhba4dGQEHhs3uEe6CuLN4ByNQw"
+        "CgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb+FYN/8oCIClDsqBklhB9KAelFiYt9+6FDj3z4KGVelYM5Mds"
+        "O3pK";
+
+static struct ca_renewal window;
+static void on_renewal(void *arg, const struct ca_renewal *r, const struct err *err)
+{
+        (void)arg;
+        told(err);
+        window = r ? *r : (struct ca_renewal){ 0 };
+}
+
+static void renewal_is_asked_for_and_named_in_the_order(void **arg)
+{
+        uint8_t *der = NULL;
+        size_t len = 0;
+        struct err e;
+        (void)arg;
+        assert_true(base64_decode(example_base64, strlen(example_base64), &der, &len));
+        forget();
+        wait_for(ca_acme.renewal(ca, der, len, on_renewal, NULL, &e), &e);
+        must();
+        assert_int_equal(window.start_s, 0); /* this CA does not say */
+        ca_acme.close(ca);
+        open_ca();
+        server.renewal_info = true;
+        forget();
+        wait_for(ca_acme.renewal(ca, der, len, on_renewal, NULL, &e), &e);
+        must();
+        assert_int_equal(window.end_s - window.start_s, 86400);
+        const struct ca_order_request r = {
+                .names = &names, .validation = VALIDATION_DNS, .replaces_der = der, .replaces_len = len
+        };
+        forget();
+        wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
+        must();
+        assert_non_null(strstr(server.payload, "\"replaces\":\"" EXAMPLE_ID "\""));
+        server.refuse_replaces = true;
+        forget();
+        wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
+        must();
+        assert_null(strstr(server.payload, "replaces"));
+        free(der);
+}
+
+static void a_call_can_be_forgotten_at_any_moment(void **arg)
+{
+        struct err e;
+        const struct ca_order_request r = { .names = &names, .validation = VALIDATION_DNS };
+        (void)arg;
+        for (unsigned steps = 0; steps < 8; steps++) {
+                forget();
+                struct ca_call *gone = ca_acme.order(ca, &r, on_id, NULL, &e);
+                struct ca_call *stays = ca_acme.order(ca, &r, on_id, NULL, &e);
+                assert_non_null(gone);
+                for (unsigned i = 0; i < steps && fake_calls; i++)
+                        fake_deliver(fake_calls);
+                if (!said.done)
+                        ca_acme.cancel(ca, gone);
+                said.done = false;
+                (void)stays;
+                fake_run(NULL);
+                ca_acme.close(ca);
+                open_ca();
+        }
+        forget();
+        assert_non_null(ca_acme.order(ca, &r, on_id, NULL, &e)); /* end() closes it as it is */
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+                TEST(an_order_goes_its_way_with_few_requests),
+                TEST(refused_nonces_are_signed_anew_but_not_for_ever),
+                TEST(a_lost_new_order_is_repeated_and_a_lost_read_too),
+                TEST(finalize_is_sent_once_or_known_to_be_lost),
+                TEST(another_process_reads_before_it_finalizes),
+                TEST(strange_places_and_redirects_are_refused),
+                TEST(what_is_no_json_ends_one_job_at_worst),
+                TEST(an_endpoint_that_wants_peace_gets_it_over_restarts),
+                TEST(a_limit_of_one_name_stops_nobody_else),
+                TEST(no_account_without_agreement),
+                TEST(a_changed_contact_is_told_once),
+                TEST(a_forgotten_account_is_made_anew_with_the_same_key),
+                TEST(an_order_that_failed_says_why_and_whether_another_may_help),
+                TEST(an_order_that_is_gone_is_given_up),
+                TEST(a_ca_that_never_comes_is_given_up_and_its_authorizations_go_back),
+                TEST(what_a_failed_order_left_pending_goes_back),
+                TEST(an_order_is_given_up_even_if_nothing_can_be_given_back),
+                TEST(only_certificates_are_taken_for_a_chain),
+                TEST(a_given_up_order_has_its_authorizations_given_back),
+                TEST(a_revocation_is_signed_by_the_key_it_blocks),
+                TEST(renewal_is_asked_for_and_named_in_the_order),
+                TEST(a_roll_over_ends_with_the_key_that_the_ca_has),
+                TEST(a_call_can_be_forgotten_at_any_moment),
+        };
+        return cmocka_run_group_tests(tests, make_csr, free_csr);
+}

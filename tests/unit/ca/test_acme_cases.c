@@ -1,0 +1,434 @@
+/* The conformance cases of the ACME client by their numbers: what each is, and the test that proves it. Those that no
+ * other test has are here, against the played server. */
+#include "acme_server.h"
+
+#include "agent/pki/key.h"
+
+/* ---- account ---- */
+
+static void find_again(void **arg)
+{
+        (void)arg;
+        server.existing = true;
+        order();
+        must();
+        assert_int_equal(server.new_accounts, 1);
+        CLEANUP(free_p) char *path = text_format("%s/accounts/le/account.json", state);
+        assert_int_equal(unlink(path), 0);
+        ca_acme.close(ca);
+        conf.terms_agreed = false; /* then nothing may be made, only found */
+        open_ca();
+        order();
+        must();
+        assert_int_equal(server.new_accounts, 2);
+        assert_int_equal(access(path, F_OK), 0);
+}
+
+static void a_deactivated_account_ends_the_order_at_once(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/account";
+        server.answer_status = 403;
+        server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"account is deactivated\"}";
+        order();
+        assert_int_equal(said.err.kind, ERR_DENIED);
+        assert_non_null(strstr(said.err.fix, "may be deactivated"));
+        assert_int_equal(server.new_orders, 0);
+}
+
+/* ---- nonces ---- */
+
+static void account_verb(enum ca_account_verb verb)
+{
+        struct err e;
+        forget();
+        wait_for(ca_acme.account(ca, verb, on_text, NULL, &e), &e);
+}
+
+static void revoke_with(const struct key *key)
+{
+        static const uint8_t der[] = { 0x30, 0 };
+        const struct ca_revoke_request r = {
+                .der = der, .der_len = sizeof der, .key = key, .reason = CA_KEY_COMPROMISE
+        };
+        struct err e;
+        forget();
+        wait_for(ca_acme.revoke(ca, &r, on_done, NULL, &e), &e);
+}
+
+static void every_kind_of_request_survives_refused_nonces(void **arg)
+{
+        (void)arg;
+        server.refuse_nonces = 3; /* newAccount */
+        order();
+        must();
+        assert_int_equal(server.new_accounts, 1);
+        server.refuse_nonces = 3; /* newOrder */
+        order();
+        must();
+        assert_int_equal(server.new_orders, 2);
+        server.refuse_nonces = 3; /* reads */
+        view();
+        must();
+        server.refuse_nonces = 3; /* a challenge */
+        validate();
+        must();
+        assert_int_equal(server.challenges, 2);
+        server.status = "ready";
+        view();
+        view();
+        server.refuse_nonces = 3;
+        finalize();
+        must();
+        assert_int_equal(server.finalizes, 1);
+        server.status = "valid";
+        view();
+        view();
+        server.refuse_nonces = 3;
+        fetch();
+        must();
+        server.refuse_nonces = 3;
+        account_verb(CA_ACCOUNT_ROLLOVER);
+        must();
+        server.refuse_nonces = 3;
+        revoke_with(NULL);
+        must();
+        assert_int_equal(server.revocations, 1);
+        assert_int_equal(server.refuse_nonces, 0);
+}
+
+static void an_answer_without_a_nonce_costs_one_more_question(void **arg)
+{
+        (void)arg;
+        server.no_nonces = true;
+        order();
+        must();
+        view();
+        must();
+        assert_int_equal(said.view.proof_count, 2);
+        assert_int_equal(server.new_orders, 1);
+}
+
+/* ---- orders ---- */
+
+static void only_what_is_pending_is_solved(void **arg)
+{
+        (void)arg;
+        server.first_valid = true;
+        order();
+        view();
+        must();
+        assert_int_equal(said.view.proof_count, 1);
+        validate();
+        must();
+        assert_int_equal(server.challenges, 1);
+}
+
+static void their_order_means_nothing(void **arg)
+{
+        (void)arg;
+        server.shuffled = true;
+        order();
+        view();
+        must();
+        char *first = text_dup(said.proof[0].value), *second = text_dup(said.proof[1].value);
+        for (int i = 0; i < 4; i++) {
+                view();
+                must();
+                assert_int_equal(said.view.proof_count, 2);
+                bool same = strcmp(said.proof[0].value, first) == 0 && strcmp(said.proof[1].value, second) == 0;
+                bool turned = strcmp(said.proof[1].value, first) == 0 && strcmp(said.proof[0].value, second) == 0;
+                assert_true(same || turned);
+        }
+        assert_int_equal(server.authz_read, 2); /* known ones are not asked for again */
+        free(first);
+        free(second);
+}
+
+static void a_validation_that_is_not_offered_is_told_with_what_is(void **arg)
+{
+        struct err e;
+        (void)arg;
+        order();
+        forget();
+        assert_true(ca_acme.attach(ca, BASE "/orders/1", VALIDATION_TLS_ALPN, &e));
+        wait_for(ca_acme.view(ca, BASE "/orders/1", on_view, NULL, &e), &e);
+        assert_int_equal(said.err.kind, ERR_DENIED);
+        assert_non_null(strstr(said.err.text, "tls-alpn-01"));
+        assert_non_null(strstr(said.err.text, "http-01, dns-01"));
+}
+
+static void the_time_to_come_back_is_theirs_within_reason(void **arg)
+{
+        static const struct {
+                const char *header;
+                int64_t want_s; /* of a refusal */
+        } row[] = { { "120", 120 }, { "Tue, 14 Nov 2023 22:15:20 GMT", 120 }, { "0", 1 }, { "-5", 3600 },
+                { "soon", 3600 }, { "1000000000000", 86400 }, { "Tue, 14 Nov 2023 22:00:00 GMT", 1 } };
+        (void)arg;
+        order();
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                fake_reset();
+                server.answer_url = "/order";
+                server.answer_status = 429;
+                server.answer_body = "{\"type\": \"" URN "rateLimited\"}";
+                server.answer_retry_after = row[i].header;
+                order();
+                assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+                if (said.err.retry_after_s != row[i].want_s)
+                        fail_msg("%s: %lld", row[i].header, (long long)said.err.retry_after_s);
+        }
+}
+
+static void an_order_in_the_making_is_asked_for_when_they_say(void **arg)
+{
+        (void)arg;
+        order();
+        CLEANUP(free_p)
+        char *body = text_dup("{\"status\": \"processing\", \"finalize\": \"" BASE
+                              "/finalize\", \"authorizations\": [\"" BASE "/authz/1\", \"" BASE "/authz/2\"]}");
+        server.answer_url = "/orders/";
+        server.answer_status = 200;
+        server.answer_body = body;
+        server.answer_retry_after = "30";
+        view();
+        view();
+        must();
+        assert_true(said.view.issuing && said.view.poll_exact);
+        assert_int_equal(said.view.poll_after_ms, 30000);
+}
+
+static void an_order_that_fails_in_the_making_says_why(void **arg)
+{
+        static const struct {
+                const char *error, *text;
+                bool again;
+        } row[] = { { "{\"type\": \"" URN "serverInternal\", \"detail\": \"the HSM is away\"}", "the HSM is away",
+                            true },
+                { "{\"type\": \"" URN "caa\", \"detail\": \"CAA of example.com forbids\"}", "CAA of example.com",
+                        false } };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.status = "pending";
+                order();
+                server.status = "ready";
+                view();
+                view();
+                finalize();
+                view();
+                assert_true(said.view.issuing);
+                server.status = "invalid";
+                server.order_error = row[i].error;
+                view();
+                view();
+                must();
+                assert_int_equal(said.view.end, CA_END_FAILED);
+                assert_true(said.view.end_again == row[i].again);
+                assert_non_null(strstr(said.view.end_reason, row[i].text));
+                server.order_error = NULL;
+        }
+}
+
+static void an_order_that_was_not_ready_is_read_and_goes_on(void **arg)
+{
+        (void)arg;
+        order();
+        server.status = "ready";
+        view();
+        view();
+        assert_true(said.view.csr_wanted);
+        server.status = "processing"; /* meanwhile: another process had sent it */
+        finalize();
+        must();
+        assert_int_equal(server.finalizes, 0);
+        view();
+        assert_true(said.view.issuing);
+}
+
+/* ---- chains ---- */
+
+static void without_the_preferred_chain_the_default_one_is_good(void **arg)
+{
+        (void)arg;
+        conf.preferred_chain = (char *)(uintptr_t) "Nobody's Root";
+        order();
+        server.status = "valid";
+        view();
+        view();
+        fetch();
+        must();
+        assert_non_null(strstr(said.text, "BEGIN CERTIFICATE"));
+}
+
+/* ---- revocation ---- */
+
+static void revocations_are_signed_with_what_the_key_is(void **arg)
+{
+        static const struct {
+                enum key_type type;
+                const char *alg;
+        } row[] = { { KEY_RSA_2048, "\"alg\":\"RS256\"" }, { KEY_EC_P256, "\"alg\":\"ES256\"" },
+                { KEY_EC_P384, "\"alg\":\"ES384\"" } };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct key *k = NULL;
+                struct err e;
+                assert_true(key_generate(row[i].type, &k, &e));
+                revoke_with(k);
+                must();
+                assert_non_null(strstr(server.protected_text, row[i].alg));
+                assert_non_null(strstr(server.payload, "\"reason\":1"));
+                key_free(k);
+        }
+}
+
+static void a_revocation_that_is_not_ours_is_told(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/revoke";
+        server.answer_status = 403;
+        server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"not your certificate\"}";
+        revoke_with(NULL);
+        assert_int_equal(said.err.kind, ERR_DENIED);
+        assert_non_null(strstr(said.err.text, "not your certificate"));
+}
+
+/* ---- what the directory offers ---- */
+
+static void a_profile_that_is_not_offered_is_refused_before_an_order(void **arg)
+{
+        (void)arg;
+        conf.profile = (char *)(uintptr_t) "shortlived";
+        server.profiles = "{\"classic\": \"90 days\", \"tlsserver\": \"45 days\"}";
+        inspect();
+        assert_int_equal(said.err.kind, ERR_CONFIG);
+        assert_non_null(strstr(said.err.text, "classic, tlsserver"));
+        ca_acme.close(ca);
+        server.profiles = "{\"shortlived\": \"6 days\"}";
+        open_ca();
+        inspect();
+        must();
+        order();
+        must();
+        assert_non_null(strstr(server.payload, "\"profile\":\"shortlived\""));
+}
+
+static void a_profile_that_is_only_preferred_is_done_without(void **arg)
+{
+        (void)arg;
+        conf.preferred_profile = (char *)(uintptr_t) "shortlived";
+        server.profiles = "{\"classic\": \"90 days\"}";
+        inspect();
+        must();
+        assert_non_null(strstr(said.text, "does not offer the preferred profile shortlived; ordered without"));
+        order();
+        must();
+        assert_null(strstr(server.payload, "profile"));
+        ca_acme.close(ca);
+        server.profiles = "{\"shortlived\": \"6 days\"}";
+        open_ca();
+        inspect();
+        must();
+        assert_string_equal(said.text, "");
+        order();
+        must();
+        assert_non_null(strstr(server.payload, "\"profile\":\"shortlived\""));
+        server.refuse_profile = true; /* offered, and refused all the same */
+        unsigned before = server.new_orders;
+        order();
+        must();
+        assert_null(strstr(server.payload, "profile"));
+        assert_int_equal(server.new_orders, before + 1);
+        conf.preferred_profile = NULL;
+        conf.profile = (char *)(uintptr_t) "shortlived"; /* this one is wanted or nothing */
+        order();
+        assert_int_equal(said.err.kind, ERR_CONFIG);
+        assert_int_equal(server.new_orders, before + 1);
+}
+
+static void a_key_that_is_not_taken_is_told_apart(void **arg)
+{
+        static const char *const types[] = { "badCSR", "badPublicKey" };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+                CLEANUP(free_p) char *body = text_format("{\"type\": \"" URN "%s\", \"detail\": \"weak\"}", types[i]);
+                server.status = "pending";
+                order();
+                server.status = "ready";
+                view();
+                view();
+                server.answer_url = "/finalize";
+                server.answer_status = 400;
+                server.answer_body = body;
+                finalize();
+                assert_string_equal(said.err.code, CA_KEY_REFUSED);
+                assert_int_equal(said.err.kind, ERR_DENIED);
+                assert_non_null(strstr(said.err.text, "weak"));
+                server.answer_url = NULL;
+        }
+}
+
+static void a_limit_names_the_page_about_it(void **arg)
+{
+        (void)arg;
+        order();
+        server.answer_url = "/order";
+        server.answer_status = 429;
+        server.answer_body = "{\"type\": \"" URN "rateLimited\"}";
+        server.link = "<https://ca.example/limits>;rel=\"help\"";
+        order();
+        assert_string_equal(said.err.fix, "see https://ca.example/limits");
+}
+
+static void endpoints_on_another_host_are_used_as_given(void **arg)
+{
+        (void)arg;
+        server.elsewhere = BASE ":444";
+        order();
+        assert_string_equal(said.err.code, "acme.conflict"); /* what that host says */
+        assert_int_equal(server.asked_elsewhere, 1);
+}
+
+static void a_clock_that_is_off_is_told_until_it_is_right(void **arg)
+{
+        static const struct {
+                const char *date;
+                bool told;
+        } row[] = { { "Tue, 14 Nov 2023 23:13:20 GMT", true }, { "Tue, 14 Nov 2023 22:13:50 GMT", false },
+                { "Tue, 14 Nov 2023 21:13:20 GMT", true }, { "Tue, 14 Nov 2023 22:12:21 GMT", false } };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.date = row[i].date;
+                order();
+                must();
+                assert_true(ca->clock_told == row[i].told);
+        }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(find_again),
+                TEST(a_deactivated_account_ends_the_order_at_once),
+                TEST(every_kind_of_request_survives_refused_nonces),
+                TEST(an_answer_without_a_nonce_costs_one_more_question),
+                TEST(only_what_is_pending_is_solved),
+                TEST(their_order_means_nothing),
+                TEST(a_validation_that_is_not_offered_is_told_with_what_is),
+                TEST(the_time_to_come_back_is_theirs_within_reason),
+                TEST(an_order_in_the_making_is_asked_for_when_they_say),
+                TEST(an_order_that_fails_in_the_making_says_why),
+                TEST(an_order_that_was_not_ready_is_read_and_goes_on),
+                TEST(without_the_preferred_chain_the_default_one_is_good),
+                TEST(revocations_are_signed_with_what_the_key_is),
+                TEST(a_revocation_that_is_not_ours_is_told),
+                TEST(a_profile_that_is_not_offered_is_refused_before_an_order),
+                TEST(a_profile_that_is_only_preferred_is_done_without),
+                TEST(a_key_that_is_not_taken_is_told_apart),
+                TEST(a_limit_names_the_page_about_it),
+                TEST(endpoints_on_another_host_are_used_as_given),
+                TEST(a_clock_that_is_off_is_told_until_it_is_right),
+        };
+        return cmocka_run_group_tests(tests, make_csr, free_csr);
+}
