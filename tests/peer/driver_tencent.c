@@ -2,6 +2,7 @@
  *   driver_tencent ENDPOINT MEMORY-FILE inspect ID [dns|file|dns-auto] [compromised]
  *                                       order|resolve ID CSR-FILE dns|file|dns-auto [SUBMITTED-AT]
  *                                       view|validate|diagnose|fetch|cancel ID
+ *                                       revoke ID CERTIFICATE-FILE
  *                                       list [SEARCH]
  * The credentials are $TENCENT_ID and $TENCENT_KEY; MEMORY-FILE holds what the CA remembers, "key=value" lines. Prints
  * one JSON object; exit 0 whenever the operation called back. */
@@ -19,6 +20,7 @@
 #include "agent/ca/tencent/tencent.h"
 #include "agent/net/http.h"
 #include "agent/net/loop.h"
+#include "agent/pki/chain.h"
 #include "agent/pki/csr.h"
 
 #define MEMORY_MAX 65536
@@ -225,6 +227,23 @@ static struct ca_call *order_start(const struct ca_ops *ops, struct ca *ca, char
         return call;
 }
 
+static struct ca_call *revoke_start(const struct ca_ops *ops, struct ca *ca, char **a, struct run *r, struct err *e)
+{
+        char *pem = NULL;
+        size_t len = 0;
+        struct chain c = { 0 };
+
+        if (!a[2] || !file_read(a[2], 65536, &pem, &len, e) || !chain_read(pem, len, NULL, &c, e))
+                die("revoke", e);
+        const struct ca_revoke_request q = {
+                .der = c.leaf_der, .der_len = c.leaf_der_len, .id = a[1], .reason = CA_KEY_COMPROMISE
+        };
+        struct ca_call *call = ops->revoke(ca, &q, on_done, r, e);
+        chain_done(&c);
+        free(pem);
+        return call;
+}
+
 static struct ca_call *start(const struct ca_ops *ops, struct ca *ca, char **a, struct run *r, struct err *e)
 {
         const char *verb = a[0];
@@ -249,6 +268,8 @@ static struct ca_call *start(const struct ca_ops *ops, struct ca *ca, char **a, 
                 return ops->diagnose(ca, a[1], on_text, r, e);
         if (strcmp(verb, "fetch") == 0)
                 return ops->fetch(ca, a[1], on_text, r, e);
+        if (strcmp(verb, "revoke") == 0)
+                return revoke_start(ops, ca, a, r, e);
         if (strcmp(verb, "cancel") == 0)
                 return ops->cancel_order(ca, a[1], on_done, r, e);
         die(verb, NULL);

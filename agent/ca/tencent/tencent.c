@@ -109,6 +109,7 @@ const struct ca_ops ca_tencent = {
         .diagnose = tc_diagnose,
         .fetch = tc_fetch,
         .cancel_order = tc_cancel_order,
+        .revoke = tc_revoke,
         .list = tc_list,
         .cancel = tencent_cancel_call,
         .server_time_s = tencent_server_time,

@@ -73,6 +73,7 @@ struct ca_call *tc_validate(struct ca *ca, const char *order_id, ca_done_fn *don
 struct ca_call *tc_diagnose(struct ca *ca, const char *order_id, ca_text_fn *done, void *arg, struct err *e);
 struct ca_call *tc_fetch(struct ca *ca, const char *order_id, ca_text_fn *done, void *arg, struct err *e);
 struct ca_call *tc_cancel_order(struct ca *ca, const char *order_id, ca_done_fn *done, void *arg, struct err *e);
+struct ca_call *tc_revoke(struct ca *ca, const struct ca_revoke_request *q, ca_done_fn *done, void *arg, struct err *e);
 struct ca_call *tc_list(struct ca *ca, const char *search, ca_list_fn *done, void *arg, struct err *e);
 
 #endif
