@@ -86,6 +86,7 @@ static bool subject_texts(
 
         tc_product_text(head, product, sizeof product);
         s->product = text_dup(product);
+        s->organization = tc_product_of(head).class == TC_OV || tc_product_of(head).class == TC_EV;
         s->common_name = text_dup(head->domain);
         s->cert_pem = text_dup(head->pem);
         for (size_t m = 0; m < i->chain.count; m++)
@@ -145,7 +146,7 @@ static void inspect_rule(struct inspect *i)
         struct ca_subject s = { 0 };
         struct err e;
 
-        bool ok = tc_rules_apply(&f, &r) && subject_make(i, &r, &s);
+        bool ok = tc_rules_apply(&f, &r) && subject_make(i, &r, &s) && tc_calendar(&f, &r, &s.rules);
         if (!ok)
                 err_memory(&e);
         else if (r.refused.kind != ERR_NONE) {
@@ -329,7 +330,7 @@ static void detail_answered(struct ca_call *op, const json_t *response, const st
         if (err && tc_is_gone(err) && i->chain.count == 0) {
                 err_set(&e, ERR_CONFIG, "tc.gone", "there is no certificate %s in this account: %s", i->asking,
                         err->text);
-                err_fix(&e, "set certificate_id to one of: dcvctl import --from %s", op->ca->name);
+                err_fix(&e, "set certificate_id to one that `dcvctl import --from %s` lists", op->ca->name);
                 return inspect_fail(i, &e);
         }
         if (err && !tc_is_gone(err))

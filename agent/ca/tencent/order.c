@@ -17,6 +17,8 @@ struct order {
         char *csr_pem, *reason; /* csr_pem NULL: the original's */
         enum conf_validation validation;
         struct tc_cert subject;
+        bool (*sending)(void *arg, struct err *e);
+        void *sending_arg;
         ca_id_fn *done;
         void *arg;
 };
@@ -94,6 +96,10 @@ static void replace_send(struct order *o)
 
         if (!tc_same_remember(o->op.ca, &o->subject)) {
                 err_set(&e, ERR_TEMPORARY, "tc.memory", "what %s is now could not be kept; nothing was sent", o->id);
+                return order_finish(o, NULL, &e);
+        }
+        if (o->sending && !o->sending(o->sending_arg, &e)) {
+                tc_same_forget(o->op.ca, o->id);
                 return order_finish(o, NULL, &e);
         }
         if (!tc_op_ask(&o->op, 0, "ReplaceCertificate", replace_parameters(o), true, replace_answered, &e))
@@ -199,6 +205,8 @@ struct ca_call *tc_order(struct ca *ca, const struct ca_order_request *r, ca_id_
         }
         snprintf(o->id, sizeof o->id, "%s", r->subject_id);
         o->validation = r->validation;
+        o->sending = r->sending;
+        o->sending_arg = r->sending_arg;
         o->done = done;
         o->arg = arg;
         tc_op_link(ca, &o->op, order_clean);

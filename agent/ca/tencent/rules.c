@@ -71,8 +71,8 @@ static bool rule_2(const struct tc_facts *f, struct tc_ruling *r)
         return err_fix(&r->refused, "buy or apply for a new certificate, or let another CA of the list issue it");
 }
 
-/* The reissue that used up the only one: the oldest issued member above the original. */
-static const struct tc_cert *used_by(const struct tc_facts *f)
+/* The oldest issued member above the original. */
+const struct tc_cert *tc_used_by(const struct tc_facts *f)
 {
         for (size_t i = 0; i < f->chain->count; i++) {
                 const struct tc_cert *m = &f->chain->member[i];
@@ -91,7 +91,7 @@ static bool rule_3(const struct tc_facts *f, struct tc_ruling *r)
         r->last_one = tc_product_of(f->head).free;
         if (!r->last_one)
                 return true;
-        const struct tc_cert *used = used_by(f);
+        const struct tc_cert *used = tc_used_by(f);
         if (!used && *f->head->replaced_by)
                 used = f->head; /* a reissue itself, its original deleted */
         if (used) {
@@ -115,7 +115,7 @@ static bool rule_3(const struct tc_facts *f, struct tc_ruling *r)
 
 /* ---- R5: one runs already ---- */
 
-static const struct tc_cert *running_of(const struct tc_facts *f)
+const struct tc_cert *tc_running_of(const struct tc_facts *f)
 {
         const struct tc_cert *running = tc_chain_running(f->chain, f->head);
 
@@ -134,7 +134,7 @@ static const struct tc_cert *running_of(const struct tc_facts *f)
 
 static bool rule_5(const struct tc_facts *f, struct tc_ruling *r)
 {
-        const struct tc_cert *running = running_of(f);
+        const struct tc_cert *running = tc_running_of(f);
         char since[40];
 
         if (!running && f->head->status != TC_REISSUING)
@@ -328,7 +328,7 @@ static bool is_family(const struct tc_facts *f, const struct tc_cert *c)
 }
 
 /* The entry that stands for the sibling's order: the new one, which carries the time, before the original. */
-static const struct tc_cert *sibling_of(const struct tc_facts *f)
+const struct tc_cert *tc_sibling_of(const struct tc_facts *f)
 {
         const struct tc_cert *found = NULL;
 
@@ -343,7 +343,7 @@ static const struct tc_cert *sibling_of(const struct tc_facts *f)
 
 static bool rule_4(const struct tc_facts *f, struct tc_ruling *r)
 {
-        const struct tc_cert *s = sibling_of(f);
+        const struct tc_cert *s = tc_sibling_of(f);
         char since[40], again[40];
 
         if (!s)

@@ -53,6 +53,15 @@ extern const struct tc_rule tc_rules[];
 /* Applies them; the notes are complete only where nothing refuses. False: memory. */
 bool tc_rules_apply(const struct tc_facts *f, struct tc_ruling *r);
 
+/* The rules as they stand, a line each in their order ("R2: it can be reissued until ..."), whatever the ruling is.
+ * False: memory. */
+bool tc_calendar(const struct tc_facts *f, const struct tc_ruling *r, struct texts *ret);
+/* What the rules look for; NULL: none. R3: the reissue that used up the only one. R4: a sibling that is being reissued. R5:
+ * the one that runs. */
+const struct tc_cert *tc_used_by(const struct tc_facts *f);
+const struct tc_cert *tc_sibling_of(const struct tc_facts *f);
+const struct tc_cert *tc_running_of(const struct tc_facts *f);
+
 /* Of a list entry: has it a reissue that runs (R4)? */
 bool tc_is_reissuing(const struct tc_cert *c);
 

@@ -543,6 +543,87 @@ static void the_key_follows_the_certificate_unless_it_is_free(void **state)
         }
 }
 
+static void the_calendar_dates_every_rule(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *chain[2], *list[2];
+                int64_t left_s, age_s;
+                unsigned rule;
+                const char *said;
+        } row[] = {
+                { ONE(FREE), { 0 }, 0, 0, 1, "R1: issued since 2026-03-10" },
+                { { "{'CertificateId':'O','Status':0," BEGIN "," END "," NAME "," FREE "}" }, { 0 }, 0, 0, 1,
+                        "R1: not to be reissued until it is issued (status 0" },
+                { ONE(FREE), { 0 }, 0, 0, 2, "R2: it can be reissued until 2026-12-05" },
+                { ONE(FREE), { 0 }, 0, 0, 2, "once (R3)" },
+                { ONE(FREE), { 0 }, 29 * DAY, 0, 2, "R2: not to be reissued since 2026-12-05" },
+                { ONE(FREE), { 0 }, 0, 0, 3, "unused; it can be had until 2026-12-05" },
+                { { REISSUED }, { 0 }, 0, 0, 3, "was used on 2026-01-04" },
+                { ONE(PAID), { 0 }, 0, 0, 3, "reissued as often as needed until 2026-12-05" },
+                { ONE(FREE), { 0 }, 0, 0, 4, "R4: no sibling is being reissued now" },
+                { ONE(FREE),
+                        { "{'CertificateId':'S','Status':0,'Domain':'shop.example.com','InsertTime':'2026-06-01 "
+                          "08:00:00','CertificateExtra':{'ReplacedBy':'X'}}" },
+                        0, 0, 4, "R4: sibling shop.example.com (S) is being reissued since 2026-06-01" },
+                { ONE(FREE), { 0 }, 0, 0, 5, "R5: no reissue runs now" },
+                { ONE(FREE), { 0 }, 0, 0, 6, "R6: a reissue ends when this one ends, 2027-01-04" },
+                { ONE(FREE), { 0 }, 0, 0, 7, "saves nothing at this product" },
+                { ONE(WOTRUS_OV), { 0 }, 0, 0, 7, "need no validation, until 2026-12-05" },
+                { ONE(FREE), { 0 }, 0, 0, 8, "no days of grace" },
+                { ONE(WOTRUS_OV), { 0 }, 200 * DAY, 0, 8, "validation is needed since 2026-03-13" },
+                { ONE(WOTRUS_OV), { 0 }, 200 * DAY, 71 * 3600, 8, "no validation is needed until 2026-06-19" },
+                { ONE(WOTRUS_OV), { 0 }, 0, 0, 9, "validated by dns, from 2026-03-13" },
+                { ONE(FREE), { 0 }, 0, 0, 9, "validated by dns, from 2026-03-10" },
+                { ONE(FREE), { 0 }, 0, 0, 10, "no person approves a DV certificate" },
+                { ONE(WOTRUS_OV), { 0 }, 0, 0, 10, "a person at the CA approves" },
+                { ONE(SS_OV), { 0 }, 0, 0, 10, "may phone or write" },
+                { ONE(WOTRUS_OV), { 0 }, 0, 0, 11, "no approval where" },
+                { ONE(FREE), { 0 }, 0, 0, 12, "always" },
+                { ONE(FREE), { 0 }, 0, 0, 13, "exactly the names of O" },
+                { ONE(FREE), { 0 }, 0, 0, 14, "rsa-2048 only (free), until 2026-12-05" },
+                { ONE(PAID), { 0 }, 0, 0, 14, "rsa-4096, ec-p256" },
+                { ONE(FREE), { 0 }, 0, 0, 15, "always" },
+                { ONE(FREE ",'VerifyType':'FILE'"), { 0 }, 0, 0, 16,
+                        "validated by FILE, as when it was first applied for on 2026-01-04" },
+                { ONE(PAID), { 0 }, 0, 0, 16, "validated by dns, until 2026-12-05" },
+                { ONE(PAID), { 0 }, 0, 0, 17, "until 2027-04-10" },
+                { ONE(FREE), { 0 }, 0, 0, 17, "no waiver by an earlier validation" },
+                { ONE(FREE), { 0 }, 0, 0, 18, "validated until 2026-06-21" },
+        };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct tc_chain chain = { 0 };
+                struct tc_cert members[3], list[3];
+                struct tc_ruling r;
+                struct texts lines = { 0 };
+                size_t count = certs_of((const char *const[]){ row[i].chain[0], row[i].chain[1], NULL }, members),
+                       listed = certs_of((const char *const[]){ row[i].list[0], row[i].list[1], NULL }, list);
+                for (size_t k = 0; k < count; k++)
+                        assert_true(tc_chain_add_own(&chain, &members[k]));
+                const struct ca_subject_request request = { .certificate_id = "O" };
+                int64_t now_s = END_S - (row[i].left_s ? row[i].left_s : 200 * DAY);
+                struct tc_facts f = { .chain = &chain,
+                        .head = chain.member,
+                        .list = list,
+                        .list_count = listed,
+                        .request = &request,
+                        .head_spki_hex = "",
+                        .running_spki_hex = "",
+                        .now_s = now_s,
+                        .issued_s = now_s - (row[i].age_s ? row[i].age_s : 100 * DAY) };
+                assert_true(tc_rules_apply(&f, &r));
+                assert_true(tc_calendar(&f, &r, &lines));
+                assert_int_equal(lines.count, 18);
+                if (!strstr(lines.item[row[i].rule - 1], row[i].said))
+                        fail_msg("row %zu: %s", i, lines.item[row[i].rule - 1]);
+                texts_done(&lines);
+                tc_ruling_done(&r);
+                tc_chain_done(&chain);
+                for (size_t k = 0; k < listed; k++)
+                        tc_cert_done(&list[k]);
+        }
+}
+
 static void all_eighteen_rules_are_in_the_table(void **state)
 {
         (void)state;
@@ -558,6 +639,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_rule_on_both_sides_of_its_boundary),
                 cmocka_unit_test(the_key_follows_the_certificate_unless_it_is_free),
+                cmocka_unit_test(the_calendar_dates_every_rule),
                 cmocka_unit_test(all_eighteen_rules_are_in_the_table),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
