@@ -18,9 +18,20 @@
 #define META_MAX (256 * 1024)
 #define NUMBER_MAX 1000000000u
 
+#define PROVEN_MAX 64
+
+/* A file of a key, by its hash, that was seen to hold the private half of this public key: reading one takes OpenSSL a
+ * millisecond, and a job asks for its sets again and again. */
+struct proven {
+        uint8_t file[32];
+        char spki[65];
+};
 struct sets {
         char *directory;
         int sets_fd, live_fd;
+        uint64_t changes;
+        struct proven proven[PROVEN_MAX];
+        size_t proven_count; /* ever; the oldest is overwritten */
 };
 
 void set_done(struct set *s)
@@ -60,7 +71,7 @@ static bool number_of(const char *name, unsigned *ret)
 static bool each(
         int dir_fd, const char *name, bool (*fn)(void *arg, int fd, const char *entry), void *arg, struct err *e)
 {
-        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         if (fd < 0)
                 return errno == ENOENT || err_errno(e, errno, "sets.read", "sets of %s", name);
         DIR *d = fdopendir(fd);
@@ -119,6 +130,11 @@ void sets_close(struct sets *s)
         close_p(&s->live_fd);
         free(s->directory);
         free(s);
+}
+
+uint64_t sets_changes(const struct sets *s)
+{
+        return s->changes;
 }
 
 /* ---- listing ---- */
@@ -219,6 +235,7 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         /* Its name appears only when it is whole. */
         if (renameat(cert_fd, TEMPORARY, cert_fd, name) < 0)
                 return err_errno(e, errno, "sets.write", "set %u of %s", next, cert);
+        s->changes++;
         if (!dir_sync(cert_fd, e))
                 return false;
         *ret_number = next;
@@ -231,7 +248,7 @@ static bool open_set(struct sets *s, const char *cert, unsigned number, int *ret
         if (!name_is_safe(cert))
                 return err_set(e, ERR_BUG, "sets.name", "\"%s\" is not a certificate's name", cert);
         snprintf(path, sizeof path, "%s/%u", cert, number);
-        int fd = openat(s->sets_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(s->sets_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         if (fd < 0 && errno == ENOENT) {
                 err_set(e, ERR_CONFIG, "set.absent", "%s has no set %u", cert, number);
                 return err_fix(e, "dcvctl sets %s shows those it has", cert);
@@ -242,20 +259,42 @@ static bool open_set(struct sets *s, const char *cert, unsigned number, int *ret
         return true;
 }
 
-static bool read_key(int fd, const struct chain *c, struct secret *ret, struct err *e)
+static bool is_proven(const struct sets *s, const uint8_t file[32], const char *spki)
 {
-        char *pem = NULL, spki[65];
-        size_t len = 0;
+        for (size_t i = 0; i < MIN(s->proven_count, PROVEN_MAX); i++)
+                if (memcmp(s->proven[i].file, file, 32) == 0 && strcmp(s->proven[i].spki, spki) == 0)
+                        return true;
+        return false;
+}
+
+static bool prove(struct sets *s, const char *pem, size_t len, const char *spki, struct err *e)
+{
+        struct proven p;
         struct key *key = NULL;
+        char own[65];
+        sha256(pem, len, p.file);
+        if (is_proven(s, p.file, spki))
+                return true;
+        bool good = key_read_pem(pem, len, NULL, &key, e) && key_spki_hex(key, own, e);
+        key_free(key);
+        if (!good)
+                return false;
+        if (strcmp(own, spki) != 0)
+                return err_set(e, ERR_CONFIG, "set.damaged", "key and certificate do not belong together");
+        memcpy(p.spki, own, sizeof own);
+        s->proven[s->proven_count++ % PROVEN_MAX] = p;
+        return true;
+}
+
+static bool read_key(struct sets *s, int fd, const struct chain *c, struct secret *ret, struct err *e)
+{
+        char *pem = NULL;
+        size_t len = 0;
         if (faccessat(fd, "privkey.pem", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                 return true; /* held elsewhere */
         if (!file_read_at(fd, "privkey.pem", 64 * 1024, &pem, &len, e))
                 return false;
-        bool good = key_read_pem(pem, len, NULL, &key, e) && key_spki_hex(key, spki, e);
-        if (good && strcmp(spki, c->leaf.spki_hex) != 0)
-                good = err_set(e, ERR_CONFIG, "set.damaged", "key and certificate do not belong together");
-        good = good && secret_set(ret, pem, len, e);
-        key_free(key);
+        bool good = prove(s, pem, len, c->leaf.spki_hex, e) && secret_set(ret, pem, len, e);
         wipe(pem, len);
         free(pem);
         return good;
@@ -270,7 +309,7 @@ bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *re
         if (!open_set(s, cert, number, &fd, e))
                 return false;
         bool good = file_read_at(fd, "fullchain.pem", CHAIN_PEM_MAX, &pem, &len, e) &&
-                chain_read(pem, len, NULL, &out.chain, e) && read_key(fd, &out.chain, &out.key_pem, e) &&
+                chain_read(pem, len, NULL, &out.chain, e) && read_key(s, fd, &out.chain, &out.key_pem, e) &&
                 file_read_at(fd, "meta.json", META_MAX, &meta, &meta_len, e) &&
                 json_read(meta, meta_len, 8, &out.meta, e);
         if (!good) {
@@ -312,6 +351,7 @@ bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *
         if (!open_set(s, cert, number, &fd, e))
                 return false;
         snprintf(target, sizeof target, "../sets/%s/%u", cert, number);
+        s->changes++;
         return symlink_switch_at(s->live_fd, cert, target, e) || err_wrap(e, "live link of %s", cert);
 }
 
@@ -322,6 +362,7 @@ bool sets_remove(struct sets *s, const char *cert, unsigned number, struct err *
         if (sets_live(s, cert) == number)
                 return err_set(e, ERR_BUG, "set.live", "set %u of %s is live", number, cert);
         snprintf(name, sizeof name, "%u", number);
+        s->changes++;
         return dir_open_at(s->sets_fd, cert, false, 0, &cert_fd, e) && tree_remove_at(cert_fd, name, e) &&
                 dir_sync(cert_fd, e);
 }
@@ -330,6 +371,7 @@ bool sets_forget(struct sets *s, const char *cert, struct err *e)
 {
         if (!name_is_safe(cert))
                 return err_set(e, ERR_BUG, "sets.name", "\"%s\" is not a certificate's name", cert);
+        s->changes++;
         if (unlinkat(s->live_fd, cert, 0) < 0 && errno != ENOENT)
                 return err_errno(e, errno, "sets.forget", "live link of %s", cert);
         return dir_sync(s->live_fd, e) && tree_remove_at(s->sets_fd, cert, e) && dir_sync(s->sets_fd, e);

@@ -33,6 +33,7 @@ bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *re
 bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e);
 unsigned sets_live(struct sets *s, const char *cert); /* 0: none */
 bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *e);
+uint64_t sets_changes(const struct sets *s); /* grows whenever a set comes, goes or becomes live */
 /* Numbers, rising; allocated (free). */
 bool sets_list(struct sets *s, const char *cert, unsigned **ret, size_t *ret_count, struct err *e);
 bool sets_certs(struct sets *s, struct texts *ret, struct err *e); /* names that have sets */

@@ -1,0 +1,226 @@
+/* The sets of a certificate: whole or not there, one live link, what is damaged is named. */
+#include "pki/make_cert.h"
+
+#include <unistd.h>
+
+#include "agent/base/json.h"
+#include "agent/deploy/sets.h"
+#include "base/scratch_dir.h"
+
+struct bed {
+        struct scratch_dir *dir;
+        struct sets *sets;
+        struct made made;
+        struct chain chain;
+        struct secret key;
+};
+
+static int set_up(void **state)
+{
+        struct bed *b = calloc(1, sizeof *b);
+        assert_int_equal(scratch_dir_make((void **)&b->dir), 0);
+        b->made = make_cert(&(struct cert_spec){ .subject = "www.example.test", .san = "DNS:www.example.test" });
+        assert_true(chain_read(b->made.pem, strlen(b->made.pem), NULL, &b->chain, NULL));
+        assert_true(key_write_pem(b->made.key, NULL, &b->key, NULL));
+        assert_true(sets_open(&b->sets, b->dir->path, NULL));
+        *state = b;
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        struct bed *b = *state;
+        sets_close(b->sets);
+        chain_done(&b->chain);
+        secret_done(&b->key);
+        X509_free(b->made.x);
+        free(b->made.pem);
+        key_free(b->made.key);
+        void *dir = b->dir;
+        free(b);
+        return scratch_dir_remove(&dir);
+}
+
+static unsigned write_set(struct bed *b)
+{
+        CLEANUP(json_decref_p) json_t *meta = set_meta_new(&b->chain, "issued", false, T0);
+        struct err e = { 0 };
+        unsigned number = 0;
+        if (!sets_write(b->sets, "www", &b->chain, &b->key, meta, &number, &e))
+                fail_msg("%s", e.text);
+        return number;
+}
+
+static void what_is_written_is_read_back(void **state)
+{
+        struct bed *b = *state;
+        struct set set = { 0 };
+        struct err e;
+        assert_int_equal(write_set(b), 1);
+        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_string_equal(set.chain.fullchain_pem, b->chain.fullchain_pem);
+        assert_int_equal(set.key_pem.len, b->key.len);
+        assert_memory_equal(set.key_pem.data, b->key.data, b->key.len);
+        assert_string_equal(json_str(set.meta, "sha256"), b->chain.leaf.sha256);
+        assert_false(json_bool(set.meta, "good", true));
+        json_put_bool(set.meta, "good", true);
+        assert_true(sets_set_meta(b->sets, "www", 1, set.meta, &e));
+        set_done(&set);
+        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_true(json_bool(set.meta, "good", false));
+        set_done(&set);
+}
+
+static void a_key_held_elsewhere_makes_a_set_without_one(void **state)
+{
+        struct bed *b = *state;
+        struct set set = { 0 };
+        struct err e;
+        secret_done(&b->key);
+        assert_int_equal(write_set(b), 1);
+        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_int_equal(set.key_pem.len, 0);
+        assert_int_equal(access(scratch_path(b->dir, "sets/www/1/privkey.pem"), F_OK), -1);
+        set_done(&set);
+}
+
+static void numbers_rise_and_are_not_given_twice(void **state)
+{
+        struct bed *b = *state;
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        struct err e;
+        for (unsigned i = 1; i <= 11; i++)
+                assert_int_equal(write_set(b), i);
+        assert_true(sets_remove(b->sets, "www", 3, &e));
+        assert_int_equal(write_set(b), 12);
+        assert_true(sets_list(b->sets, "www", &number, &count, &e));
+        assert_int_equal(count, 11);
+        assert_int_equal(number[2], 4);
+        assert_int_equal(number[10], 12); /* as numbers: not 10 before 2 */
+}
+
+static void the_live_set_is_switched_and_never_removed(void **state)
+{
+        struct bed *b = *state;
+        struct err e;
+        (void)write_set(b);
+        (void)write_set(b);
+        assert_int_equal(sets_live(b->sets, "www"), 0);
+        assert_true(sets_switch(b->sets, "www", 2, &e));
+        assert_int_equal(sets_live(b->sets, "www"), 2);
+        assert_false(sets_remove(b->sets, "www", 2, &e));
+        assert_int_equal(e.kind, ERR_BUG);
+        assert_false(sets_switch(b->sets, "www", 7, &e));
+        assert_string_equal(e.code, "set.absent");
+        assert_int_equal(sets_live(b->sets, "www"), 2);
+        assert_true(sets_forget(b->sets, "www", &e));
+        assert_int_equal(sets_live(b->sets, "www"), 0);
+        assert_int_equal(access(scratch_path(b->dir, "sets/www"), F_OK), -1);
+}
+
+static void half_written_sets_are_swept_at_start(void **state)
+{
+        struct bed *b = *state;
+        struct err e;
+        (void)write_set(b);
+        assert_int_equal(mkdirat(b->dir->fd, "sets/www/.new", 0700), 0);
+        scratch_file(b->dir, "sets/www/.new/cert.pem", 0600, "half");
+        sets_close(b->sets);
+        b->sets = NULL;
+        assert_true(sets_open(&b->sets, b->dir->path, &e));
+        assert_int_equal(access(scratch_path(b->dir, "sets/www/.new"), F_OK), -1);
+        assert_int_equal(write_set(b), 2);
+}
+
+static void a_damaged_set_is_named(void **state)
+{
+        static const struct {
+                const char *file, *text; /* text NULL: removed; "" keeps its first half */
+        } row[] = {
+                { "fullchain.pem", NULL },
+                { "fullchain.pem", "" },
+                { "fullchain.pem", "nothing of the kind\n" },
+                { "privkey.pem", "" },
+                { "privkey.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" },
+                { "meta.json", NULL },
+                { "meta.json", "" },
+        };
+        struct bed *b = *state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct set set = { 0 };
+                struct stat st;
+                struct err e = { 0 };
+                char path[64], want[32];
+                unsigned n = write_set(b);
+                assert_true(sets_read(b->sets, "www", n, &set, &e)); /* what was good once is judged again */
+                set_done(&set);
+                snprintf(path, sizeof path, "sets/www/%u/%s", n, row[i].file);
+                snprintf(want, sizeof want, "set %u of www", n);
+                if (!row[i].text) {
+                        assert_int_equal(unlinkat(b->dir->fd, path, 0), 0);
+                } else if (row[i].text[0]) {
+                        scratch_file(b->dir, path, 0600, row[i].text);
+                } else {
+                        assert_int_equal(fstatat(b->dir->fd, path, &st, 0), 0);
+                        assert_int_equal(truncate(scratch_path(b->dir, path), st.st_size / 2), 0);
+                }
+                assert_false(sets_read(b->sets, "www", n, &set, &e));
+                assert_non_null(strstr(e.text, want));
+                assert_null(set.meta);
+        }
+}
+
+static void a_key_of_another_certificate_is_damage(void **state)
+{
+        struct bed *b = *state;
+        struct set set = { 0 };
+        struct key *other = NULL;
+        struct err e;
+        (void)write_set(b);
+        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        set_done(&set);
+        secret_done(&b->key);
+        assert_true(key_generate(KEY_EC_P256, &other, &e) && key_write_pem(other, NULL, &b->key, &e));
+        key_free(other);
+        (void)write_set(b);
+        for (int i = 0; i < 2; i++) {
+                assert_false(sets_read(b->sets, "www", 2, &set, &e));
+                assert_string_equal(e.code, "set.damaged");
+                assert_non_null(strstr(e.text, "set 2 of www"));
+        }
+}
+
+static void names_cannot_leave_their_place(void **state)
+{
+        static const char *const names[] = { "..", "../live", "a/b", "", ".new" };
+        struct bed *b = *state;
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                CLEANUP(free_p) unsigned *number = NULL;
+                size_t count = 0;
+                struct set set;
+                struct err e;
+                assert_false(sets_list(b->sets, names[i], &number, &count, &e));
+                assert_false(sets_read(b->sets, names[i], 1, &set, &e));
+                assert_false(sets_switch(b->sets, names[i], 1, &e));
+                assert_false(sets_forget(b->sets, names[i], &e));
+                assert_int_equal(sets_live(b->sets, names[i]), 0);
+        }
+}
+
+#define BED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                BED(what_is_written_is_read_back),
+                BED(a_key_held_elsewhere_makes_a_set_without_one),
+                BED(numbers_rise_and_are_not_given_twice),
+                BED(the_live_set_is_switched_and_never_removed),
+                BED(half_written_sets_are_swept_at_start),
+                BED(a_damaged_set_is_named),
+                BED(a_key_of_another_certificate_is_damage),
+                BED(names_cannot_leave_their_place),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
