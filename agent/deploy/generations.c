@@ -10,17 +10,27 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/base/err.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
+#include "agent/deploy/place.h"
 
 #define HOME ".dcvd"
 #define LIVE "live"
 #define ORIGINAL_SUFFIX ".dcvd-orig"
 #define OLD_FILE_MAX (1024 * 1024)
 #define GENERATIONS_MAX 1000
+#define ROOM_BYTES (1024 * 1024) /* a generation is some ten kilobytes */
+#define ROOM_FILES 64
+
+static char *parent_of(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        return text_dup_n(path, slash == path ? 1 : (size_t)(slash - path));
+}
 
 /* ---- owner ---- */
 
@@ -51,16 +61,16 @@ static bool find_owner(const struct conf_target *t, uid_t *ret_uid, gid_t *ret_g
 static bool open_directory(const char *path, bool make, int *ret, struct err *e)
 {
         struct stat st;
-        if (lstat(path, &st) < 0 && errno == ENOENT && make) {
-                if (mkdir(path, 0755) < 0)
-                        return err_errno(e, errno, "target.make", "making target directory %s", path);
-        } else if (lstat(path, &st) < 0) {
+        bool there = lstat(path, &st) == 0;
+        if (!there && (errno == ENOENT || errno == ENOTDIR) && make)
+                return place_make(path, ret, e);
+        if (!there) {
                 return err_errno(e, errno, "target.open", "target directory %s", path);
         } else if (!S_ISDIR(st.st_mode)) {
                 err_set(e, ERR_CONFIG, "target.kind", "%s is not a directory: something else is in its place", path);
                 return err_fix(e, "move it away, or name another directory");
         }
-        *ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        *ret = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         return *ret >= 0 || err_errno(e, errno, "target.open", "target directory %s", path);
 }
 
@@ -77,7 +87,8 @@ static bool open_home(struct generations *g, bool make, struct err *e)
 
 static bool lock(struct generations *g, struct err *e)
 {
-        g->lock_fd = openat(g->dcvd_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        g->lock_fd =
+                (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (g->lock_fd < 0)
                 return err_errno(e, errno, "target.lock", "%s/" HOME "/lock", g->target->directory);
         /* Another helper on the same target ends within its own limits. */
@@ -90,10 +101,12 @@ bool generations_open(struct generations *g, const struct conf_target *target, b
 {
         *g = (struct generations){ .target = target, .dir_fd = -1, .dcvd_fd = -1, .lock_fd = -1 };
         struct stat st;
-        if (!make && lstat(target->directory, &st) < 0 && errno == ENOENT)
-                return true; /* not there yet: a test needs nothing */
-        if (!find_owner(target, &g->uid, &g->gid, e) || !open_directory(target->directory, make, &g->dir_fd, e) ||
-                !open_home(g, make, e) || (g->dcvd_fd >= 0 && make && !lock(g, e))) {
+        if (!find_owner(target, &g->uid, &g->gid, e))
+                return false;
+        if (!make && lstat(target->directory, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+                return true; /* not there yet: generations_ready looks whether it can be made */
+        if (!open_directory(target->directory, make, &g->dir_fd, e) || !open_home(g, make, e) ||
+                (g->dcvd_fd >= 0 && make && !lock(g, e))) {
                 generations_close(g);
                 return false;
         }
@@ -153,7 +166,8 @@ static bool same_file(int fd, const struct generation_file *f)
 
 static bool is_there(struct generations *g, const char *name, const struct generation_file *file, size_t count)
 {
-        CLEANUP(close_p) int fd = openat(g->dcvd_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         bool same = fd >= 0;
         for (size_t i = 0; same && i < count; i++)
                 same = same_file(fd, &file[i]);
@@ -180,7 +194,7 @@ static bool give(struct generations *g, int fd, const char *name, mode_t mode, s
 static unsigned highest(const struct generations *g)
 {
         unsigned most = 0, n;
-        int fd = openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         if (!d) {
                 close_p(&fd);
@@ -231,20 +245,34 @@ bool generations_write(
 
 /* ---- adopting what is there ---- */
 
+/* A file that a link of ours may replace, or nothing: ret_content tells whether it holds anything. */
+static bool replaceable(
+        const struct generations *g, const char *name, struct stat *ret, bool *ret_content, struct err *e)
+{
+        *ret_content = false;
+        if (fstatat(g->dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT || err_errno(e, errno, "target.read", "%s/%s", g->target->directory, name);
+        if (S_ISLNK(ret->st_mode) && fstatat(g->dir_fd, name, ret, 0) < 0)
+                return true; /* a dangling link holds nothing */
+        if (!S_ISREG(ret->st_mode)) {
+                err_set(e, ERR_CONFIG, "target.kind", "%s/%s is not a file: something else is in its place",
+                        g->target->directory, name);
+                return err_fix(e, "move it away, or choose other names under files:");
+        }
+        *ret_content = true;
+        return true;
+}
+
 static bool keep_one(struct generations *g, int zero_fd, const char *name, struct err *e)
 {
         struct stat st;
         CLEANUP(free_p) char *old = NULL;
         size_t len = 0;
-        if (fstatat(g->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT || err_errno(e, errno, "target.read", "%s/%s", g->target->directory, name);
-        if (S_ISLNK(st.st_mode) && fstatat(g->dir_fd, name, &st, 0) < 0)
-                return true; /* a dangling link holds nothing */
-        if (!S_ISREG(st.st_mode)) {
-                err_set(e, ERR_CONFIG, "target.kind", "%s/%s is not a file: something else is in its place",
-                        g->target->directory, name);
-                return err_fix(e, "move it away, or choose other names under files:");
-        }
+        bool content;
+        if (!replaceable(g, name, &st, &content, e))
+                return false;
+        if (!content)
+                return true;
         if (!file_read_at(g->dir_fd, name, OLD_FILE_MAX, &old, &len, e))
                 return err_wrap(e, "%s", g->target->directory);
         bool good = file_create_at(zero_fd, name, st.st_mode & 07777, old, len, e);
@@ -285,28 +313,35 @@ static bool keep_zero(struct generations *g, struct err *e)
         return dir_sync(g->dcvd_fd, e);
 }
 
+static bool link_replaceable(const struct conf_link *l, struct stat *ret, bool *ret_there, struct err *e)
+{
+        *ret_there = lstat(l->path, ret) == 0;
+        if (*ret_there && !S_ISREG(ret->st_mode) && !S_ISLNK(ret->st_mode)) {
+                err_set(e, ERR_CONFIG, "target.kind", "%s is not a file: something else is in its place", l->path);
+                return err_fix(e, "move it away, or choose another path under links:");
+        }
+        return true;
+}
+
 /* A fixed path elsewhere: its content is kept beside it, then a link takes its place by one rename. */
 static bool link_elsewhere(struct generations *g, const struct conf_link *l, struct err *e)
 {
         char target[PATH_MAX], kept[PATH_MAX];
-        struct stat st;
+        struct stat st, was;
+        bool there;
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
         snprintf(kept, sizeof kept, "%s" ORIGINAL_SUFFIX, l->path);
         if (is_our_link(AT_FDCWD, l->path, target))
                 return true;
-        if (lstat(l->path, &st) == 0) {
-                if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-                        return err_set(e, ERR_CONFIG, "target.kind", "%s is not a file: something else is in its place",
-                                l->path);
-                if (lstat(kept, &st) < 0 && link(l->path, kept) < 0 && (!S_ISLNK(st.st_mode) || errno != EPERM))
-                        return err_errno(e, errno, "target.link", "keeping %s", l->path);
-        }
-        char *slash = strrchr(l->path, '/');
-        CLEANUP(free_p) char *dir = text_dup_n(l->path, slash == l->path ? 1 : (size_t)(slash - l->path));
+        if (!link_replaceable(l, &was, &there, e))
+                return false;
+        if (there && lstat(kept, &st) < 0 && link(l->path, kept) < 0 && (!S_ISLNK(was.st_mode) || errno != EPERM))
+                return err_errno(e, errno, "target.link", "keeping %s", l->path);
+        CLEANUP(free_p) char *dir = parent_of(l->path);
         CLEANUP(close_p) int fd = -1;
         if (!dir)
                 return err_memory(e);
-        return (dir_open(dir, false, 0, &fd, e) && symlink_switch_at(fd, slash + 1, target, e)) ||
+        return (dir_open(dir, false, 0, &fd, e) && symlink_switch_at(fd, strrchr(l->path, '/') + 1, target, e)) ||
                 err_wrap(e, "%s", l->path);
 }
 
@@ -351,6 +386,62 @@ bool generations_switch(struct generations *g, unsigned n, struct err *e)
         if (!symlink_switch_at(g->dcvd_fd, LIVE, name, e))
                 return err_wrap(e, "%s", g->target->directory);
         return !first || link_files(g, e);
+}
+
+/* ---- looking ahead ---- */
+
+/* A directory that something is to be made in. */
+static bool can_make_in(const char *directory, const char *what, struct err *e)
+{
+        struct statvfs fs;
+        if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0) {
+                int error = errno;
+                err_errno(e, error, "target.write", "%s cannot be made in %s", what, directory);
+                if (error == ENOENT)
+                        return err_fix(e, "install -d -m 0755 %s, or correct the path in the configuration", directory);
+                return error == EROFS ? err_fix(e, "mount it writable, or let the unit of dcvd-helper write there")
+                                      : err_fix(e, "dcvd-helper needs root's rights for that");
+        }
+        if (statvfs(directory, &fs) < 0)
+                return err_errno(e, errno, "target.write", "%s", directory);
+        if ((uint64_t)fs.f_bavail * fs.f_frsize < ROOM_BYTES || (fs.f_files > 0 && fs.f_favail < ROOM_FILES)) {
+                err_set(e, ERR_CONFIG, "target.space", "the file system of %s is full", directory);
+                return err_fix(e, "make room there: df -h %s; df -i %s", directory, directory);
+        }
+        return true;
+}
+
+static bool link_ready(const struct generations *g, const struct conf_link *l, struct err *e)
+{
+        char target[PATH_MAX];
+        struct stat st;
+        bool there;
+        CLEANUP(free_p) char *dir = parent_of(l->path);
+        snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
+        if (is_our_link(AT_FDCWD, l->path, target))
+                return true;
+        if (!dir)
+                return err_memory(e);
+        return link_replaceable(l, &st, &there, e) && can_make_in(dir, "the link of links:", e);
+}
+
+bool generations_ready(const struct generations *g, struct err *e)
+{
+        const struct conf_target *t = g->target;
+        CLEANUP(free_p) char *nearest = NULL;
+        struct stat st;
+        bool content;
+        if (g->dir_fd < 0 && !place_nearest(t->directory, &nearest, NULL, e))
+                return false;
+        if (!can_make_in(nearest ? nearest : t->directory, nearest ? t->directory : "the target directory's content", e))
+                return false;
+        for (size_t i = 0; g->dir_fd >= 0 && i < t->file_count; i++)
+                if (!replaceable(g, t->file[i].name, &st, &content, e))
+                        return false;
+        for (size_t i = 0; i < t->link_count; i++)
+                if (!link_ready(g, &t->link[i], e))
+                        return false;
+        return true;
 }
 
 /* ---- back ---- */
@@ -413,7 +504,7 @@ void generations_retire(struct generations *g, unsigned keep)
         unsigned list[GENERATIONS_MAX];
         size_t count = 0;
         struct err e;
-        int fd = openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         if (!d) {
                 close_p(&fd);

@@ -24,12 +24,17 @@ struct generation_file { /* one file of a generation, in memory */
         mode_t mode;
 };
 
-/* Opens (making what is absent) and locks; a symlink, FIFO or device in the way is ERR_CONFIG naming it. */
+/* Opens (making what is absent, the directories above it too: place.h) and locks; a symlink, FIFO or device in the way
+ * is ERR_CONFIG naming it. */
 bool generations_open(struct generations *g, const struct conf_target *target, bool make, struct err *e);
 void generations_close(struct generations *g);
+/* Would an installation find what it needs: a place to make things in, room, nothing foreign under its names? Changes
+ * nothing. ERR_CONFIG or errno's kind, naming the path, with the command that mends it. */
+bool generations_ready(const struct generations *g, struct err *e);
 unsigned generations_live(
         const struct generations *g); /* GENERATION_NONE: no live link (0 if plain files of ours are there) */
-/* The number to write under: n, unless other content already lies there (a state directory that began anew): then the next free one. */
+/* The number to write under: n, unless other content already lies there (a state directory that began anew): then the
+ * next free one. */
 unsigned generations_choose(struct generations *g, unsigned n, const struct generation_file *file, size_t count);
 /* Writes generation n whole under a temporary name, then renames. The same content already there is success. */
 bool generations_write(

@@ -1,0 +1,448 @@
+/* A target directory: what was there is kept, the live link leads to one whole generation, everything goes back. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/err.h"
+#include "agent/base/file.h"
+#include "agent/base/util.h"
+#include "agent/deploy/generations.h"
+#include "base/scratch_dir.h"
+
+#define SWITCHES 300
+
+struct bed {
+        struct scratch_dir *dir;
+        char directory[300], elsewhere[300], uid[16], gid[16];
+        struct conf_file file[2];
+        struct conf_link link[1];
+        struct conf_target target;
+};
+
+static void set_up(struct bed *b, struct scratch_dir *s)
+{
+        *b = (struct bed){ .dir = s };
+        snprintf(b->directory, sizeof b->directory, "%s", scratch_path(s, "tls"));
+        snprintf(b->elsewhere, sizeof b->elsewhere, "%s", scratch_path(s, "site.crt"));
+        snprintf(b->uid, sizeof b->uid, "%u", (unsigned)geteuid());
+        snprintf(b->gid, sizeof b->gid, "%u", (unsigned)getegid());
+        b->file[0] = (struct conf_file){ (char *)"cert.pem", FORM_CERT };
+        b->file[1] = (struct conf_file){ (char *)"key.pem", FORM_KEY };
+        b->link[0] = (struct conf_link){ b->elsewhere, (char *)"cert.pem" };
+        b->target = (struct conf_target){ .directory = b->directory,
+                .owner = b->uid,
+                .group = b->gid,
+                .mode = 0640,
+                .file = b->file,
+                .file_count = 2 };
+}
+
+static const char *text_of(const char *directory, const char *name)
+{
+        static char text[4][64];
+        static unsigned turn;
+        char path[600], *t = text[turn++ % 4];
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? read(fd, t, sizeof text[0] - 1) : -1;
+        close_p(&fd);
+        if (n < 0)
+                return "";
+        t[n] = '\0';
+        return t;
+}
+
+static void put(const char *directory, const char *name, const char *text, mode_t mode)
+{
+        char path[600];
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+        assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+        assert_int_equal(fchmod(fd, mode), 0);
+        close_p(&fd);
+}
+
+static void open_it(struct bed *b, struct generations *g)
+{
+        struct err e = { 0 };
+        if (!generations_open(g, &b->target, true, &e))
+                fail_msg("%s", e.text);
+}
+
+static bool write_one(struct generations *g, unsigned n, const char *text, struct err *e)
+{
+        struct generation_file file[2] = { { .name = "cert.pem", .mode = 0644 }, { .name = "key.pem", .mode = 0640 } };
+        for (size_t i = 0; i < 2; i++)
+                assert_true(secret_set(&file[i].content, text, strlen(text), NULL));
+        bool good = generations_write(g, n, file, 2, e);
+        for (size_t i = 0; i < 2; i++)
+                secret_done(&file[i].content);
+        return good;
+}
+
+static void install(struct generations *g, unsigned n, const char *text)
+{
+        struct err e = { 0 };
+        if (!write_one(g, n, text, &e) || !generations_adopt(g, &e) || !generations_switch(g, n, &e))
+                fail_msg("%s", e.text);
+}
+
+static bool exists(const char *directory, const char *name)
+{
+        char path[600];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        return lstat(path, &st) == 0;
+}
+
+static mode_t mode_of(const char *directory, const char *name)
+{
+        char path[600];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        assert_int_equal(stat(path, &st), 0);
+        return st.st_mode & 07777;
+}
+
+/* ---- installing and going back ---- */
+
+static void into_an_empty_place_and_out_again(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        set_up(&b, *state);
+        open_it(&b, &g);
+        assert_int_equal(generations_live(&g), GENERATION_NONE);
+        install(&g, 1, "one");
+        assert_int_equal(generations_live(&g), 1);
+        assert_string_equal(text_of(b.directory, "cert.pem"), "one");
+        assert_string_equal(text_of(b.directory, "key.pem"), "one");
+        assert_int_equal(mode_of(b.directory, "cert.pem"), 0644);
+        assert_int_equal(mode_of(b.directory, "key.pem"), 0640);
+        assert_true(generations_restore(&g, GENERATION_NONE, &e));
+        assert_false(exists(b.directory, "cert.pem") || exists(b.directory, "key.pem"));
+        assert_int_equal(generations_live(&g), GENERATION_NONE);
+        generations_close(&g);
+}
+
+static void what_was_there_is_generation_zero(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        set_up(&b, *state);
+        assert_int_equal(mkdir(b.directory, 0755), 0);
+        put(b.directory, "cert.pem", "old", 0604);
+        put(b.directory, "key.pem", "old", 0400);
+        put(b.directory, "other.pem", "mine", 0644);
+        open_it(&b, &g);
+        assert_int_equal(generations_live(&g), 0);
+        assert_true(write_one(&g, 1, "one", &e) && generations_adopt(&g, &e));
+        assert_string_equal(text_of(b.directory, "cert.pem"), "old"); /* adopted, not yet switched */
+        assert_true(generations_switch(&g, 1, &e));
+        assert_string_equal(text_of(b.directory, "key.pem"), "one");
+        assert_true(generations_restore(&g, 0, &e));
+        assert_string_equal(text_of(b.directory, "cert.pem"), "old");
+        assert_int_equal(mode_of(b.directory, "cert.pem"), 0604);
+        assert_int_equal(mode_of(b.directory, "key.pem"), 0400);
+        assert_string_equal(text_of(b.directory, "other.pem"), "mine");
+        install(&g, 2, "two"); /* zero is kept once: the first that was there */
+        assert_true(generations_restore(&g, 0, &e));
+        assert_string_equal(text_of(b.directory, "cert.pem"), "old");
+        generations_close(&g);
+}
+
+static void a_fixed_path_elsewhere_is_kept_and_comes_back(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        set_up(&b, *state);
+        b.target.link = b.link;
+        b.target.link_count = 1;
+        const char *place = scratch_path(b.dir, ".");
+        CLEANUP(free_p) char *home = text_dup(place);
+        put(home, "site.crt", "before", 0644);
+        open_it(&b, &g);
+        install(&g, 1, "one");
+        assert_string_equal(text_of(home, "site.crt"), "one");
+        assert_string_equal(text_of(home, "site.crt.dcvd-orig"), "before");
+        install(&g, 2, "two");
+        assert_string_equal(text_of(home, "site.crt"), "two");
+        assert_string_equal(text_of(home, "site.crt.dcvd-orig"), "before");
+        assert_true(generations_restore(&g, 1, &e));
+        assert_string_equal(text_of(home, "site.crt"), "one");
+        assert_true(generations_restore(&g, GENERATION_NONE, &e));
+        assert_string_equal(text_of(home, "site.crt"), "before");
+        assert_false(exists(home, "site.crt.dcvd-orig"));
+        generations_close(&g);
+}
+
+static void a_generation_that_is_gone_cannot_be_restored(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        set_up(&b, *state);
+        open_it(&b, &g);
+        install(&g, 1, "one");
+        assert_false(generations_restore(&g, 7, &e));
+        assert_string_equal(e.code, "target.absent");
+        assert_string_equal(text_of(b.directory, "cert.pem"), "one");
+        generations_close(&g);
+}
+
+/* ---- writing ---- */
+
+static void a_generation_is_written_once(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        set_up(&b, *state);
+        open_it(&b, &g);
+        install(&g, 3, "three");
+        assert_true(write_one(&g, 3, "three", &e)); /* a repeated request */
+        assert_false(write_one(&g, 3, "other", &e)); /* what is live is never overwritten */
+        assert_string_equal(e.code, "target.changed");
+        assert_string_equal(text_of(b.directory, "cert.pem"), "three");
+        struct generation_file file = { .name = "cert.pem" };
+        assert_true(secret_set(&file.content, "other", 5, NULL));
+        assert_int_equal(generations_choose(&g, 3, &file, 1), 4);
+        assert_int_equal(generations_choose(&g, 5, &file, 1), 5);
+        secret_done(&file.content);
+        assert_true(secret_set(&file.content, "three", 5, NULL));
+        assert_int_equal(generations_choose(&g, 3, &file, 1), 3);
+        secret_done(&file.content);
+        generations_close(&g);
+}
+
+static void leftovers_of_a_crash_are_replaced(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        char path[400];
+        set_up(&b, *state);
+        open_it(&b, &g);
+        snprintf(path, sizeof path, "%s/.dcvd/.1.new", b.directory);
+        assert_int_equal(mkdir(path, 0755), 0);
+        put(path, "cert.pem", "half", 0600);
+        snprintf(path, sizeof path, "%s/.dcvd/1", b.directory);
+        assert_int_equal(mkdir(path, 0755), 0);
+        put(path, "cert.pem", "half", 0600);
+        assert_true(write_one(&g, 1, "whole", &e));
+        assert_string_equal(text_of(path, "key.pem"), "whole");
+        snprintf(path, sizeof path, "%s/.dcvd", b.directory);
+        assert_false(exists(path, ".1.new"));
+        generations_close(&g);
+}
+
+static void the_newest_the_live_and_zero_are_kept(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        char home[400];
+        set_up(&b, *state);
+        assert_int_equal(mkdir(b.directory, 0755), 0);
+        put(b.directory, "cert.pem", "old", 0644);
+        open_it(&b, &g);
+        for (unsigned n = 1; n <= 6; n++) {
+                char text[8];
+                snprintf(text, sizeof text, "%u", n);
+                install(&g, n, text);
+        }
+        assert_true(generations_restore(&g, 2, &e));
+        generations_retire(&g, 3);
+        snprintf(home, sizeof home, "%s/.dcvd", b.directory);
+        static const bool kept[] = { true, false, true, false, true, true, true };
+        for (unsigned n = 0; n < ARRAY_LEN(kept); n++) {
+                char name[8];
+                snprintf(name, sizeof name, "%u", n);
+                if (exists(home, name) != kept[n])
+                        fail_msg("generation %u: %s", n, kept[n] ? "gone" : "kept");
+        }
+        assert_string_equal(text_of(b.directory, "cert.pem"), "2");
+        generations_close(&g);
+}
+
+/* ---- what is in the way ---- */
+
+enum obstacle { FIFO_AS_FILE, DIRECTORY_AS_FILE, FILE_AS_TARGET, LINK_AS_TARGET, FILE_AS_HOME, DIRECTORY_AS_LINK };
+
+static void place(struct bed *b, enum obstacle o)
+{
+        char path[400];
+        if (o != FILE_AS_TARGET && o != LINK_AS_TARGET)
+                assert_int_equal(mkdir(b->directory, 0755), 0);
+        snprintf(path, sizeof path, "%s/%s", b->directory, o == FILE_AS_HOME ? ".dcvd" : "cert.pem");
+        switch (o) {
+        case FIFO_AS_FILE:
+                assert_int_equal(mkfifo(path, 0644), 0);
+                break;
+        case DIRECTORY_AS_FILE:
+                assert_int_equal(mkdir(path, 0755), 0);
+                break;
+        case FILE_AS_TARGET:
+                put(scratch_path(b->dir, "."), "tls", "x", 0644);
+                break;
+        case LINK_AS_TARGET:
+                assert_int_equal(symlink("/tmp", b->directory), 0);
+                break;
+        case FILE_AS_HOME:
+                put(b->directory, ".dcvd", "x", 0644);
+                break;
+        case DIRECTORY_AS_LINK:
+                assert_int_equal(mkdir(b->elsewhere, 0755), 0);
+                break;
+        }
+}
+
+static void obstacles_are_named_before_and_never_replaced(void **state)
+{
+        static const char *const named[] = { "tls/cert.pem", "tls/cert.pem", "/tls", "/tls", "tls/.dcvd", "site.crt" };
+        for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+                struct scratch_dir *s = NULL;
+                struct bed b;
+                struct generations g;
+                struct err e = { 0 };
+                assert_int_equal(scratch_dir_make((void **)&s), 0);
+                set_up(&b, s);
+                b.target.link = b.link;
+                b.target.link_count = 1;
+                place(&b, (enum obstacle)i);
+                bool ready = generations_open(&g, &b.target, false, &e) && generations_ready(&g, &e);
+                generations_close(&g);
+                if (ready || !strstr(e.text, named[i]) || !strstr(e.text, "something else is in its place"))
+                        fail_msg("obstacle %zu: looking ahead: %s", i, ready ? "nothing seen" : e.text);
+                e = (struct err){ 0 };
+                bool good = generations_open(&g, &b.target, true, &e) && write_one(&g, 1, "one", &e) &&
+                        generations_adopt(&g, &e) && generations_switch(&g, 1, &e);
+                generations_close(&g);
+                if (good || !strstr(e.text, named[i]))
+                        fail_msg("obstacle %zu: installing: %s", i, good ? "done" : e.text);
+                assert_int_equal(scratch_dir_remove((void **)&s), 0);
+        }
+        (void)state;
+}
+
+static bool ready(struct bed *b, struct err *e)
+{
+        struct generations g;
+        *e = (struct err){ 0 };
+        bool good = generations_open(&g, &b->target, false, e) && generations_ready(&g, e);
+        generations_close(&g);
+        return good;
+}
+
+static void looking_ahead_changes_nothing_and_finds_what_is_absent(void **state)
+{
+        struct bed b;
+        struct err e;
+        set_up(&b, *state);
+        assert_true(ready(&b, &e)); /* the directory can be made */
+        assert_int_equal(access(b.directory, F_OK), -1);
+        b.target.owner = (char *)"no-such-user-here";
+        assert_false(ready(&b, &e));
+        assert_non_null(strstr(e.text, "there is no user no-such-user-here"));
+        b.target.owner = b.uid;
+        b.target.link = b.link;
+        b.target.link_count = 1;
+        snprintf(b.elsewhere, sizeof b.elsewhere, "%s", scratch_path(b.dir, "absent/site.crt"));
+        assert_false(ready(&b, &e));
+        assert_non_null(strstr(e.fix, "/absent"));
+        b.target.link_count = 0;
+        snprintf(b.directory, sizeof b.directory, "%s", scratch_path(b.dir, "site.crt/tls/www"));
+        scratch_file(b.dir, "site.crt", 0644, "");
+        assert_false(ready(&b, &e));
+        assert_non_null(strstr(e.text, "/site.crt is not a directory"));
+        snprintf(b.directory, sizeof b.directory, "%s", scratch_path(b.dir, "nginx/tls/www"));
+        assert_true(ready(&b, &e)); /* the directories above can be made too */
+        assert_int_equal(access(scratch_path(b.dir, "nginx"), F_OK), -1);
+        struct generations g;
+        open_it(&b, &g);
+        install(&g, 1, "1");
+        assert_string_equal(text_of(b.directory, "cert.pem"), "1");
+        generations_close(&g);
+}
+
+/* ---- I3 ---- */
+
+struct reader {
+        const char *directory;
+        atomic_bool stop;
+        unsigned long reads, mixed;
+};
+
+/* As whoever wants certainty does: opens the live directory once and reads through it. */
+static void *read_on(void *arg)
+{
+        struct reader *r = arg;
+        char path[400];
+        snprintf(path, sizeof path, "%s/.dcvd/live", r->directory);
+        while (!atomic_load(&r->stop)) {
+                char text[2][16] = { { 0 } };
+                int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                for (size_t i = 0; dir >= 0 && i < 2; i++) {
+                        int fd = openat(dir, i ? "key.pem" : "cert.pem", O_RDONLY | O_CLOEXEC);
+                        if (fd < 0 || read(fd, text[i], sizeof text[i] - 1) <= 0)
+                                text[i][0] = i ? '?' : '!'; /* not there: a mixture too */
+                        close_p(&fd);
+                }
+                r->mixed += dir < 0 || strcmp(text[0], text[1]) != 0;
+                r->reads++;
+                close_p(&dir);
+        }
+        return NULL;
+}
+
+static void a_reader_never_sees_a_mixture(void **state)
+{
+        struct bed b;
+        struct generations g;
+        pthread_t thread;
+        set_up(&b, *state);
+        open_it(&b, &g);
+        install(&g, 1, "1");
+        struct reader r = { .directory = b.directory };
+        assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
+        for (unsigned n = 2; n < SWITCHES; n++) {
+                char text[8];
+                struct err e;
+                snprintf(text, sizeof text, "%u", n);
+                install(&g, n, text);
+                if (n % 3 == 0)
+                        assert_true(generations_restore(&g, n - 1, &e));
+        }
+        atomic_store(&r.stop, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_true(r.reads > 0);
+        assert_int_equal(r.mixed, 0);
+        generations_close(&g);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                IN_DIR(into_an_empty_place_and_out_again),
+                IN_DIR(what_was_there_is_generation_zero),
+                IN_DIR(a_fixed_path_elsewhere_is_kept_and_comes_back),
+                IN_DIR(a_generation_that_is_gone_cannot_be_restored),
+                IN_DIR(a_generation_is_written_once),
+                IN_DIR(leftovers_of_a_crash_are_replaced),
+                IN_DIR(the_newest_the_live_and_zero_are_kept),
+                cmocka_unit_test(obstacles_are_named_before_and_never_replaced),
+                IN_DIR(looking_ahead_changes_nothing_and_finds_what_is_absent),
+                IN_DIR(a_reader_never_sees_a_mixture),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
