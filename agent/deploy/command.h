@@ -16,9 +16,19 @@ struct command_result {
         int signal;
         bool timed_out;
         struct buf output; /* stdout and stderr as they came, capped */
+        struct buf said; /* stdout alone, capped */
+};
+struct command {
+        const struct texts *argv;
+        const struct texts *more; /* appended to argv; NULL: none */
+        const struct texts *environment; /* "NAME=value" beside PATH and LANG; NULL: none */
+        const void *input; /* its standard input; NULL: empty */
+        size_t input_len;
+        int64_t timeout_ms;
 };
 /* Blocking. e only if the command could not be run at all; result then is empty. Children it leaves behind are killed.
  */
+bool command_run_with(const struct command *c, struct command_result *ret, struct err *e);
 bool command_run(const struct texts *argv, int64_t timeout_ms, struct command_result *ret, struct err *e);
 void command_result_done(struct command_result *r);
 /* "nginx -t failed (exit 1): first useful line": for people; false if it succeeded. */

@@ -108,6 +108,29 @@ static void keep_services(struct deploy_run *d, const json_t *answer)
 
 static void next_target(struct deploy_run *d);
 
+/* Of a way back that fails as well. */
+static void blame_way_back(struct deploy_run *d, const struct err *err)
+{
+        struct err both;
+        d->result.put_back_failed = true;
+        err_set(&both, ERR_DENIED, "deploy.put-back-failed", "%s; putting %s back failed: %s", d->err.text,
+                d->directory.item[d->at], err->text);
+        d->err = both;
+}
+
+/* The other targets go back whatever became of this one; only a helper that did not answer is asked again. */
+static void restored(struct deploy_run *d, const json_t *answer, const struct err *err)
+{
+        if (!answer || !json_bool(answer, "restored", false))
+                d->result.restored = false;
+        if (err && d->err.kind == ERR_NONE)
+                d->err = *err;
+        d->at++;
+        if (err && err->kind == ERR_TEMPORARY)
+                return finish(d);
+        next_target(d);
+}
+
 /* I4: every target that was already switched goes back to what it had when this began. */
 static void go_back(struct deploy_run *d)
 {
@@ -127,10 +150,12 @@ static void answered(void *arg, const json_t *answer, const struct err *err)
                 keep_services(d, answer);
         if (d->going_back) {
                 if (err)
-                        d->result.put_back_failed = true;
+                        blame_way_back(d, err);
                 return go_back(d);
         }
-        if (answer && json_object_get(answer, "was") && (d->act != DEPLOY_RESTORE))
+        if (d->act == DEPLOY_RESTORE)
+                return restored(d, answer, err);
+        if (answer && json_object_get(answer, "was"))
                 d->result.was[d->at] = (unsigned)json_i64(answer, "was", UINT_MAX);
         if (answer) {
                 d->result.put_back = d->result.put_back || json_bool(answer, "put_back", false);
@@ -171,12 +196,16 @@ static void next_target(struct deploy_run *d)
                 return finish(d);
         bool restore = d->going_back || d->act == DEPLOY_RESTORE, with_blob = d->act == DEPLOY_INSTALL && !restore;
         CLEANUP(json_decref_p) json_t *header = header_of(d);
+        struct err e;
         d->call = helper_start(d->helper, restore ? "restore" : "deploy", header, with_blob ? d->blob.data : "",
-                with_blob ? d->blob.len : 0, 0, answered, d, d->going_back ? &(struct err){ 0 } : &d->err);
+                with_blob ? d->blob.len : 0, 0, answered, d, &e);
         if (d->call)
                 return;
+        d->result.restored = false;
         if (d->going_back)
-                d->result.put_back_failed = true;
+                blame_way_back(d, &e);
+        else
+                d->err = e;
         finish(d);
 }
 
@@ -214,6 +243,7 @@ static bool put_key(struct deploy_run *d, const struct conf_cert *cert, const st
 static bool copy_targets(struct deploy_run *d, const struct conf_cert *cert, const unsigned *was)
 {
         d->result.target_count = cert->target_count;
+        d->result.restored = d->act == DEPLOY_RESTORE && cert->target_count > 0;
         d->result.was = calloc(cert->target_count + 1, sizeof *d->result.was);
         if (was)
                 d->was_wanted = calloc(cert->target_count + 1, sizeof *d->was_wanted);

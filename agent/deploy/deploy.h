@@ -30,6 +30,7 @@ struct deploy_result {
                           that were there; UINT_MAX: nothing) */
         size_t target_count;
         bool put_back, put_back_failed;
+        bool restored; /* RESTORE: the files of every target are back, whatever the services said to it */
 };
 /* err: ERR_RULE "deploy.test" (a test failed before anything was changed), ERR_DENIED "deploy.failed" (put back),
  * ERR_TEMPORARY (helper unreachable), ERR_CONFIG (hash of the section differs: reload dcvd; owner of the

@@ -14,7 +14,7 @@
 #include "agent/pki/key.h"
 
 #define KEEP 3
-#define FILES_MAX 32
+#define FILES_MAX 64 /* as many as the configuration may have */
 
 struct material { /* what the request brought, checked */
         struct chain chain;
@@ -79,8 +79,10 @@ static bool check_material(const struct conf_cert *c, const struct material *m, 
                 if (!names_cover(&m->chain.leaf.names, c->names.item[i]))
                         return err_set(
                                 e, ERR_PROTOCOL, "helper.names", "the certificate does not cover %s", c->names.item[i]);
-        if (m->chain.leaf.not_after_s <= clock_now_s())
-                return err_set(e, ERR_RULE, "helper.expired", "the certificate has ended");
+        if (m->chain.leaf.not_after_s <= clock_now_s()) {
+                err_set(e, ERR_RULE, "helper.expired", "the certificate has ended");
+                return err_fix(e, "look at this host's clock (timedatectl) first");
+        }
         return true;
 }
 
@@ -150,31 +152,34 @@ static bool write_generation(struct generations *g, unsigned *n, const struct ma
 
 /* ---- deploy ---- */
 
-static void put_back(struct generations *g, unsigned was, bool reloaded, json_t *answer, const char *why)
+/* why: what failed; if the way back fails as well, that is told with it. */
+static void put_back(
+        const struct conf *c, struct generations *g, unsigned was, bool reloaded, json_t *answer, struct err *why)
 {
-        struct err e = { 0 };
+        struct err e = { 0 }, both;
         CLEANUP(json_decref_p) json_t *aside = json_object();
-        log_warning("", "%s: %s; putting back", g->target->directory, why);
-        bool good = generations_restore(g, was, &e) && services_test(g->target, aside, &e) &&
-                (!reloaded || services_reload(g->target, aside, &e));
+        log_warning("", "%s: %s; putting back", g->target->directory, why->text);
+        bool good = generations_restore(g, was, &e) && services_test(c, g->target, aside, &e) &&
+                (!reloaded || services_reload(c, g->target, aside, &e));
         json_put_bool(answer, "put_back", true);
-        if (!good) {
-                json_put_bool(answer, "put_back_failed", true);
-                json_put_text(answer, "put_back_text", e.text);
-        }
+        if (good)
+                return;
+        json_put_bool(answer, "put_back_failed", true);
+        err_set(&both, ERR_DENIED, "deploy.put-back-failed", "%s; putting back failed: %s", why->text, e.text);
+        *why = both;
 }
 
-static bool install(
-        struct generations *g, unsigned n, unsigned was, const struct material *m, json_t *answer, struct err *e)
+static bool install(const struct conf *c, struct generations *g, unsigned n, unsigned was, const struct material *m,
+        json_t *answer, struct err *e)
 {
         if (!write_generation(g, &n, m, e) || !generations_adopt(g, e) || !generations_switch(g, n, e))
                 return false;
-        if (!services_test(g->target, answer, e)) {
-                put_back(g, was, false, answer, e->text);
+        if (!services_test(c, g->target, answer, e)) {
+                put_back(c, g, was, false, answer, e);
                 return false;
         }
-        if (!services_reload(g->target, answer, e)) {
-                put_back(g, was, true, answer, e->text);
+        if (!services_reload(c, g->target, answer, e)) {
+                put_back(c, g, was, true, answer, e);
                 return false;
         }
         generations_retire(g, KEEP);
@@ -182,14 +187,29 @@ static bool install(
 }
 
 /* A configuration that is broken already would make every reload a risk: nothing is touched. */
-static bool test_first(const struct conf_target *t, json_t *answer, struct err *e)
+static bool test_first(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e)
 {
-        if (services_test(t, answer, e))
+        if (services_test(c, t, answer, e))
                 return true;
         if (e->kind == ERR_DENIED) {
                 e->kind = ERR_RULE;
                 snprintf(e->code, sizeof e->code, "deploy.test");
         }
+        return false;
+}
+
+/* Before an order is spent: everything that would make the installation fail, and the services' own tests. */
+static bool look_ahead(const struct conf *conf, const struct conf_cert *c, const struct conf_target *t,
+        struct generations *g, json_t *answer, struct err *e)
+{
+        struct secret passphrase = { 0 };
+        bool ready = generations_open(g, t, false, e) && generations_ready(g, e) &&
+                (c->key_passphrase.source == SECRET_NONE || secret_load(&c->key_passphrase, &passphrase, e));
+        secret_done(&passphrase);
+        if (ready)
+                return test_first(conf, t, answer, e);
+        e->kind = ERR_RULE;
+        snprintf(e->code, sizeof e->code, "deploy.test");
         return false;
 }
 
@@ -206,17 +226,19 @@ bool helper_deploy(const struct conf *conf, const struct helper_request *r, json
         bool testing = mode && strcmp(mode, "test") == 0;
         if (!testing && (!mode || strcmp(mode, "install") != 0 || n <= 0 || n >= UINT_MAX))
                 return err_set(e, ERR_PROTOCOL, "helper.request", "deploy needs a mode, and a set to install");
-        if (!generations_open(&g, t, !testing, e))
+        if (testing ? !look_ahead(conf, cert, t, &g, answer, e) : !generations_open(&g, t, true, e)) {
+                generations_close(&g);
                 return false;
+        }
         unsigned was = generations_live(&g);
         /* Told by the job: live when it began. A second try after a crash would see its own generation. */
         int64_t told = json_i64(r->header, "was", -1);
         if (told >= 0 && told <= UINT_MAX)
                 was = (unsigned)told;
         json_put_i64(answer, "was", was);
-        bool good = testing ? test_first(t, answer, e)
-                            : read_material(cert, r, &m, e) && check_material(cert, &m, e) &&
-                        test_first(t, answer, e) && install(&g, (unsigned)n, was, &m, answer, e);
+        bool good = testing ||
+                (read_material(cert, r, &m, e) && check_material(cert, &m, e) && test_first(conf, t, answer, e) &&
+                        install(conf, &g, (unsigned)n, was, &m, answer, e));
         material_done(&m);
         generations_close(&g);
         return good;
@@ -234,8 +256,9 @@ bool helper_restore(const struct conf *conf, const struct helper_request *r, jso
                 return err_set(e, ERR_PROTOCOL, "helper.request", "restore needs a generation");
         if (!generations_open(&g, t, true, e))
                 return false;
-        bool good = generations_restore(&g, (unsigned)to, e) && services_test(t, answer, e) &&
-                services_reload(t, answer, e);
+        bool restored = generations_restore(&g, (unsigned)to, e);
+        json_put_bool(answer, "restored", restored);
+        bool good = restored && services_test(conf, t, answer, e) && services_reload(conf, t, answer, e);
         generations_close(&g);
         return good;
 }
@@ -250,7 +273,5 @@ bool helper_do(const struct conf *conf, const struct helper_request *r, json_t *
         for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
                 if (strcmp(verbs[i].verb, r->verb) == 0)
                         return verbs[i].run(conf, r, answer, e);
-        if (strcmp(r->verb, "hook") == 0)
-                return err_set(e, ERR_CONFIG, "helper.verb", "hook is not in this build");
         return err_set(e, ERR_PROTOCOL, "helper.verb", "dcvd-helper does not know \"%s\"", r->verb);
 }

@@ -10,8 +10,10 @@ bool helper_restore(const struct conf *conf, const struct helper_request *r, jso
 bool helper_token_put(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
 bool helper_token_drop(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
 
-/* services.c: tests, then reloads; each result is appended to answer.services. False: e is the first failure. */
-bool services_test(const struct conf_target *t, json_t *answer, struct err *e);
-bool services_reload(const struct conf_target *t, json_t *answer, struct err *e);
+/* services.c: tests, then reloads; each result is appended to answer.services. False: e is the first failure. A command
+ * that failed while another target of c was being switched is run again: servers, and nginx -s reload as well, open the
+ * two files of a pair one after the other, and may have got one of before and one of after. */
+bool services_test(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e);
+bool services_reload(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e);
 
 #endif

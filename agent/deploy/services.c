@@ -4,7 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
@@ -12,6 +17,9 @@
 #include "agent/deploy/helper_internal.h"
 
 #define COMMAND_MS 60000
+#define TRIES 4
+#define SWITCH_MS 150
+#define YOUNGER_MS 2000 /* a server writes its pidfile after it started, give or take coarse clocks */
 
 static void note(json_t *answer, const struct conf_service *s, const char *step, bool good, const char *text)
 {
@@ -54,6 +62,55 @@ static int signal_number(const char *name)
         return -1;
 }
 
+/* The name in /proc/PID/comm is cut at 15 bytes. */
+static bool runs_program(const char *comm, const char *program)
+{
+        const char *slash = strrchr(program, '/');
+        return strncmp(comm, slash ? slash + 1 : program, 15) == 0;
+}
+
+/* A server that died leaves its pidfile, and the kernel gives the number to somebody else: a process that is younger
+ * than the file did not write it. The program of the service's test is believed whatever the clocks say. */
+static bool is_stranger(const struct conf_service *s, int64_t pid)
+{
+        char path[64], text[512], *end = NULL;
+        struct stat st;
+        unsigned long long ticks = 0;
+        snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+        FILE *f = fopen(path, "re");
+        size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+        if (f)
+                (void)fclose(f); /* read only */
+        text[n] = '\0';
+        char *name = strchr(text, '(');
+        if (!name || !(end = strrchr(text, ')')) || end < name || stat(s->signal_pidfile, &st) < 0)
+                return false; /* gone meanwhile: the signal tells */
+        *end = '\0';
+        if (s->test.count > 0 && runs_program(name + 1, s->test.item[0]))
+                return false;
+        if (sscanf(end + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+                    &ticks) != 1)
+                return false;
+        int64_t age_ms = clock_boot_ms() - (int64_t)(ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
+        return age_ms + YOUNGER_MS < (clock_now_s() - st.st_mtim.tv_sec) * 1000;
+}
+
+/* By a handle, so that it reaches the process that was judged. */
+static bool signal_process(const struct conf_service *s, int64_t pid, int number, struct err *e)
+{
+        CLEANUP(close_p) int fd = pidfd_open((pid_t)pid, 0);
+        if (fd >= 0 && is_stranger(s, pid)) {
+                err_set(e, ERR_DENIED, "signal.stranger",
+                        "%s: process %lld is younger than %s, another program has that number now", s->name,
+                        (long long)pid, s->signal_pidfile);
+                return err_fix(e, "start the server, so that it writes %s anew", s->signal_pidfile);
+        }
+        if (fd >= 0 && pidfd_send_signal(fd, number, NULL, 0) == 0)
+                return true;
+        return err_set(e, ERR_DENIED, "signal", "%s: process %lld of %s: %s", s->name, (long long)pid,
+                s->signal_pidfile, strerror(errno));
+}
+
 static bool send_signal(const struct conf_service *s, json_t *answer, struct err *e)
 {
         CLEANUP(free_p) char *text = NULL;
@@ -69,27 +126,71 @@ static bool send_signal(const struct conf_service *s, json_t *answer, struct err
                 good = parse_i64(text, 2, 1 << 22, &pid) ||
                         err_set(e, ERR_DENIED, "signal.pid", "%s holds no process number", s->signal_pidfile);
         }
-        if (good && kill((pid_t)pid, number) < 0)
-                good = err_set(e, ERR_DENIED, "signal", "%s: process %lld of %s: %s", s->name, (long long)pid,
-                        s->signal_pidfile, strerror(errno));
+        good = good && signal_process(s, pid, number, e);
         note(answer, s, "signal", good, good ? "" : e->text);
         return good;
 }
 
-bool services_test(const struct conf_target *t, json_t *answer, struct err *e)
+static bool is_younger(const char *path, const struct timespec *since)
+{
+        struct stat st;
+        return stat(path, &st) == 0 &&
+                (st.st_mtim.tv_sec > since->tv_sec ||
+                        (st.st_mtim.tv_sec == since->tv_sec && st.st_mtim.tv_nsec >= since->tv_nsec));
+}
+
+/* Links are switched by renames, in the target's directory or in .dcvd below it. */
+static bool another_moved(const struct conf *c, const struct conf_target *own, const struct timespec *since)
+{
+        for (size_t i = 0; i < c->cert_count; i++)
+                for (size_t k = 0; k < c->cert[i].target_count; k++) {
+                        const struct conf_target *t = &c->cert[i].target[k];
+                        CLEANUP(free_p) char *below = text_format("%s/.dcvd", t->directory);
+                        if (t != own && (is_younger(t->directory, since) || (below && is_younger(below, since))))
+                                return true;
+                }
+        return false;
+}
+
+static void pause_ms(long ms)
+{
+        const struct timespec t = { .tv_nsec = ms * 1000000 };
+        (void)nanosleep(&t, NULL);
+}
+
+static bool run_again(const struct conf *c, const struct conf_target *t, const struct conf_service *s,
+        const struct texts *command, const char *step, json_t *answer, struct err *e)
+{
+        for (int tries = 1;; tries++) {
+                struct timespec since;
+                (void)clock_gettime(CLOCK_REALTIME_COARSE, &since); /* as files are dated */
+                if (run(s, command, step, answer, e))
+                        return true;
+                if (e->kind != ERR_DENIED || tries == TRIES)
+                        return false;
+                pause_ms(SWITCH_MS); /* what goes on there is over then */
+                if (!another_moved(c, t, &since))
+                        return false;
+                json_t *list = json_object_get(answer, "services");
+                (void)json_array_remove(list, json_array_size(list) - 1);
+        }
+}
+
+bool services_test(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e)
 {
         for (size_t i = 0; i < t->service_count; i++)
-                if (t->service[i].test.count > 0 && !run(&t->service[i], &t->service[i].test, "test", answer, e))
+                if (t->service[i].test.count > 0 &&
+                        !run_again(c, t, &t->service[i], &t->service[i].test, "test", answer, e))
                         return false;
         return true;
 }
 
-bool services_reload(const struct conf_target *t, json_t *answer, struct err *e)
+bool services_reload(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e)
 {
         for (size_t i = 0; i < t->service_count; i++) {
                 const struct conf_service *s = &t->service[i];
                 if (s->signal_name ? !send_signal(s, answer, e)
-                                   : s->reload.count > 0 && !run(s, &s->reload, "reload", answer, e))
+                                   : s->reload.count > 0 && !run_again(c, t, s, &s->reload, "reload", answer, e))
                         return false;
         }
         return true;
