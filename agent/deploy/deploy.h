@@ -51,7 +51,12 @@ struct look_endpoint {
         char served_sha256[65];
         int64_t served_not_after_s;
         char *served_serial;
+        bool ours; /* what it served carries one of the names */
         char text[240];
+        bool found; /* by `verify: auto`: it presents the certificate, or did before (known) */
+};
+struct look_known { /* found by an earlier look: it counts now, also if nothing answers there any more */
+        const char *address, *sni; /* as a look_endpoint has them; sni NULL: none */
 };
 /* err NULL: every endpoint served want_sha256 three times in a row (or there was none to look at: count 0). ERR_DENIED
  * "look.different" / ERR_TEMPORARY "look.failed" otherwise, naming the first endpoint. */
@@ -59,6 +64,8 @@ typedef void look_done_fn(void *arg, const struct look_endpoint *endpoint, size_
 struct look_request {
         const struct conf_cert *cert;
         const char *want_sha256;
+        const struct look_known *known; /* only for services with `verify: auto` */
+        size_t known_count;
         enum key_type key_type; /* only this type's signature algorithms are offered */
         unsigned in_a_row; /* 3 after a reload, 1 for verify */
         int64_t patience_ms; /* a reload may need a moment: looks are repeated until then before they count as different

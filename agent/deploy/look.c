@@ -13,8 +13,11 @@
 #define ENDPOINTS_MAX 512
 #define LISTENERS_MAX 64
 #define AT_ONCE 16
-#define AGAIN_MS 100
+#define IN_A_ROW_MS 75 /* between good looks: nginx lets old workers accept for 100 ms after its new ones began */
+#define AGAIN_LEAST_MS 25 /* a reload takes some milliseconds, or seconds: a quarter of the time waited so far */
+#define AGAIN_MOST_MS 500
 #define LOOK_MS 5000
+#define STRANGER_MS 2000 /* as long a server that was reloaded may go on with a certificate of other names */
 
 struct point { /* one address with one name */
         struct look_run *run;
@@ -24,7 +27,7 @@ struct point { /* one address with one name */
         bool automatic; /* found, not configured: counts only if it presents one of our names */
         bool drop;
         unsigned in_a_row;
-        int64_t again_ms;
+        int64_t began_ms, again_ms;
         bool done;
 };
 struct look_run {
@@ -36,7 +39,7 @@ struct look_run {
         const char *algorithms;
         struct texts names;
         unsigned in_a_row;
-        int64_t until_ms;
+        int64_t start_ms, until_ms;
         look_done_fn *done;
         void *arg;
 };
@@ -104,6 +107,14 @@ static bool ours(const struct look_run *r, const struct cert_info *info)
         return false;
 }
 
+/* From the end of the first good look to the beginning of the last: the time that a look takes counts. */
+static int64_t again_at_ms(const struct point *p, int64_t now_ms)
+{
+        if (p->in_a_row > 0)
+                return (p->in_a_row > 1 ? p->began_ms : now_ms) + IN_A_ROW_MS;
+        return now_ms + MIN(MAX((now_ms - p->run->start_ms) / 4, AGAIN_LEAST_MS), AGAIN_MOST_MS);
+}
+
 static void looked(void *arg, const struct tls_look_result *result, const struct err *err)
 {
         struct point *p = arg;
@@ -113,7 +124,6 @@ static void looked(void *arg, const struct tls_look_result *result, const struct
         int64_t now_ms = clock_boot_ms();
         p->look = NULL;
         r->running--;
-        p->again_ms = now_ms + AGAIN_MS;
         if (!result || !chain_from_der(result->leaf, result->leaf_len, &info, &e)) {
                 p->out.verdict = LOOK_FAILED;
                 p->in_a_row = 0;
@@ -126,16 +136,22 @@ static void looked(void *arg, const struct tls_look_result *result, const struct
                 p->out.served_serial = text_dup(info.serial_hex);
                 bool same = strcmp(info.sha256, r->want) == 0;
                 p->out.verdict = same ? LOOK_SAME : LOOK_DIFFERENT;
+                p->out.found = p->out.found || (p->automatic && same);
                 p->in_a_row = same ? p->in_a_row + 1 : 0;
                 if (same)
                         p->out.text[0] = '\0';
                 else
                         describe(p, &info);
-                if (p->automatic && !same && !ours(r, &info))
-                        p->done = p->drop = true;
+                /* A stranger's, or what our server shows until its reload is through: a first certificate often has
+                 * other names. */
+                p->out.ours = ours(r, &info);
+                p->drop = p->automatic && !same && !p->out.ours;
+                if (p->drop && now_ms >= MIN(r->start_ms + STRANGER_MS, r->until_ms))
+                        p->done = true;
         }
         if (p->in_a_row >= r->in_a_row)
                 p->done = true;
+        p->again_ms = again_at_ms(p, now_ms);
         cert_info_done(&info);
         if (!p->done && now_ms >= r->until_ms && p->in_a_row == 0)
                 p->done = true; /* patience is over: different, or unreachable */
@@ -151,6 +167,7 @@ static void look_at(struct point *p)
                 .protocol = p->out.protocol,
                 .signature_algorithms = r->algorithms,
                 .timeout_ms = LOOK_MS };
+        p->began_ms = clock_boot_ms();
         p->look = tls_look_start(r->loop, &q, looked, p, &e);
         if (p->look) {
                 r->running++;
@@ -235,9 +252,27 @@ static bool add_names(struct look_run *r, const struct address *a, enum tls_prot
         return true;
 }
 
-static bool add_service(struct look_run *r, const struct conf_service *s, const struct address *found,
-        size_t found_count, struct err *e)
+/* Before those found now, which would not count if nothing answers. */
+static bool add_known(struct look_run *r, const struct look_request *q, const struct conf_service *s)
 {
+        for (size_t i = 0; i < q->known_count; i++) {
+                struct address a;
+                size_t before = r->count;
+                if (!address_parse(q->known[i].address, 443, &a))
+                        continue;
+                if (!add(r, &a, TLS_DIRECT, s->name, q->known[i].sni, false))
+                        return false;
+                if (r->count > before)
+                        r->point[before].out.found = true;
+        }
+        return true;
+}
+
+static bool add_service(struct look_run *r, const struct look_request *q, const struct conf_service *s,
+        const struct address *found, size_t found_count, struct err *e)
+{
+        if (s->verify_auto && !add_known(r, q, s))
+                return err_memory(e);
         for (size_t i = 0; s->verify_auto && i < found_count; i++)
                 if (!add_names(r, &found[i], TLS_DIRECT, s->name, NULL, true))
                         return err_memory(e);
@@ -253,8 +288,9 @@ static bool add_service(struct look_run *r, const struct conf_service *s, const 
         return true;
 }
 
-static bool add_all(struct look_run *r, const struct conf_cert *cert, struct err *e)
+static bool add_all(struct look_run *r, const struct look_request *q, struct err *e)
 {
+        const struct conf_cert *cert = q->cert;
         struct address found[LISTENERS_MAX];
         size_t found_count = 0;
         bool wanted = false;
@@ -265,7 +301,7 @@ static bool add_all(struct look_run *r, const struct conf_cert *cert, struct err
                 found_count = listeners_find(found, LISTENERS_MAX);
         for (size_t i = 0; i < cert->target_count; i++)
                 for (size_t k = 0; k < cert->target[i].service_count; k++)
-                        if (!add_service(r, &cert->target[i].service[k], found, found_count, e))
+                        if (!add_service(r, q, &cert->target[i].service[k], found, found_count, e))
                                 return false;
         return true;
 }
@@ -286,10 +322,11 @@ struct look_run *look_start(
         r->done = done;
         r->arg = arg;
         r->in_a_row = q->in_a_row ? q->in_a_row : 1;
-        r->until_ms = clock_boot_ms() + q->patience_ms;
+        r->start_ms = clock_boot_ms();
+        r->until_ms = r->start_ms + q->patience_ms;
         r->algorithms = key_tls_signature_algorithms(q->key_type);
         snprintf(r->want, sizeof r->want, "%s", q->want_sha256);
-        if (!(texts_copy(&r->names, &q->cert->names) || err_memory(e)) || !add_all(r, q->cert, e)) {
+        if (!(texts_copy(&r->names, &q->cert->names) || err_memory(e)) || !add_all(r, q, e)) {
                 run_free(r);
                 return NULL;
         }
