@@ -18,6 +18,7 @@
 
 #define BODY_MAX 4096
 #define DEPTH 4
+#define TRIES 20
 
 static int open_below(int dir_fd, const char *path, int flags)
 {
@@ -71,16 +72,20 @@ static bool make_directories(
                 CLEANUP(close_p) int there = open_below(root, path, O_RDONLY | O_DIRECTORY);
                 if (there >= 0)
                         continue;
-                if (errno != ENOENT)
-                        return err_errno(
-                                e, errno, "webroot.path", "%s in the web root (a link or a file in the way?)", path);
+                if (errno != ENOENT) {
+                        err_errno(e, errno, "webroot.path", "%s in the web root (a link or a file in the way?)", path);
+                        return err_fix(e, "make it a directory of the web root: no link is followed there");
+                }
                 char *last = strrchr(path, '/');
                 if (last)
                         *last = '\0';
                 CLEANUP(close_p)
                 int parent = last ? open_below(root, path, O_RDONLY | O_DIRECTORY) : fcntl(root, F_DUPFD_CLOEXEC, 3);
                 const char *name = last ? last + 1 : path;
-                if (parent < 0 || mkdirat(parent, name, 0755) < 0)
+                int made = parent < 0 ? -1 : mkdirat(parent, name, 0755);
+                if (made < 0 && parent >= 0 && errno == EEXIST)
+                        continue; /* another token's helper made it just now */
+                if (made < 0)
                         return err_errno(e, errno, "webroot.make", "making %s in the web root", name);
                 (*ret_made)++;
                 if (geteuid() == 0 && fchownat(parent, name, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
@@ -111,6 +116,41 @@ static bool look(int fd, const char *name, const struct proof *p, enum state *re
         return true;
 }
 
+static bool write_token(int fd, const struct proof *p, const struct stat *owner, struct err *e)
+{
+        enum state now = ABSENT;
+        const char *name = strrchr(p->path, '/') + 1;
+        if (!look(fd, name, p, &now, e))
+                return false;
+        if (now == SAME)
+                return true;
+        if (now == OTHER) {
+                err_set(e, ERR_RULE, "token.foreign",
+                        "%s exists in the web root with another content; it is not ours and stays", p->path);
+                return err_fix(e, "remove it if nobody needs it");
+        }
+        char temporary[64];
+        snprintf(temporary, sizeof temporary, "dcvd-%ld.tmp", (long)getpid());
+        if (!file_create_at(fd, temporary, 0644, p->value, strlen(p->value), e))
+                return false;
+        bool good = geteuid() != 0 || fchownat(fd, temporary, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) == 0;
+        /* Never over somebody's file, not even one that appeared just now. */
+        good = good && renameat2(fd, temporary, fd, name, RENAME_NOREPLACE) == 0;
+        if (!good) {
+                err_errno(e, errno, "webroot.write", "%s", p->path);
+                (void)unlinkat(fd, temporary, 0); /* the error above is the one to tell */
+                return false;
+        }
+        return dir_sync(fd, e);
+}
+
+/* The helper of another token takes its empty directories away when it goes. */
+static bool vanished(int fd)
+{
+        struct stat st;
+        return fd < 0 || (fstat(fd, &st) == 0 && st.st_nlink == 0);
+}
+
 bool helper_token_put(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e)
 {
         CLEANUP(close_p) int root = -1;
@@ -118,34 +158,16 @@ bool helper_token_put(const struct conf *conf, const struct helper_request *r, j
         struct stat owner;
         struct proof p;
         int64_t made = 0;
-        enum state now = ABSENT;
-        if (!check_path(r->header, r, &p, e) || !open_root(conf, r->header, &root, &owner, e) ||
-                !make_directories(root, p.path + 1, &owner, &fd, &made, e))
+        if (!check_path(r->header, r, &p, e) || !open_root(conf, r->header, &root, &owner, e))
                 return false;
-        const char *name = strrchr(p.path, '/') + 1;
-        json_put_i64(answer, "made", made);
-        if (!look(fd, name, &p, &now, e))
-                return false;
-        if (now == SAME)
-                return true;
-        if (now == OTHER) {
-                err_set(e, ERR_RULE, "token.foreign",
-                        "%s exists in the web root with another content; it is not ours and stays", p.path);
-                return err_fix(e, "remove it if nobody needs it");
+        bool good = false;
+        for (int i = 0; i < TRIES && !good && vanished(fd); i++) {
+                close_p(&fd);
+                fd = -1;
+                good = make_directories(root, p.path + 1, &owner, &fd, &made, e) && write_token(fd, &p, &owner, e);
         }
-        char temporary[64];
-        snprintf(temporary, sizeof temporary, "dcvd-%ld.tmp", (long)getpid());
-        if (!file_create_at(fd, temporary, 0644, p.value, strlen(p.value), e))
-                return false;
-        bool good = geteuid() != 0 || fchownat(fd, temporary, owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) == 0;
-        /* Never over somebody's file, not even one that appeared just now. */
-        good = good && renameat2(fd, temporary, fd, name, RENAME_NOREPLACE) == 0;
-        if (!good) {
-                err_errno(e, errno, "webroot.write", "%s", p.path);
-                (void)unlinkat(fd, temporary, 0); /* the error above is the one to tell */
-                return false;
-        }
-        return dir_sync(fd, e);
+        json_put_i64(answer, "made", MIN(made, (int64_t)DEPTH));
+        return good;
 }
 
 static void remove_made(int root, const char *relative, int64_t made)
