@@ -1,19 +1,24 @@
 /* dcvd-helper: one narrow request per start, on its standard input, answered on its standard output. It ignores the
- * environment, reads only the root-owned configuration and opens nothing in STATE. */
+ * environment, reads only the root-owned configuration and opens nothing in STATE. A hook is run as user dcvd-hook. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent/base/err.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
+#include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/deploy/helper_verbs.h"
 #include "agent/job/engine.h"
 #include "agent/net/helper.h"
 #include "config/config.h"
+
+static bool lower(const char *verb, struct err *e)
+{
+        return strcmp(verb, "hook") != 0 || helper_become_hook_user(e);
+}
 
 static bool load(const char *path, struct conf **ret, struct err *e)
 {
@@ -49,11 +54,11 @@ int main(int argc, char **argv)
                 return 2;
         }
         (void)clearenv();
-        (void)prctl(PR_SET_DUMPABLE, 0); /* no core file with keys; fails only for bad arguments */
+        secret_forbid_cores();
         log_init("dcvd-helper", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
         json_t *answer = json_object();
         bool good = helper_request_read(STDIN_FILENO, &request, &e) && load(path, &conf, &e) &&
-                helper_do(conf, &request, answer, &e);
+                lower(request.verb, &e) && helper_do(conf, &request, answer, &e);
         if (!good)
                 log_err("", request.verb ? request.verb : "request", &e);
         bool told = helper_answer_write(STDOUT_FILENO, answer, good ? NULL : &e);

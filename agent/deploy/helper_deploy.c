@@ -269,7 +269,7 @@ bool helper_do(const struct conf *conf, const struct helper_request *r, json_t *
                 const char *verb;
                 bool (*run)(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
         } verbs[] = { { "deploy", helper_deploy }, { "restore", helper_restore }, { "token-put", helper_token_put },
-                { "token-drop", helper_token_drop } };
+                { "token-drop", helper_token_drop }, { "hook", helper_hook } };
         for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
                 if (strcmp(verbs[i].verb, r->verb) == 0)
                         return verbs[i].run(conf, r, answer, e);

@@ -9,6 +9,7 @@ bool helper_deploy(const struct conf *conf, const struct helper_request *r, json
 bool helper_restore(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
 bool helper_token_put(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
 bool helper_token_drop(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
+bool helper_hook(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
 
 /* services.c: tests, then reloads; each result is appended to answer.services. False: e is the first failure. A command
  * that failed while another target of c was being switched is run again: servers, and nginx -s reload as well, open the

@@ -9,6 +9,8 @@
 #include "agent/net/helper.h"
 #include "config/config.h"
 
+/* Before the verb "hook": root becomes user dcvd-hook for good; any other user stays. */
+bool helper_become_hook_user(struct err *e);
 /* Fills answer (an object) and, on failure, e. conf: already loaded, its owner checked. */
 bool helper_do(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
 

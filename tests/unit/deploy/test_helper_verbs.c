@@ -145,6 +145,7 @@ static void what_does_not_fit_is_refused_untouched(void **state)
                 { "restore", "{\"to\": -1}", "helper.request" },
                 { "restore", "{\"to\": 4294967296}", "helper.request" },
                 { "restore", "{\"to\": 0, \"target\": \"0123\"}", "helper.section" },
+                { "hook", "{}", "hook.section" },
                 { "", "{}", "helper.verb" },
                 { "deploy ", "{}", "helper.verb" },
         };
