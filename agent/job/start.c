@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/net/helper.h"
 #include "config/config.h"
@@ -44,8 +45,13 @@ static bool make_for(const char *path, mode_t mode, uid_t uid, gid_t gid, struct
 {
         struct stat st;
         if (mkdir(path, mode) < 0) {
-                if (errno != EEXIST)
-                        return err_errno(e, errno, "dir.make", "making %s", path);
+                if (errno != EEXIST) {
+                        err_errno(e, errno, "dir.make", "making %s", path);
+                        return err_fix(e,
+                                "make it: install -d -o " USER " -g " USER " -m %o %s, or name another in the "
+                                "configuration",
+                                (unsigned)mode, path);
+                }
                 if (stat(path, &st) < 0 || st.st_uid != 0)
                         return true; /* somebody's already: the later checks judge it */
         }
@@ -59,12 +65,13 @@ static bool become(uid_t uid, gid_t gid, const char *name, struct err *e)
 {
         if (initgroups(name, gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
                 return err_errno(e, errno, "user", "becoming user %s", name);
+        secret_forbid_cores(); /* with fs.suid_dumpable=2 the change of user allowed them again */
         if (setresuid(0, 0, 0) == 0)
                 return err_set(e, ERR_BUG, "user", "root's rights could be taken back");
         return true;
 }
 
-static bool drop_root(const struct conf *conf, struct err *e)
+static bool drop_root(struct conf *conf, struct err *e)
 {
         const struct passwd *p = getpwnam(USER);
         if (!p) {
@@ -76,14 +83,27 @@ static bool drop_root(const struct conf *conf, struct err *e)
         if (!make_for(conf->state_directory, 0700, uid, gid, e) ||
                 !make_for(conf->runtime_directory, 0755, uid, gid, e))
                 return false;
+        const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+        if (!(credentials && credentials[0]) && !config_hold_credentials(conf, e))
+                return false;
         return become(uid, gid, USER, e);
 }
 
-bool start_privileges(const struct conf *conf, const char *config_path, int *ret_helper_fd, struct err *e)
+static bool make_runtime(const char *path, struct err *e)
+{
+        if (mkdir(path, 0755) == 0 || errno == EEXIST)
+                return true;
+        err_errno(e, errno, "runtime", "runtime directory %s", path);
+        return err_fix(e,
+                "make it for the user that runs this, or name another: runtime_directory in the configuration, "
+                "or RUNTIME_DIRECTORY");
+}
+
+bool start_privileges(struct conf *conf, const char *config_path, int *ret_helper_fd, struct err *e)
 {
         char path[PATH_MAX], config[PATH_MAX];
         *ret_helper_fd = -1;
-        (void)prctl(PR_SET_DUMPABLE, 0); /* no core file with keys; fails only for bad arguments */
+        secret_forbid_cores();
         if (access(HELPER_SOCKET, F_OK) != 0) {
                 if (!helper_path(path, e))
                         return false;
@@ -92,12 +112,8 @@ bool start_privileges(const struct conf *conf, const char *config_path, int *ret
                 if (!helper_broker_fork(path, config, ret_helper_fd, e))
                         return false;
         }
-        if (geteuid() != 0) {
-                if (mkdir(conf->runtime_directory, 0755) < 0 && errno != EEXIST)
-                        return err_errno(e, errno, "runtime", "runtime directory %s", conf->runtime_directory);
-                return true;
-        }
-        return drop_root(conf, e) &&
-                (mkdir(conf->runtime_directory, 0755) == 0 || errno == EEXIST ||
-                        err_errno(e, errno, "runtime", "runtime directory %s", conf->runtime_directory));
+        const struct rlimit none = { 0, 0 };
+        (void)setrlimit(
+                RLIMIT_CORE, &none); /* a second line; the broker, forked before, hands its own to what it runs */
+        return (geteuid() != 0 || drop_root(conf, e)) && make_runtime(conf->runtime_directory, e);
 }
