@@ -20,9 +20,21 @@ bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct
                 *ret = c;
                 return true;
         }
+        return cert_unknown(g, name, e);
+}
+
+bool cert_unknown(const struct engine *g, const char *name, struct err *e)
+{
         err_set(e, ERR_CONFIG, "cert.unknown", "there is no certificate %s", name ? name : "(no name given)");
         const char *near = name ? config_cert_near(g->conf, name) : NULL;
-        return near ? err_fix(e, "did you mean %s?", near) : false;
+        if (near)
+                return err_fix(e, "did you mean %s?", near);
+        CLEANUP(buf_done) struct buf list = { .max = 200 };
+        for (size_t i = 0; i < g->conf->cert_count && list.len < 120; i++)
+                buf_addf(&list, "%s%s", i ? ", " : "", g->conf->cert[i].name);
+        if (g->conf->cert_count == 0 || !list.data)
+                return err_fix(e, "the configuration has none: add it to certificates: and reload dcvd");
+        return err_fix(e, "the configuration has %s%s", list.data, list.len < 120 ? "" : ", ...");
 }
 
 /* ---- reissue ---- */
@@ -33,13 +45,13 @@ struct reissue {
         action_done_fn *done;
         void *arg;
         json_t *result;
-        size_t open;
+        size_t open, wanted;
         bool launched;
-        struct err err;
-        bool failed;
+        struct err err; /* of the last one that could not be started */
 };
 struct start {
         struct reissue *r;
+        struct cert *cert;
         struct job_row row;
 };
 
@@ -47,9 +59,19 @@ static void answer(struct reissue *r)
 {
         if (r->open > 0 || !r->launched)
                 return;
-        r->done(r->arg, r->failed ? NULL : r->result, r->failed ? &r->err : NULL);
+        bool failed = r->wanted == 1 && json_array_size(json_object_get(r->result, "refused")) > 0;
+        r->done(r->arg, failed ? NULL : r->result, failed ? &r->err : NULL);
         json_decref(r->result);
         free(r);
+}
+
+/* One that cannot be started does not keep the others from it: told in the same form as a job that ended. */
+static void note_refused(struct reissue *r, const char *cert, const struct err *e)
+{
+        json_t *o = json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s, s:s}}", "cert", cert, "state", "refused", "ended", 1,
+                "error", "kind", err_kind_name(e->kind), "code", e->code, "text", e->text, "fix", e->fix);
+        json_array_append_new(json_object_get(r->result, "refused"), o);
+        r->err = *e;
 }
 
 static void note_job(struct reissue *r, int64_t id, const char *cert, bool joined)
@@ -68,13 +90,13 @@ static void started(void *arg, int64_t rowid, const struct err *err)
         struct reissue *r = s->r;
         struct err e;
         struct job *j = NULL;
+        s->cert->starting = 0;
         if (err)
                 e = *err;
         else
                 j = job_new(r->g, &s->row, &e);
         if (!j) {
-                r->err = e;
-                r->failed = true;
+                note_refused(r, s->row.cert, &e);
         } else {
                 note_job(r, j->row.id, j->row.cert, false);
                 log_info(j->row.cert, "job %lld: %s%s", (long long)j->row.id, j->row.reason ? j->row.reason : "reissue",
@@ -93,13 +115,17 @@ static bool new_row(struct engine *g, struct cert *c, const json_t *args, struct
         if (!conf)
                 return err_set(
                         e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration", c->row.name);
-        const char *reason = json_str(args, "reason");
+        const char *reason = json_str(args, "reason"), *trigger = json_str(args, "trigger");
+        CLEANUP(free_p) char *policy = policy_text(conf);
+        if (!policy)
+                return err_memory(e);
         *ret = (struct job_row){
                 .id = g->next_job,
                 .cert = text_dup(c->row.name),
                 .state = JOB_QUEUED,
-                .policy = policy_text(conf),
-                .trigger = text_dup("operator"),
+                .policy = STEAL(policy),
+                .trigger = text_dup(trigger ? trigger : "operator"),
+                .ca_index = MIN(json_i64(args, "ca_index", 0), (int64_t)conf->ca_count - 1),
                 .reason = reason ? text_dup_n(reason, MIN(strlen(reason), REASON_MAX))
                                  : text_dup(json_bool(args, "compromised", false) ? "key compromised" : "reissue"),
                 .compromised = json_bool(args, "compromised", false),
@@ -134,10 +160,21 @@ static bool key_is_reported(const struct job *j)
         return j->row.spki && compromised_has(j->engine->keystore, j->row.spki);
 }
 
+/* What stood in its way may be mended: who asks again need not wait for the next try. Not so while the CA, a person or
+ * a sibling is waited for, or the CA asked for a pause. */
+static void wake(struct job *j)
+{
+        const char *kind = j->row.err_kind;
+        if (j->due.entry.index && kind && strcmp(kind, err_kind_name(ERR_RATE_LIMITED)) != 0 &&
+                strcmp(kind, err_kind_name(ERR_WAITING)) != 0)
+                job_run(j);
+}
+
 static bool start_one(struct reissue *r, struct cert *c, const json_t *args, struct err *e)
 {
         bool compromised = json_bool(args, "compromised", false);
-        if (compromised && c->row.live_spki && !compromised_has(r->g->keystore, c->row.live_spki)) {
+        bool marked = json_bool(args, "marked", false); /* by an incident: what is live now may be fresh already */
+        if (compromised && !marked && c->row.live_spki && !compromised_has(r->g->keystore, c->row.live_spki)) {
                 const char *reason = json_str(args, "reason");
                 if (!engine_put_compromised(r->g, c->row.live_spki, reason ? reason : "reported by the operator", e))
                         return false;
@@ -145,6 +182,14 @@ static bool start_one(struct reissue *r, struct cert *c, const json_t *args, str
         if (c->job && !key_is_reported(c->job)) {
                 c->job->row.compromised = c->job->row.compromised || compromised;
                 note_job(r, c->job->row.id, c->row.name, true);
+                wake(c->job);
+                return true;
+        }
+        if (c->starting && compromised)
+                return err_set(e, ERR_TEMPORARY, "starting", "%s: job %lld is being started; ask again", c->row.name,
+                        (long long)c->starting);
+        if (c->starting) {
+                note_job(r, c->starting, c->row.name, true);
                 return true;
         }
         if (c->job)
@@ -155,11 +200,13 @@ static bool start_one(struct reissue *r, struct cert *c, const json_t *args, str
         if (!s)
                 return err_memory(e);
         s->r = r;
+        s->cert = c;
         if (!new_row(r->g, c, args, &s->row, e) || !commit_start(r, s, "started", e)) {
                 job_row_done(&s->row);
                 free(s);
                 return false;
         }
+        c->starting = s->row.id;
         r->open++;
         return true;
 }
@@ -174,6 +221,12 @@ static bool serial_of(struct engine *g, struct cert *c, char **ret, char **ret_i
         *ret_issuer = text_dup(set.chain.leaf.issuer);
         set_done(&set);
         return *ret && *ret_issuer;
+}
+
+/* Tools differ in leading zeros: "00ff" is "ff". */
+static bool same_number(const char *a, const char *b)
+{
+        return a && b && text_equal_nocase(a + strspn(a, "0"), b + strspn(b, "0"));
 }
 
 static bool selected(struct engine *g, struct cert *c, const json_t *args)
@@ -192,7 +245,15 @@ static bool selected(struct engine *g, struct cert *c, const json_t *args)
         if (issuer)
                 return strcasestr(from, issuer) != NULL;
         for (size_t i = 0; i < json_array_size(serials); i++)
-                if (text_equal_nocase(json_string_value(json_array_get(serials, i)), serial))
+                if (same_number(json_string_value(json_array_get(serials, i)), serial))
+                        return true;
+        return false;
+}
+
+static bool is_among(struct cert *const *list, size_t count, const struct cert *c)
+{
+        for (size_t i = 0; i < count; i++)
+                if (list[i] == c)
                         return true;
         return false;
 }
@@ -208,8 +269,9 @@ static bool choose(struct engine *g, const json_t *args, struct cert ***ret, siz
                 return err_memory(e);
         for (size_t i = 0; i < json_array_size(names); i++) {
                 CLEANUP(json_decref_p) json_t *one = json_pack("{s:O}", "cert", json_array_get(names, i));
-                if (!action_cert(g, one, &list[n++], e))
+                if (!action_cert(g, one, &list[n], e))
                         return false;
+                n += !is_among(list, n, list[n]); /* a name said twice is one job, not two */
         }
         for (size_t i = 0; json_array_size(names) == 0 && i < g->cert_count; i++)
                 if (selected(g, g->cert[i], args))
@@ -221,83 +283,6 @@ static bool choose(struct engine *g, const json_t *args, struct cert ***ret, siz
         return true;
 }
 
-/* ---- dry run ---- */
-
-struct dry {
-        struct engine *g;
-        struct cert *cert;
-        struct backend_ca *ca;
-        action_done_fn *done;
-        void *arg;
-        json_t *result;
-};
-
-static void dry_asked(void *arg, const struct ca_subject *s, const struct err *err)
-{
-        struct dry *d = arg;
-        json_t *o = d->result, *notes = json_array();
-        json_put_text(o, "cert", d->cert->row.name);
-        json_put_text(o, "ca", d->ca->name);
-        for (size_t i = 0; s && i < s->notes.count; i++)
-                json_array_append_new(notes, json_string(s->notes.item[i]));
-        json_object_set_new(o, "notes", notes);
-        if (s) {
-                json_put_text(o, "replaces", s->id);
-                json_put_text(o, "product", s->product);
-                json_put_text(o, "key_type", s->same_csr ? "the same key and CSR" : key_type_name(s->key_type));
-                json_put_text(o, "validation", conf_validation_name(s->validation));
-                json_put_bool(o, "validation_expected", s->validation_expected);
-                json_put_bool(o, "person_expected", s->person_expected);
-                json_put_bool(o, "last_one", s->last_one);
-                json_put_i64(o, "not_after", s->not_after_s);
-                json_put_text(o, "spends",
-                        s->last_one ? "the only reissue of this certificate" : "one reissue of this certificate");
-                if (s->resume_id[0])
-                        json_put_text(o, "resumes", s->resume_id);
-                cert_note_subject(d->cert, d->ca, s, err);
-        }
-        json_put_bool(o, "dry_run", true);
-        if (err) {
-                json_t *e = json_object();
-                json_put_text(e, "code", err->code);
-                json_put_text(e, "text", err->text);
-                json_put_text(e, "fix", err->fix);
-                json_object_set_new(o, "error", e);
-        }
-        json_put_i64(o, "exit", !err ? 0 : err->kind == ERR_RULE ? 5 : err->kind == ERR_WAITING ? 4 : 1);
-        d->done(d->arg, o, NULL);
-        json_decref(o);
-        free(d);
-}
-
-/* Asks the CA and says what would happen; nothing is spent, nothing is written but what the CA said. */
-static bool dry_run(
-        struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e)
-{
-        const struct conf_cert *conf = config_cert(g->conf, c->row.name);
-        struct backend_ca *ca = conf ? engine_ca(g, conf->ca[0].ca) : NULL;
-        if (!ca)
-                return err_set(
-                        e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration", c->row.name);
-        struct dry *d = calloc(1, sizeof *d);
-        if (!d)
-                return err_memory(e);
-        *d = (struct dry){ .g = g, .cert = c, .ca = ca, .done = done, .arg = arg, .result = json_object() };
-        bool compromised = json_bool(args, "compromised", false);
-        struct ca_subject_request r = { .certificate_id = c->row.newest_id ? c->row.newest_id : conf->certificate_id,
-                .names = &conf->names,
-                .validation = policy_validation(conf, 0),
-                .key_type = policy_key_type(conf, 0),
-                .compromised = compromised,
-                .same_csr = !compromised && conf->key_reuse == REUSE_WHEN_NOT_COMPROMISED,
-                .force = json_bool(args, "force", false) };
-        if (ca->ops->inspect(ca->ca, &r, dry_asked, d, e))
-                return true;
-        json_decref(d->result);
-        free(d);
-        return false;
-}
-
 void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
@@ -306,7 +291,7 @@ void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, 
         if (!choose(g, args, &list, &count, &e))
                 return done(arg, NULL, &e);
         if (json_bool(args, "dry_run", false) && count == 1) {
-                if (!dry_run(g, list[0], args, done, arg, &e))
+                if (!dry_run_start(g, list[0], args, done, arg, &e))
                         done(arg, NULL, &e);
                 return;
         }
@@ -315,14 +300,16 @@ void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, 
                 err_memory(&e);
                 return done(arg, NULL, &e);
         }
-        *r = (struct reissue){
-                .g = g, .done = done, .arg = arg, .result = json_pack("{s:[], s:[], s:i}", "jobs", "names", "exit", 0)
-        };
+        *r = (struct reissue){ .g = g,
+                .done = done,
+                .arg = arg,
+                .wanted = count,
+                .result = json_pack("{s:[], s:[], s:[], s:[], s:i}", "jobs", "names", "refused", "also", "exit", 0) };
         bool ask = json_bool(args, "dry_run", false) || (count > 1 && !json_bool(args, "yes", false));
-        for (size_t i = 0; i < count && !r->failed; i++) {
+        for (size_t i = 0; i < count; i++) {
                 json_array_append_new(json_object_get(r->result, "names"), json_string(list[i]->row.name));
-                if (!ask && !start_one(r, list[i], args, &r->err))
-                        r->failed = true;
+                if (!ask && !start_one(r, list[i], args, &e))
+                        note_refused(r, list[i]->row.name, &e);
         }
         if (ask)
                 json_put_bool(r->result, json_bool(args, "dry_run", false) ? "dry_run" : "confirm", true);
@@ -374,7 +361,8 @@ static void order_cancelled(void *arg, const struct err *err)
                 .open = false,
                 .opened_s = j->row.ordered_s,
                 .job = j->row.id };
-        if (b && engine_order_put(g, b, &row))
+        bool put = b && engine_order_put(g, b, &row);
+        if (put)
                 engine_commit_logged(g, b);
         else
                 store_batch_free(b);
@@ -414,18 +402,22 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
         json_put_i64(o, "job", j->row.id);
         bool unanswered = j->row.state == JOB_ORDERED && !j->row.order_id;
         bool spent = unanswered || (j->row.order_id && job_has_order_open(j->row.state));
-        if (spent && !json_bool(args, "yes", false)) {
+        CLEANUP(free_p)
+        char *what = spent ? text_format("order %s at %s is open: cancelling it may have spent the only reissue",
+                                     j->row.order_id ? j->row.order_id : "(being opened)", j->row.ca)
+                           : NULL;
+        if (json_bool(args, "dry_run", false)) {
                 CLEANUP(free_p)
-                char *text = text_format("order %s at %s is open: cancelling it may have spent the only reissue",
-                        j->row.order_id ? j->row.order_id : "(being opened)", j->row.ca);
-                json_put_bool(o, "confirm", true);
+                char *text = spent ? text_format("would cancel job %lld, its order and its tokens; %s",
+                                             (long long)j->row.id, what ? what : "")
+                                   : text_format("would stop job %lld; nothing was spent", (long long)j->row.id);
+                json_put_bool(o, "dry_run", true);
                 json_put_text(o, "text", text);
                 return done(arg, o, NULL);
         }
-        if (json_bool(args, "dry_run", false)) {
-                json_put_text(o, "text",
-                        spent ? "would cancel the order at the CA and withdraw its tokens"
-                              : "would stop the job; nothing was spent");
+        if (spent && !json_bool(args, "yes", false)) {
+                json_put_bool(o, "confirm", true);
+                json_put_text(o, "text", what);
                 return done(arg, o, NULL);
         }
         if (!spent) {
@@ -452,14 +444,37 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
 
 /* ---- withdraw, job ---- */
 
+static void note_token(json_t *o, const struct token *t)
+{
+        char place[300];
+        proof_text(&t->row.proof, place, sizeof place);
+        json_array_append_new(json_object_get(o, "tokens"),
+                json_pack("{s:s, s:s, s:s?, s:s?}", "token", place, "publisher", t->row.publisher, "cert", t->row.cert,
+                        "problem", t->problem[0] ? t->problem : NULL));
+}
+
+static char *withdraw_text(int64_t asked, int64_t held, bool dry)
+{
+        const char *stay = held ? "; those of a running job stay: dcvctl cancel ends it" : "";
+        if (asked == 0)
+                return text_format("no token is left behind%s", stay);
+        return text_format("%lld token%s %s%s", (long long)asked, asked == 1 ? "" : "s",
+                dry                  ? "would be withdrawn"
+                        : asked == 1 ? "is being withdrawn"
+                                     : "are being withdrawn",
+                stay);
+}
+
 void action_withdraw(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
         struct cert *cert = NULL;
         bool stale = json_bool(args, "stale", false);
+        bool dry = json_bool(args, "dry_run", false);
         int64_t asked = 0, held = 0;
         if (!stale && !action_cert(g, args, &cert, &e))
                 return done(arg, NULL, &e);
+        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:b, s:[]}", "exit", 0, "dry_run", dry, "tokens");
         for (size_t i = g->token_count; i-- > 0;) {
                 struct token *t = g->token[i];
                 if (cert && (!t->row.cert || strcmp(t->row.cert, cert->row.name) != 0))
@@ -469,18 +484,18 @@ void action_withdraw(struct engine *g, const json_t *args, action_done_fn *done,
                         continue;
                 }
                 asked++;
+                note_token(o, t);
+                if (dry)
+                        continue;
                 /* Left out for an order that outlived its job: the operator's word ends that. */
                 job_set(&t->row.order_id, NULL);
                 t->failures = 0;
-                if (!json_bool(args, "dry_run", false))
-                        token_withdraw(t);
+                token_withdraw(t);
         }
-        CLEANUP(free_p)
-        char *text = text_format("%lld token%s being withdrawn%s", (long long)asked, asked == 1 ? " is" : "s are",
-                held ? "; those of a running job stay: dcvctl cancel ends it" : "");
-        CLEANUP(json_decref_p)
-        json_t *o = json_pack("{s:i, s:I, s:I, s:s?}", "exit", 0, "withdrawn", (json_int_t)asked, "held",
-                (json_int_t)held, "text", text);
+        CLEANUP(free_p) char *text = withdraw_text(asked, held, dry);
+        json_put_i64(o, "withdrawn", dry ? 0 : asked);
+        json_put_i64(o, "held", held);
+        json_put_text(o, "text", text);
         done(arg, o, NULL);
 }
 
@@ -501,8 +516,10 @@ static bool ended_row(void *arg, const struct store_row *row)
                 json_put_i64(o, "exit_of_job", job_exit_code(&r));
                 free(r.err_kind);
         }
-        if (row_text(row, 6))
-                json_put_text(o, "fix", row_text(row, 6));
+        if (row_text(row, 5)) /* as the events of a job that runs say it */
+                json_object_set_new(o, "error",
+                        json_pack("{s:s?, s:s, s:s?}", "kind", row_text(row, 4), "text", row_text(row, 5), "fix",
+                                row_text(row, 6)));
         return false;
 }
 

@@ -16,6 +16,8 @@ typedef void action_fn(struct engine *g, const json_t *args, action_done_fn *don
 /* {certs:[..] | all:true | spki | issuer | serials:[..], reason, compromised, force, dry_run, yes} ->
  * {jobs:[{id,cert,joined}], refused:[..]} or, in a dry run, what would happen. */
 action_fn action_reissue;
+action_fn
+        action_issue; /* {cert, force, dry_run}: a first certificate; like reissue, or {text} if there is one already */
 action_fn action_cancel; /* {cert, yes} */
 action_fn action_status; /* {certs:[..], records} -> dcvd.status/1 */
 action_fn action_history; /* {cert, since_s, limit} */

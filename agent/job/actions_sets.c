@@ -8,26 +8,47 @@
 #include "agent/job/actions.h"
 #include "agent/job/internal.h"
 #include "agent/pki/csr.h"
+#include "agent/pki/weak.h"
 
 /* ---- import ---- */
 
-static bool take_key(struct engine *g, const json_t *args, const char **ret_spki, char spki[65], struct secret *ret_pem,
-        struct err *e)
+/* What an import brings, read and compared; nothing of it is kept yet. */
+struct brought {
+        struct chain chain;
+        struct key *key; /* NULL: held elsewhere */
+        char spki[65]; /* of the key; "" without one */
+};
+
+static void brought_done(struct brought *b)
+{
+        chain_done(&b->chain);
+        key_free(b->key);
+}
+
+/* The files were the caller's: what is wrong with one is named by its path, and is wrong usage. */
+static bool blame(struct err *e, const json_t *args, const char *label, const char *otherwise)
+{
+        const char *path = json_str(args, label);
+        if (e->kind == ERR_PROTOCOL)
+                e->kind = ERR_CONFIG;
+        return err_wrap(e, "%s", path && path[0] ? path : otherwise);
+}
+
+static bool read_key(const json_t *args, struct brought *b, struct err *e)
 {
         const char *pem = json_str(args, "key_pem"), *passphrase = json_str(args, "passphrase");
         struct secret phrase = { 0 };
-        struct key *key = NULL;
-        *ret_spki = NULL;
         if (!pem)
-                return true; /* held elsewhere */
+                return true;
         if (passphrase && !secret_set(&phrase, passphrase, strlen(passphrase), e))
                 return false;
-        bool good = key_read_pem(pem, strlen(pem), passphrase ? &phrase : NULL, &key, e) &&
-                keystore_put(g->keystore, key, spki, e) && key_write_pem(key, NULL, ret_pem, e);
+        bool good = key_read_pem(pem, strlen(pem), passphrase ? &phrase : NULL, &b->key, e);
+        if (!good && !passphrase && strcmp(e->code, "key.encrypted") == 0)
+                err_fix(e, "give --passphrase-file FILE, or decrypt it: openssl pkey -in FILE -out PLAIN");
         secret_done(&phrase);
-        key_free(key);
-        *ret_spki = spki;
-        return good;
+        if (!good)
+                return blame(e, args, "key_file", "the key");
+        return key_spki_hex(b->key, b->spki, e);
 }
 
 static bool check_csr(const json_t *args, const char *spki_hex, struct err *e)
@@ -37,56 +58,109 @@ static bool check_csr(const json_t *args, const char *spki_hex, struct err *e)
         if (!pem)
                 return true;
         if (!csr_read(pem, strlen(pem), &csr, e))
-                return false;
+                return blame(e, args, "csr_file", "the CSR");
         bool same = strcmp(csr.spki_hex, spki_hex) == 0;
         csr_done(&csr);
         return same || err_set(e, ERR_CONFIG, "import.csr", "the CSR is for another key than the certificate");
 }
 
-static bool check_import(
-        struct engine *g, const struct conf_cert *conf, const struct chain *c, const char *spki, struct err *e)
+static bool check_import(const struct conf_cert *conf, const json_t *args, const struct brought *b, struct err *e)
 {
-        if (spki && strcmp(spki, c->leaf.spki_hex) != 0)
-                return err_set(e, ERR_CONFIG, "import.pair", "the key does not belong to the certificate");
+        if (!b->key && conf && !conf->key_csr) {
+                err_set(e, ERR_CONFIG, "import.key",
+                        "the key of %s is not given, and its configuration does not say "
+                        "that it is held elsewhere",
+                        conf->name);
+                return err_fix(e, "give --key FILE, or set key: {csr: FILE} of %s", conf->name);
+        }
         for (size_t i = 0; conf && i < conf->names.count; i++)
-                if (!names_cover(&c->leaf.names, conf->names.item[i]))
+                if (!names_cover(&b->chain.leaf.names, conf->names.item[i]))
                         return err_set(e, ERR_CONFIG, "import.names",
                                 "the certificate does not cover %s, which the configuration names",
                                 conf->names.item[i]);
-        if (compromised_has(g->keystore, c->leaf.spki_hex))
-                log_warning(conf ? conf->name : "", "the imported certificate's key is marked compromised; reissue it");
-        return true;
+        return check_csr(args, b->chain.leaf.spki_hex, e);
 }
 
-static bool adopt(struct engine *g, struct cert *cert, const struct chain *c, const struct secret *key_pem,
-        const char *spki, unsigned *ret_number, struct err *e)
+static bool read_import(const struct conf_cert *conf, const json_t *args, struct brought *ret, struct err *e)
 {
+        const char *pem = json_str(args, "cert_pem");
+        if (!pem)
+                return err_set(e, ERR_CONFIG, "usage", "no certificate was given");
+        if (!read_key(args, ret, e))
+                return false;
+        if (!chain_read(pem, strlen(pem), ret->key ? ret->spki : NULL, &ret->chain, e))
+                return blame(e, args, "cert_file", "the certificate");
+        return check_import(conf, args, ret, e);
+}
+
+/* A key that was reported is never used again (I6), nor one that anybody can compute; what is live with it already is
+ * being replaced. One that is only too small for a CA may come: its certificate is there. */
+static bool key_may_come(struct engine *g, const struct cert *cert, const struct brought *b, struct err *e)
+{
+        const char *spki = b->chain.leaf.spki_hex, *live = cert->row.live_sha256;
+        if (live && strcmp(live, b->chain.leaf.sha256) == 0)
+                return true;
+        if (!cert_check_strength(b->chain.leaf_der, b->chain.leaf_der_len, e) && weak_is_computable(e))
+                return err_fix(e, "dcvctl reissue %s makes a new one", cert->row.name);
+        if (!compromised_has(g->keystore, spki))
+                return true;
+        err_set(e, ERR_RULE, "I6", "the key %.16s... of this certificate is marked compromised: it is not taken over",
+                spki);
+        return err_fix(e, "dcvctl reissue %s makes a new one", cert->row.name);
+}
+
+static bool adopt(struct engine *g, struct cert *cert, const struct brought *b, unsigned *ret_number, struct err *e)
+{
+        const struct chain *c = &b->chain;
         CLEANUP(json_decref_p) json_t *meta = set_meta_new(c, "imported", true, clock_now_s());
+        struct secret pem = { 0 };
+        char spki[65];
         if (cert->row.live_sha256 && strcmp(cert->row.live_sha256, c->leaf.sha256) == 0) {
                 *ret_number = (unsigned)cert->row.live_set;
                 return true;
         }
-        if (!sets_write(g->sets, cert->row.name, c, key_pem, meta, ret_number, e) ||
-                !sets_switch(g->sets, cert->row.name, *ret_number, e) || !cert_load_live(cert, e))
+        bool kept = !b->key || (keystore_put(g->keystore, b->key, spki, e) && key_write_pem(b->key, NULL, &pem, e));
+        kept = kept && sets_write(g->sets, cert->row.name, c, &pem, meta, ret_number, e) &&
+                sets_switch(g->sets, cert->row.name, *ret_number, e) && cert_load_live(cert, e);
+        secret_done(&pem);
+        if (!kept)
                 return false;
         job_set(&cert->row.stopped, NULL);
-        struct store_batch *b = store_batch_new();
-        if (b && journal_put_cert(b, &cert->row) && (!spki || journal_key(b, spki, cert->row.name, clock_now_s())) &&
-                journal_audit(b, clock_now_s(), cert->row.name, 0, "imported", meta))
-                engine_commit_logged(g, b);
+        struct store_batch *batch = store_batch_new();
+        if (batch && journal_put_cert(batch, &cert->row) &&
+                (!b->key || journal_key(batch, b->spki, cert->row.name, clock_now_s())) &&
+                journal_audit(batch, clock_now_s(), cert->row.name, 0, "imported", meta))
+                engine_commit_logged(g, batch);
         else
-                store_batch_free(b);
+                store_batch_free(batch);
         return true;
+}
+
+static json_t *import_answer(struct engine *g, const struct cert *cert, const struct chain *c, unsigned number)
+{
+        char end[32];
+        format_date(c->leaf.not_after_s, end, sizeof end);
+        bool compromised = compromised_has(g->keystore, c->leaf.spki_hex), dry = number == 0;
+        bool same = cert->row.live_sha256 && strcmp(cert->row.live_sha256, c->leaf.sha256) == 0;
+        const char *warning = compromised ? "; its key is marked compromised: reissue it" : "";
+        CLEANUP(free_p)
+        char *text = !dry
+                ? text_format("%s: taken over as set %u, valid until %s%s", cert->row.name, number, end, warning)
+                : same ? text_format("%s: is live already, valid until %s%s", cert->row.name, end, warning)
+                       : text_format("%s: would be taken over, valid until %s%s", cert->row.name, end, warning);
+        json_t *o = json_pack("{s:i, s:s, s:s?, s:s, s:b, s:b}", "exit", 0, "cert", cert->row.name, "text", text,
+                "sha256", c->leaf.sha256, "compromised", compromised, "dry_run", dry);
+        json_put_i64(o, "not_after", c->leaf.not_after_s);
+        if (!dry)
+                json_put_i64(o, "set", number);
+        return o;
 }
 
 void action_import(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
         struct cert *cert = NULL;
-        struct chain c = { 0 };
-        struct secret key = { 0 };
-        char spki[65];
-        const char *has = NULL, *pem = json_str(args, "cert_pem");
+        struct brought b = { 0 };
         unsigned number = 0;
         if (!action_cert(g, args, &cert, &e))
                 return done(arg, NULL, &e);
@@ -95,28 +169,14 @@ void action_import(struct engine *g, const json_t *args, action_done_fn *done, v
                         (long long)cert->job->row.id, cert->row.name, cert->row.name);
                 return done(arg, NULL, &e);
         }
-        if (!pem) {
-                err_set(&e, ERR_CONFIG, "usage", "no certificate was given");
-                return done(arg, NULL, &e);
-        }
-        bool good = take_key(g, args, &has, spki, &key, &e) && chain_read(pem, strlen(pem), has, &c, &e) &&
-                check_import(g, config_cert(g->conf, cert->row.name), &c, has, &e) &&
-                check_csr(args, c.leaf.spki_hex, &e) && adopt(g, cert, &c, &key, has, &number, &e);
-        secret_done(&key);
-        if (!good) {
-                chain_done(&c);
-                return done(arg, NULL, &e);
-        }
-        char end[32];
-        format_date(c.leaf.not_after_s, end, sizeof end);
-        CLEANUP(free_p)
-        char *text = text_format("%s: taken over as set %u, valid until %s", cert->row.name, number, end);
-        CLEANUP(json_decref_p)
-        json_t *o = json_pack(
-                "{s:i, s:i, s:s?, s:s}", "exit", 0, "set", (int)number, "text", text, "sha256", c.leaf.sha256);
-        chain_done(&c);
-        cert_plan(cert);
-        done(arg, o, NULL);
+        bool dry = json_bool(args, "dry_run", false);
+        bool good = read_import(config_cert(g->conf, cert->row.name), args, &b, &e) && key_may_come(g, cert, &b, &e) &&
+                (dry || adopt(g, cert, &b, &number, &e));
+        CLEANUP(json_decref_p) json_t *o = good ? import_answer(g, cert, &b.chain, number) : NULL;
+        brought_done(&b);
+        if (good && !dry)
+                cert_plan(cert);
+        done(arg, o, good ? NULL : &e);
 }
 
 /* ---- list ---- */
@@ -164,10 +224,12 @@ void action_list(struct engine *g, const json_t *args, action_done_fn *done, voi
                 if (name && (strcmp(g->ca[i].name, name) == 0 || strcmp(g->ca[i].ops->type, name) == 0))
                         l->ca = &g->ca[i];
         *l = (struct listing){ l->ca, done, arg };
-        if (!l->ca || !l->ca->ops->list)
+        if (!l->ca || !l->ca->ops->list) {
                 err_set(&e, ERR_CONFIG, "ca.unknown", "no CA %s is configured that can list its certificates",
                         name ? name : "");
-        else if (l->ca->ops->list(l->ca->ca, search, listed, l, &e))
+                err_fix(&e, "name one of cas: of type tencent, or what is here: certbot lego acme.sh dehydrated nginx apache "
+                            "haproxy");
+        } else if (l->ca->ops->list(l->ca->ca, search, listed, l, &e))
                 return;
         free(l);
         done(arg, NULL, &e);
@@ -203,6 +265,7 @@ void action_sets(struct engine *g, const json_t *args, action_done_fn *done, voi
 
 struct redeploy {
         struct engine *g;
+        struct cert *cert;
         struct job_row row;
         action_done_fn *done;
         void *arg;
@@ -214,6 +277,7 @@ static void redeploy_started(void *arg, int64_t rowid, const struct err *err)
         struct redeploy *r = arg;
         struct err e;
         struct job *j = NULL;
+        r->cert->starting = 0;
         if (err)
                 e = *err;
         else if ((j = job_new(r->g, &r->row, &e)))
@@ -229,9 +293,11 @@ static void redeploy_started(void *arg, int64_t rowid, const struct err *err)
 
 static bool deployable(struct engine *g, struct cert *cert, int64_t number, struct set *s, struct err *e)
 {
-        if (cert->job)
-                return err_set(e, ERR_RULE, "running", "job %lld of %s is running", (long long)cert->job->row.id,
-                        cert->row.name);
+        if (cert->job || cert->starting) {
+                err_set(e, ERR_RULE, "running", "job %lld of %s is running",
+                        (long long)(cert->job ? cert->job->row.id : cert->starting), cert->row.name);
+                return err_fix(e, "let it end (dcvctl status %s), or dcvctl cancel %s", cert->row.name, cert->row.name);
+        }
         if (number <= 0 || number > UINT32_MAX)
                 return err_set(e, ERR_CONFIG, "set.none", "%s has no set to deploy; dcvctl sets %s", cert->row.name,
                         cert->row.name);
@@ -273,6 +339,7 @@ void action_deploy(struct engine *g, const json_t *args, action_done_fn *done, v
         }
         if (good) {
                 r->g = g;
+                r->cert = cert;
                 r->done = done;
                 r->arg = arg;
                 r->row = (struct job_row){ .id = g->next_job++,
@@ -296,6 +363,8 @@ void action_deploy(struct engine *g, const json_t *args, action_done_fn *done, v
                         err_memory(&e);
                 } else {
                         good = engine_commit(g, b, redeploy_started, r, &e);
+                        if (good)
+                                cert->starting = r->row.id;
                 }
                 if (!good)
                         job_row_done(&r->row);
@@ -371,6 +440,8 @@ static void verify_next(void *arg)
                 set_done(&s);
                 if (started)
                         return;
+                json_array_append_new(json_object_get(v->result, "certificates"),
+                        json_pack("{s:s, s:[], s:s}", "cert", name, "endpoints", "text", e.text));
                 v->different = true;
         }
         json_put_i64(v->result, "exit", v->different ? 1 : 0);
@@ -429,6 +500,14 @@ void action_forget(struct engine *g, const json_t *args, action_done_fn *done, v
                         "%s still has a running job or tokens out; dcvctl cancel, then dcvctl withdraw %s",
                         cert->row.name, cert->row.name);
                 return done(arg, NULL, &e);
+        }
+        if (json_bool(args, "dry_run", false)) {
+                CLEANUP(free_p)
+                char *would = text_format(
+                        "%s: would be forgotten%s", cert->row.name, purge ? ", its sets and keys removed" : "");
+                CLEANUP(json_decref_p)
+                json_t *o = json_pack("{s:i, s:s?, s:b}", "exit", 0, "text", would, "dry_run", 1);
+                return done(arg, o, NULL);
         }
         if (purge && !json_bool(args, "yes", false)) {
                 CLEANUP(json_decref_p)

@@ -73,29 +73,51 @@ void backends_close(struct backend_ca *ca, size_t ca_count, struct backend_publi
         free(publisher);
 }
 
+static bool open_ca(
+        struct engine *g, const struct conf *conf, size_t i, bool staging, struct backend_ca *b, struct err *e)
+{
+        const struct conf_backend *c = &conf->ca[i];
+        b->ops = ca_ops_of(g, c->kind->type);
+        b->name = text_format("%s%s", c->name, staging ? STAGING_SUFFIX : "");
+        struct ca_env env = { .loop = g->loop,
+                .http = g->http,
+                .name = b->name,
+                .staging = staging,
+                .state_directory = conf->state_directory,
+                .remember = remember,
+                .recall = recall,
+                .memory_arg = g };
+        if (!b->name)
+                return err_memory(e);
+        if (!b->ops || !b->ops->open)
+                return err_set(e, ERR_CONFIG, "ca.type", "CA type %s is not in this build", c->kind->type);
+        if (staging && config_ca(conf, b->name)) {
+                err_set(e, ERR_CONFIG, "ca.staging", "cas.%s has the name that the staging of cas.%s needs", b->name,
+                        c->name);
+                return err_fix(e, "give cas.%s another name", b->name);
+        }
+        return b->ops->open(&b->ca, &env, c->parsed, e) || err_wrap(e, "cas.%s", b->name);
+}
+
 bool backends_open_cas(
         struct engine *g, const struct conf *conf, struct backend_ca **ret, size_t *ret_count, struct err *e)
 {
-        *ret = calloc(conf->ca_count + 1, sizeof **ret);
+        *ret = calloc(2 * conf->ca_count + 1, sizeof **ret);
         if (!*ret)
                 return err_memory(e);
         for (size_t i = 0; i < conf->ca_count; i++) {
-                struct backend_ca *b = &(*ret)[(*ret_count)++];
-                b->ops = ca_ops_of(g, conf->ca[i].kind->type);
-                b->name = text_dup(conf->ca[i].name);
-                struct ca_env env = { .loop = g->loop,
-                        .http = g->http,
-                        .name = b->name,
-                        .remember = remember,
-                        .recall = recall,
-                        .memory_arg = g };
-                if (!b->name || !b->ops || !b->ops->open)
-                        return err_set(
-                                e, ERR_CONFIG, "ca.type", "CA type %s is not in this build", conf->ca[i].kind->type);
-                if (!b->ops->open(&b->ca, &env, conf->ca[i].parsed, e))
-                        return err_wrap(e, "cas.%s", conf->ca[i].name);
+                if (!open_ca(g, conf, i, false, &(*ret)[(*ret_count)++], e))
+                        return false;
         }
         return true;
+}
+
+static bool open_own(const struct publisher_env *env, const char *name, const struct publisher_ops *ops,
+        struct backend_publisher *b, struct err *e)
+{
+        b->ops = ops;
+        b->name = text_dup(name);
+        return b->name ? ops->open(&b->publisher, env, b->name, NULL, e) : err_memory(e);
 }
 
 bool backends_open_publishers(
@@ -106,10 +128,14 @@ bool backends_open_publishers(
                 .http = g->http,
                 .helper = g->helper,
                 .propagation = g->propagation,
-                .tokens = g->token_table };
-        *ret = calloc(conf->publisher_count + 1, sizeof **ret);
+                .tokens = g->token_table,
+                .alpn = g->alpn_table };
+        *ret = calloc(conf->publisher_count + 2, sizeof **ret);
         if (!*ret)
                 return err_memory(e);
+        if (!open_own(&env, PUBLISHER_SELF, &publisher_responder, &(*ret)[(*ret_count)++], e) ||
+                !open_own(&env, PUBLISHER_STANDING, &publisher_standing, &(*ret)[(*ret_count)++], e))
+                return false;
         for (size_t i = 0; i < conf->publisher_count; i++) {
                 struct backend_publisher *b = &(*ret)[(*ret_count)++];
                 b->ops = publisher_ops_of(g, conf->publisher[i].kind->type);

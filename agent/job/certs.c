@@ -1,19 +1,25 @@
 /* Certificates at rest: what is live, when to look next, what to say as the end comes near. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
+#include "agent/job/actions.h"
 #include "agent/job/internal.h"
 #include "agent/job/when.h"
 
 /* Between jobs what the CA allows changes only by a date that is known, or by a hand at its console: asking seldom is
- * enough, and it is asked again before and after every job. A thousand certificates are a question a minute at most. */
+ * enough, and it is asked again before and after every job. Where there are many they are asked in groups, so that the
+ * host sleeps between them. */
 #define ASK_EVERY_S (7 * 86400)
 #define ASK_SPREAD_S 86400
-#define ASK_FIRST_SPREAD_S 60
 #define ASK_FEW 50
+#define ASK_GROUP_S 600
+#define WINDOW_AGAIN_S (6 * 3600) /* RFC 9773 section 4.3.3 */
+#define RENEW_SOON_S 300 /* it is due, but a job runs or the clock was just set */
+#define RENEW_AGAIN_S 86400 /* after a renewal that failed for good */
 
 struct cert *engine_cert(struct engine *g, const char *name)
 {
@@ -46,6 +52,7 @@ struct cert *engine_cert_add(struct engine *g, const char *name, struct err *e)
         }
         c->engine = g;
         c->due.kind = DUE_CERT;
+        c->renew_jitter = (uint32_t)random_u64();
         size_t at = g->cert_count++;
         while (at > 0 && strcmp(g->cert[at - 1]->row.name, name) > 0) {
                 g->cert[at] = g->cert[at - 1];
@@ -69,6 +76,8 @@ bool cert_load_live(struct cert *c, struct err *e)
         struct set set = { 0 };
         unsigned live = sets_live(c->engine->sets, c->row.name);
         c->row.live_set = live;
+        c->live_not_before_s = 0;
+        c->window_start_s = c->window_end_s = c->window_renew_s = c->window_next_s = 0;
         if (live == 0) {
                 job_set(&c->row.live_sha256, NULL);
                 job_set(&c->row.live_spki, NULL);
@@ -80,8 +89,8 @@ bool cert_load_live(struct cert *c, struct err *e)
         job_set(&c->row.live_sha256, set.chain.leaf.sha256);
         job_set(&c->row.live_spki, set.chain.leaf.spki_hex);
         c->row.live_not_after_s = set.chain.leaf.not_after_s;
+        c->live_not_before_s = set.chain.leaf.not_before_s;
         set_done(&set);
-        metrics_cert(c);
         return true;
 }
 
@@ -118,16 +127,20 @@ static void warn_of_end(struct cert *c, int64_t not_before_s, int64_t not_after_
         char left[40], date[32];
         format_span(not_after_s - now_s, left, sizeof left);
         format_date(not_after_s, date, sizeof date);
+        CLEANUP(free_p)
+        char *text = now_s >= not_after_s
+                ? text_format("the certificate ended on %s; a reissue keeps the end date: buy a new one at the CA, set "
+                              "its certificate_id",
+                          date)
+                : text_format("%s left (%s); a reissue keeps the end date: buy or apply for a new one at the CA, then "
+                              "set its certificate_id",
+                          left, date);
+        if (!text)
+                return; /* no memory: told at the next look */
         if (now_s >= not_after_s)
-                log_error(c->row.name,
-                        "the certificate ended on %s; a reissue keeps the end date: buy a new one at the CA, set its "
-                        "certificate_id",
-                        date);
+                log_error(c->row.name, "%s", text);
         else
-                log_warning(c->row.name,
-                        "%s left (%s); a reissue keeps the end date: buy or apply for a new one at the CA, then set "
-                        "its certificate_id",
-                        left, date);
+                log_warning(c->row.name, "%s", text);
 }
 
 static void save_row(struct cert *c)
@@ -183,21 +196,186 @@ static bool ask(struct cert *c, const struct conf_cert *conf)
                 .validation = policy_validation(conf, 0),
                 .key_type = policy_key_type(conf, 0),
         };
+        c->ask_first = false; /* if this fails, the planned looks do */
         c->asking = c->asked->ops->inspect(c->asked->ca, &r, asked, c, &e);
         return c->asking != NULL;
+}
+
+void cert_plan_first(struct cert *c)
+{
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        const struct backend_ca *ca = conf ? engine_ca(c->engine, conf->ca[0].ca) : NULL;
+        c->ask_first =
+                ca && !(ca->ops->can & (CONF_CA_ISSUES | CONF_CA_RENEWS)); /* a chain of reissues is kept there */
+        cert_plan(c);
+}
+
+/* The next common instant of this process; another process has another phase, or a CA would see them all at once. */
+static int64_t group_s(const struct engine *g, int64_t at_s)
+{
+        if (g->cert_count <= ASK_FEW)
+                return at_s;
+        return at_s - (at_s + g->ask_phase_s) % ASK_GROUP_S + ASK_GROUP_S;
+}
+
+static void plan_at(struct cert *c, int64_t at_s)
+{
+        engine_due_set(c->engine, &c->due, group_s(c->engine, at_s) * 1000);
+}
+
+/* ---- renewal: a third of the lifetime is left (a half below ten days), and a CA of the list can renew ---- */
+
+static int64_t renewal_s(const struct cert *c)
+{
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        size_t index;
+        int64_t end_s = c->row.live_not_after_s, life_s = end_s - c->live_not_before_s;
+        if (!conf || !conf->renew || c->row.live_set == 0 || c->live_not_before_s == 0 || life_s <= 0 ||
+                !cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index))
+                return 0;
+        /* The CA's word, unless it would leave no time for a second try. */
+        int64_t at_s = c->window_renew_s ? MIN(c->window_renew_s, end_s - life_s / 10)
+                                         : when_renew_s(c->live_not_before_s, end_s, c->renew_jitter);
+        /* A journal that was lost makes it wait, but never until the end. */
+        return MAX(at_s, MIN(c->engine->rest_until_s, end_s - life_s / 10));
+}
+
+/* A window that is over already when the CA first names it: it wants the certificate gone. Written down once
+ * for each window and process; the renewal starts by itself where there is one. */
+static void raise_alarm(struct cert *c, const struct ca_renewal *r, int64_t now_s)
+{
+        struct engine *g = c->engine;
+        char end[40];
+        format_time(r->end_s, end, sizeof end);
+        CLEANUP(free_p)
+        char *text =
+                text_format("%s asks for its renewal at once, its window ended %s%s%s: it may be about to revoke it",
+                        c->asked->name, end, r->explanation[0] ? ", see " : "", r->explanation);
+        CLEANUP(json_decref_p) json_t *data = json_object();
+        struct store_batch *b = store_batch_new();
+        log_warning(c->row.name, "%s", text ? text : "the CA asks for the renewal at once");
+        json_put_text(data, "ca", c->asked->name);
+        json_put_text(data, "text", text);
+        json_put_i64(data, "window_end", r->end_s);
+        json_put_text(data, "page", r->explanation[0] ? r->explanation : NULL);
+        if (b && journal_audit(b, now_s, c->row.name, 0, "revocation-alarm", data))
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+}
+
+/* Renewal information (RFC 9773): the moment is drawn once for a window, so that it does not move at every look. */
+static void take_window(struct cert *c, const struct ca_renewal *r, int64_t now_s)
+{
+        c->window_next_s = now_s + r->look_again_s;
+        if (r->start_s == c->window_start_s && r->end_s == c->window_end_s)
+                return;
+        c->window_start_s = r->start_s;
+        c->window_end_s = r->end_s;
+        c->window_renew_s = r->start_s ? r->start_s + (int64_t)random_below((uint64_t)(r->end_s - r->start_s)) : 0;
+        if (r->start_s && r->end_s <= now_s)
+                raise_alarm(c, r, now_s);
+}
+
+static void window_told(void *arg, const struct ca_renewal *r, const struct err *err)
+{
+        struct cert *c = arg;
+        int64_t now_s = clock_now_s();
+        c->asking = NULL;
+        if (r) {
+                c->ask_failures = 0;
+                take_window(c, r, now_s);
+        } else { /* the rule without it holds meanwhile */
+                struct when_input in = { err->kind, ++c->ask_failures, err->retry_after_s, false,
+                        (uint32_t)random_u64() };
+                bool passes = err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED || err->kind == ERR_UNKNOWN;
+                c->window_next_s = now_s + (passes ? MIN(when_next_ms(&in) / 1000, WINDOW_AGAIN_S) : WINDOW_AGAIN_S);
+        }
+        cert_plan(c);
+}
+
+/* Where nothing is renewed by itself the window is asked for all the same: it is the CA's alarm. */
+static struct backend_ca *renewing_ca(const struct cert *c, const struct conf_cert *conf)
+{
+        size_t index;
+        bool wanted = conf && (conf->renew || c->engine->conf->detectors.revocation_ms > 0);
+        if (!wanted || c->row.live_set == 0 || !cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index))
+                return NULL;
+        struct backend_ca *ca = engine_ca(c->engine, conf->ca[index].ca);
+        return ca && ca->ops->renewal ? ca : NULL;
+}
+
+static bool ask_window(struct cert *c, const struct conf_cert *conf, int64_t now_s)
+{
+        struct set s = { 0 };
+        struct err e;
+        struct backend_ca *ca = renewing_ca(c, conf);
+        if (!ca || c->window_next_s > now_s)
+                return false;
+        c->window_next_s = now_s + WINDOW_AGAIN_S; /* whatever comes of it */
+        if (c->row.live_not_after_s <= now_s ||
+                !sets_read(c->engine->sets, c->row.name, (unsigned)c->row.live_set, &s, &e))
+                return false;
+        const char *issuer = json_str(s.meta, "ca");
+        bool ours = issuer && strcmp(issuer, ca->name) == 0;
+        if (ours) {
+                c->asked = ca;
+                c->asking = ca->ops->renewal(ca->ca, s.chain.leaf_der, s.chain.leaf_der_len, window_told, c, &e);
+        } else { /* another CA's: there is nothing to ask */
+                c->window_next_s = INT64_MAX;
+        }
+        set_done(&s);
+        return c->asking != NULL;
+}
+
+static void renewal_started(void *arg, const json_t *result, const struct err *err)
+{
+        (void)arg; /* a certificate may be gone by now: nothing of it is needed */
+        (void)result;
+        if (err)
+                log_err("", "a renewal could not be started", err);
+}
+
+static void renew(struct cert *c, const struct conf_cert *conf)
+{
+        size_t index = 0;
+        (void)cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index);
+        CLEANUP(json_decref_p)
+        json_t *args = json_pack("{s:[s], s:s, s:s, s:i, s:b}", "certs", c->row.name, "reason", "renewal", "trigger",
+                "time", "ca_index", (int)index, "yes", 1);
+        if (args)
+                action_reissue(c->engine, args, renewal_started, NULL);
 }
 
 void cert_due(struct cert *c)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
-        int64_t not_before_s = 0, not_after_s = 0, now_s = clock_now_s();
-        (void)checked_s(c, &not_before_s, &not_after_s);
-        if (conf)
+        int64_t not_before_s = 0, not_after_s = 0, now_s = clock_now_s(), renew_s = renewal_s(c);
+        int64_t last_s = checked_s(c, &not_before_s, &not_after_s);
+        if (renew_s && renew_s <= now_s && !c->job && engine_clock_is_sound(c->engine)) {
+                engine_due_set(c->engine, &c->due, (now_s + RENEW_AGAIN_S) * 1000); /* should it fail for good */
+                return renew(c, conf);
+        }
+        if (conf && !renew_s)
                 warn_of_end(c, not_before_s, not_after_s ? not_after_s : c->row.live_not_after_s, now_s);
         /* Next time even if the CA does not answer: never at once again. */
-        engine_due_set(c->engine, &c->due, clock_now_ms() + (ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S)) * 1000);
-        if (conf && !c->job && !c->asking)
-                (void)ask(c, conf); /* not possible now: the next planned look will do */
+        int64_t next_s = now_s + ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S);
+        plan_at(c, renew_s ? MIN(next_s, MAX(renew_s, now_s + RENEW_SOON_S)) : next_s);
+        bool asked_lately = last_s && now_s - last_s < ASK_EVERY_S && !c->ask_first;
+        if (!conf || c->job || c->asking)
+                return;
+        if (asked_lately && ask_window(c, conf, now_s))
+                return;
+        if (asked_lately && renewing_ca(c, conf))
+                return cert_plan(c);
+        (void)ask(c, conf); /* not possible now: the next planned look will do */
+}
+
+/* When a failed renewal was the last thing that happened: not at once again. */
+static int64_t renew_again(const struct cert *c, int64_t renew_s, int64_t now_s)
+{
+        bool failed = c->row.last_failure_s > c->row.last_success_s && c->row.last_failure_s > renew_s;
+        return failed ? MAX(c->row.last_failure_s + RENEW_AGAIN_S, now_s + 2) : renew_s;
 }
 
 void cert_plan(struct cert *c)
@@ -206,8 +384,13 @@ void cert_plan(struct cert *c)
         if (!config_cert(c->engine->conf, c->row.name))
                 return engine_due_clear(c->engine, &c->due);
         int64_t count = (int64_t)c->engine->cert_count;
-        int64_t spread_s = count <= ASK_FEW ? ASK_FIRST_SPREAD_S : MIN(60 * count, ASK_EVERY_S);
-        int64_t next_s = last_s ? last_s + ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S)
-                                : now_s + (int64_t)random_below((uint64_t)spread_s) + 2;
-        engine_due_set(c->engine, &c->due, MAX(next_s, now_s + 2) * 1000);
+        int64_t spread_s = count <= ASK_FEW ? count : MIN(60 * count, ASK_EVERY_S);
+        int64_t next_s = last_s && !c->ask_first ? last_s + ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S)
+                                                 : now_s + (int64_t)random_below((uint64_t)spread_s) + 2;
+        int64_t renew_s = renewal_s(c);
+        if (renew_s)
+                next_s = MIN(next_s, renew_again(c, renew_s, now_s));
+        if (last_s && renewing_ca(c, config_cert(c->engine->conf, c->row.name)))
+                next_s = MIN(next_s, c->window_next_s);
+        plan_at(c, MAX(next_s, now_s + 2));
 }

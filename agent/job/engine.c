@@ -18,8 +18,9 @@
 #include "agent/net/http.h"
 #include "agent/net/httpd.h"
 #include "agent/net/loop.h"
+#include "agent/net/tls_alpn.h"
+#include "validators/alpn_table.h"
 #include "validators/token_table.h"
-
 
 /* ---- commits ---- */
 
@@ -76,6 +77,20 @@ struct backend_ca *engine_ca(struct engine *g, const char *name)
         return NULL;
 }
 
+bool engine_ca_is_internal(const struct engine *g, const char *name)
+{
+        size_t n = name ? strlen(name) : 0;
+        struct ca_about about = { 0 };
+        if (name && text_ends(name, STAGING_SUFFIX))
+                n -= strlen(STAGING_SUFFIX);
+        CLEANUP(free_p) char *base = name ? text_dup_n(name, n) : NULL;
+        const struct conf_backend *b = base ? config_ca(g->conf, base) : NULL;
+        const struct ca_ops *ops = b ? ca_ops_find(b->kind->type) : NULL;
+        if (ops && ops->about)
+                ops->about(b->parsed, b->name, NULL, &about);
+        return about.internal;
+}
+
 struct backend_publisher *engine_publisher(struct engine *g, const char *name)
 {
         for (size_t i = 0; i < g->publisher_count; i++)
@@ -110,8 +125,10 @@ static bool order_copy(struct order_row *ret, const struct order_row *from)
 
 bool engine_order_put(struct engine *g, struct store_batch *b, const struct order_row *row)
 {
-        struct order_row *known = engine_order(g, row->ca, row->order_id), copy;
-        if (!row->ca || !row->order_id || !journal_put_order(b, row))
+        struct order_row *known = engine_order(g, row->ca, row->order_id), copy, put = *row;
+        if (known && put.deadline_s == 0)
+                put.deadline_s = known->deadline_s;
+        if (!row->ca || !row->order_id || !journal_put_order(b, &put))
                 return false;
         if (!row->open) {
                 if (known) {
@@ -120,13 +137,11 @@ bool engine_order_put(struct engine *g, struct store_batch *b, const struct orde
                 }
                 return true;
         }
-        if (!order_copy(&copy, row)) {
+        if (!order_copy(&copy, &put)) {
                 order_row_done(&copy);
                 return false;
         }
         if (known) {
-                if (copy.deadline_s == 0)
-                        copy.deadline_s = known->deadline_s;
                 order_row_done(known);
                 *known = copy;
                 return true;
@@ -171,7 +186,8 @@ static bool open_clients(struct engine *g, struct err *e)
         };
         return dns_open(&g->dns, g->loop, &dns, e) && http_open(&g->http, g->loop, g->dns, &http, e) &&
                 propagation_engine_open(&g->propagation, g->loop, g->dns, g->http, e) &&
-                token_table_new(&g->token_table, e);
+                token_table_new(&g->token_table, e) && alpn_table_new(&g->alpn_table, e) &&
+                tls_alpn_open(&g->tokens_tls, g->loop, alpn_table_find, g->alpn_table, e);
 }
 
 /* Nothing in STATE is written before the lock is ours and owner and mode are right (B8, H3). */
@@ -241,6 +257,19 @@ static void jumped(void *arg, int64_t delta_s)
         log_warning("", "the clock was set by %s; nothing renews, expires or revokes before a second look confirms it",
                 span);
         g->clock_suspect_until_ms = clock_boot_ms() + 300 * 1000;
+        if (delta_s >= 0 || !g->started)
+                return;
+        /* What is due was set by a clock that was ahead: whoever sleeps looks again and sleeps by the new one. */
+        for (size_t i = g->job_count; i-- > 0;)
+                if (g->job[i]->due.entry.index)
+                        job_run(g->job[i]);
+        for (size_t i = g->token_count; i-- > 0;)
+                if (g->token[i]->due.entry.index) {
+                        engine_due_clear(g, &g->token[i]->due);
+                        token_due(g->token[i]);
+                }
+        for (size_t i = 0; i < g->cert_count; i++)
+                cert_plan(g->cert[i]);
 }
 
 bool engine_open(struct engine **ret, struct loop *loop, const struct engine_conf *c, struct err *e)
@@ -255,6 +284,7 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
         g->ca_registry = c->cas ? c->cas : ca_registry;
         g->publisher_registry = c->publishers ? c->publishers : publisher_registry;
         g->memory = json_object();
+        g->ask_phase_s = (int64_t)random_below(3600);
         bool good = open_state_directory(g, e) && open_store(g, &origin, e) &&
                 keystore_open(&g->keystore, g->conf->state_directory, e) &&
                 sets_open(&g->sets, g->conf->state_directory, e) && open_clients(g, e) &&
@@ -274,32 +304,44 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
 
 /* ---- token listeners ---- */
 
-static bool listen_one(struct engine *g, const char *where, struct err *e)
+static bool listen_one(void *arg, const char *where, struct httpd **ret, struct err *e)
 {
+        struct engine *g = arg;
         struct httpd_conf conf = { .listen = where, .fd = -1, .body_max_bytes = 1024, .name = "tokens" };
         if (strcmp(where, "systemd") == 0) {
                 conf.listen = NULL;
                 conf.fd = listen_fd_by_name("tokens");
                 if (conf.fd < 0) {
-                        err_set(e, ERR_CONFIG, "listen", "tokens.listen: systemd passed no socket named tokens");
-                        return err_fix(e, "systemctl enable --now dcvd-tokens.socket");
+                        err_set(e, ERR_CONFIG, "listen", "systemd passed no socket named tokens");
+                        return err_fix(e, "systemctl stop dcvd; systemctl enable --now dcvd-tokens.socket dcvd");
                 }
         }
-        struct httpd **more = realloc(g->httpd, (g->httpd_count + 1) * sizeof(struct httpd *));
-        if (!more)
-                return err_memory(e);
-        g->httpd = more;
-        if (!httpd_open(&g->httpd[g->httpd_count], g->loop, &conf, token_table_serve, g->token_table, e))
-                return false;
-        g->httpd_count++;
-        return true;
+        return httpd_open(ret, g->loop, &conf, token_table_serve, g->token_table, e);
+}
+
+static bool prepare_tokens(struct engine *g, const struct conf *conf, struct httpd_set *ret, struct err *e)
+{
+        if (!httpd_set_prepare(&g->tokens_httpd, &conf->tokens_listen, listen_one, g, ret, e))
+                return err_wrap(e, "tokens.listen");
+        if (tls_alpn_prepare(g->tokens_tls, &conf->tokens_tls_listen, e))
+                return true;
+        httpd_set_abandon(&g->tokens_httpd, ret);
+        return err_wrap(e, "tokens.tls_listen");
+}
+
+static void commit_tokens(struct engine *g, struct httpd_set *next)
+{
+        httpd_set_commit(&g->tokens_httpd, next);
+        tls_alpn_commit(g->tokens_tls);
 }
 
 bool engine_listen_tokens(struct engine *g, struct err *e)
 {
-        for (size_t i = 0; i < g->conf->tokens_listen.count; i++)
-                if (!listen_one(g, g->conf->tokens_listen.item[i], e))
-                        return err_wrap(e, "tokens.listen");
+        struct httpd_set next;
+        if (!prepare_tokens(g, g->conf, &next, e))
+                return false;
+        commit_tokens(g, &next);
+        g->listens = true;
         return true;
 }
 
@@ -312,32 +354,69 @@ void engine_start(struct engine *g)
         for (size_t i = g->job_count; i-- > 0;)
                 job_resume_loaded(g->job[i]);
         for (size_t i = 0; i < g->cert_count; i++)
-                cert_plan(g->cert[i]);
+                cert_plan_first(g->cert[i]);
         due_timer_arm(g->due_timer);
+}
+
+static bool same_texts(const struct texts *a, const struct texts *b)
+{
+        for (size_t i = 0; i < a->count && i < b->count; i++)
+                if (strcmp(a->item[i], b->item[i]) != 0)
+                        return false;
+        return a->count == b->count;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* What was opened once and for all. A restart is harmless: jobs go on. */
+static bool check_fixed(const struct conf *now, const struct conf *next, struct err *e)
+{
+        const char *what = !same_text(now->state_directory, next->state_directory) ? "state_directory"
+                : !same_text(now->runtime_directory, next->runtime_directory)      ? "runtime_directory"
+                : !same_texts(&now->resolvers, &next->resolvers)                   ? "resolvers"
+                : !same_text(now->proxy_url, next->proxy_url) || !same_texts(&now->proxy_except, &next->proxy_except)
+                ? "proxy"
+                : NULL;
+        if (!what)
+                return true;
+        err_set(e, ERR_CONFIG, "fixed", "%s cannot change while dcvd runs", what);
+        return err_fix(e, "systemctl restart dcvd; running jobs go on");
 }
 
 bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
 {
         struct backend_ca *ca = NULL;
         struct backend_publisher *publisher = NULL;
+        struct httpd_set tokens = { 0 };
         size_t ca_count = 0, publisher_count = 0;
-        if (strcmp(conf_own->state_directory, g->conf->state_directory) != 0)
-                return err_set(e, ERR_CONFIG, "state", "state_directory cannot change while dcvd runs: restart it");
+        if (!check_fixed(g->conf, conf_own, e))
+                return false;
         if (!backends_open_cas(g, conf_own, &ca, &ca_count, e) ||
-                !backends_open_publishers(g, conf_own, &publisher, &publisher_count, e)) {
+                !backends_open_publishers(g, conf_own, &publisher, &publisher_count, e) ||
+                (g->listens && !prepare_tokens(g, conf_own, &tokens, e))) {
                 backends_close(ca, ca_count, publisher, publisher_count);
                 return false;
         }
         for (size_t i = 0; i < conf_own->cert_count; i++)
                 if (!engine_cert(g, conf_own->cert[i].name) && !engine_cert_add(g, conf_own->cert[i].name, e)) {
+                        httpd_set_abandon(&g->tokens_httpd, &tokens);
+                        tls_alpn_abandon(g->tokens_tls);
                         backends_close(ca, ca_count, publisher, publisher_count);
                         return false;
                 }
+        if (g->listens)
+                commit_tokens(g, &tokens);
         /* Calls of running jobs belong to the old backends: they are stopped and their steps run again with the new
          * ones. */
+        struct err changed;
+        err_set(&changed, ERR_TEMPORARY, "reconfigured", "the configuration changed meanwhile; ask again");
         for (size_t i = 0; i < g->job_count; i++)
-                if (g->job[i]->ca_call)
+                if (g->job[i]->ca_call || g->job[i]->rehearsal)
                         job_stop_work(g->job[i]);
+        rehearsals_end(g, &changed);
         for (size_t i = 0; i < g->cert_count; i++)
                 if (g->cert[i]->asking) {
                         g->cert[i]->asked->ops->cancel(g->cert[i]->asked->ca, g->cert[i]->asking);
@@ -349,6 +428,7 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
                         g->token[i]->call = NULL;
                         g->token[i]->busy = false;
                 }
+        dry_runs_cancel(g);
         backends_close(g->ca, g->ca_count, g->publisher, g->publisher_count);
         g->ca = ca;
         g->ca_count = ca_count;
@@ -371,11 +451,15 @@ void engine_close(struct engine *g)
 {
         if (!g)
                 return;
-        g->closing = true;
-        for (size_t i = 0; i < g->httpd_count; i++)
-                httpd_close(g->httpd[i]);
-        free(g->httpd);
         struct err e;
+        g->closing = true;
+        httpd_set_done(&g->tokens_httpd);
+        tls_alpn_close(g->tokens_tls);
+        dry_runs_cancel(g);
+        for (size_t i = 0; i < g->job_count; i++)
+                job_stop_work(g->job[i]);
+        err_set(&e, ERR_TEMPORARY, "ending", "the daemon ends; the next start withdraws what is out");
+        rehearsals_end(g, &e);
         if (g->store && g->started)
                 (void)store_flush(g->store, &e); /* what is queued is on disk; callbacks see closing */
         while (g->job_count > 0)
@@ -395,6 +479,7 @@ void engine_close(struct engine *g)
         if (g->propagation)
                 propagation_engine_close(g->propagation);
         token_table_free(g->token_table);
+        alpn_table_free(g->alpn_table);
         if (g->http)
                 http_close(g->http);
         if (g->dns)
@@ -423,6 +508,38 @@ void engine_close(struct engine *g)
 const struct conf *engine_config(const struct engine *g)
 {
         return g->conf;
+}
+
+bool engine_runs_job(struct engine *g, const char *cert)
+{
+        const struct cert *c = engine_cert(g, cert);
+        return c && (c->job || c->starting);
+}
+
+bool engine_clock_is_sound(const struct engine *g)
+{
+        return clock_boot_ms() >= g->clock_suspect_until_ms;
+}
+
+int64_t engine_renewal_window_end(struct engine *g, const char *cert)
+{
+        const struct cert *c = engine_cert(g, cert);
+        return c ? c->window_end_s : 0;
+}
+
+struct helper *engine_helper(struct engine *g)
+{
+        return g->helper;
+}
+
+struct sets *engine_sets(struct engine *g)
+{
+        return g->sets;
+}
+
+struct store *engine_store(struct engine *g)
+{
+        return g->store;
 }
 
 struct loop *engine_loop(struct engine *g)

@@ -11,8 +11,12 @@
 
 struct ca_ops;
 struct engine;
+struct helper;
+struct http;
 struct loop;
 struct publisher_ops;
+struct sets;
+struct store;
 
 struct engine_conf {
         struct conf *conf; /* taken over on success */
@@ -26,11 +30,28 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
 void engine_start(struct engine *g);
 /* Opens the token listeners. After engine_start, so that what is published is answered from the first connection on. */
 bool engine_listen_tokens(struct engine *g, struct err *e);
+/* Ends the rehearsals of dcvctl rehearse; their probes are on their way back. False: none ran. */
+bool engine_end_rehearsals(struct engine *g);
 void engine_close(struct engine *g); /* jobs stay in the journal as they are */
 /* SIGHUP: takes conf_own if everything it names can be opened, else keeps what runs. */
 bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e);
 const struct conf *engine_config(const struct engine *g);
 struct loop *engine_loop(struct engine *g);
+bool engine_runs_job(struct engine *g, const char *cert);
+/* False for a while after the wall clock was set: nothing is judged by it then. */
+bool engine_clock_is_sound(const struct engine *g);
+/* When the window ends in which the CA wants a certificate renewed (RFC 9773); 0: not said. */
+int64_t engine_renewal_window_end(struct engine *g, const char *cert);
+/* For the rooms above: what it has open. Borrowed, to the engine's end. */
+struct helper *engine_helper(struct engine *g);
+struct sets *engine_sets(struct engine *g);
+struct store *engine_store(struct engine *g);
+/* The same client that the CAs are asked with: its proxy, its limits. */
+struct http *engine_http(struct engine *g);
+/* The DER SubjectPublicKeyInfo of a key in STATE/keys, allocated; false: not there. From any thread. */
+bool engine_public_key(struct engine *g, const char *spki_hex, uint8_t **ret_der, size_t *ret_len);
+/* The hash of a key that some live certificate has; false: there is none. */
+bool engine_any_key(const struct engine *g, char ret_spki_hex[65]);
 bool engine_idle(const struct engine *g); /* no job and no token that could move now without waiting for a due time */
 
 /* What happens, as it happens: {"job":17,"cert":"www","state":"published","text":"..."} and at the end
@@ -39,6 +60,9 @@ typedef void engine_event_fn(void *arg, const json_t *event);
 struct engine_listener;
 struct engine_listener *engine_listen(struct engine *g, engine_event_fn *fn, void *arg);
 void engine_unlisten(struct engine *g, struct engine_listener *l); /* NULL allowed; not from inside fn */
+
+/* Sets the gauges of the job room as things are now: before metrics_render. */
+void metrics_collect(struct engine *g);
 
 /* The kinds config_load wants, from both registries; static, ended by section NULL. */
 const struct conf_kind *engine_kinds(void);

@@ -8,23 +8,30 @@
 #include "agent/base/due.h"
 #include "agent/ca/ca.h"
 #include "agent/deploy/deploy.h"
+#include "agent/job/actions.h"
 #include "agent/job/engine.h"
 #include "agent/job/journal.h"
 #include "agent/job/policy.h"
 #include "agent/job/state.h"
+#include "agent/net/httpd_set.h"
 #include "agent/pki/keystore.h"
 #include "validators/propagation.h"
 #include "validators/publisher.h"
 
 struct due_timer;
-struct httpd;
 struct job;
+struct rehearsal;
 
 struct backend_ca {
         char *name;
         const struct ca_ops *ops;
         struct ca *ca;
 };
+#define STAGING_SUFFIX ".staging" /* a CA of the configuration, at the directory where orders are tried */
+
+/* Beside the configured ones; no configured name looks like these. */
+#define PUBLISHER_SELF "(dcvd)" /* answers tls-alpn where no publisher was named that can */
+#define PUBLISHER_STANDING "(standing)" /* of records that stand for good */
 struct backend_publisher {
         char *name;
         const struct publisher_ops *ops;
@@ -44,8 +51,16 @@ struct cert {
         struct cert_row row;
         struct due due; /* the next planned look: expiry notice, question to the CA, retention */
         struct job *job; /* NULL: none runs */
+        int64_t starting; /* the job whose row is being committed; 0: none */
         struct ca_call *asking; /* the planned question at the CA */
         unsigned ask_failures;
+        bool ask_first; /* this process has not asked yet: the journal may be older than the world */
+        int64_t live_not_before_s;
+        int64_t window_start_s, window_end_s; /* when its CA wants it renewed; 0: not said */
+        int64_t window_renew_s; /* the moment chosen in it */
+        int64_t window_next_s; /* when to ask again; 0: not asked yet */
+        size_t told_end; /* which notice of its end was told last; 0: none */
+        uint32_t renew_jitter; /* its own, so that certificates made together do not renew together */
         struct backend_ca *asked;
         struct engine *engine;
 };
@@ -53,13 +68,14 @@ struct cert {
 /* A token that is out, or on its way in either direction. */
 struct token {
         struct token_row row;
-        struct due due; /* a withdrawal that failed is tried again */
+        struct due due; /* a withdrawal that failed is tried again; its order's deadline passes */
         unsigned failures;
         struct backend_publisher *publisher; /* while call runs */
         struct publish_call *call;
         bool busy; /* a call or a commit of its row runs */
         bool gone; /* withdrawn and committed: about to be freed */
-        char problem[240];
+        char problem[240]; /* the last one, for people */
+        struct err failure; /* of this round's publication, kept until every token of the job has its result */
         struct engine *engine;
 };
 
@@ -67,7 +83,7 @@ struct propagate { /* one running propagation of a job */
         struct job *job;
         struct token *token;
         struct propagation *run;
-        bool done;
+        bool done, missed; /* missed: it was said that a standing record is not there */
         json_t *state; /* as last told */
 };
 
@@ -78,6 +94,7 @@ struct job {
         struct conf_cert *policy;
         struct due due;
         enum job_state next;
+        int64_t entered_ms; /* clock_boot_ms when the state was entered, for its duration */
         bool moving; /* takes no event until its row is on disk */
         bool slot; /* acts */
         bool ready; /* waits in the line for a slot */
@@ -85,10 +102,15 @@ struct job {
         bool stop_wanted; /* cancel arrived while moving */
         bool cancelling; /* its order is being cancelled at the CA: no step begins */
         struct cancel *cancel; /* who asked for that */
+        bool organization; /* the CA that was asked last has an OV or EV certificate here */
+        bool order_over; /* it ended; the pause before another one runs */
+        bool key_refused; /* the CA took one key not: another was made, once */
+        unsigned orders_ended; /* of this attempt, without a certificate */
         bool cancel_order; /* and the order at the CA is to be cancelled */
         bool intent_fresh; /* the open intent was committed by this process just now: the write may be sent */
         bool lock_held;
         bool counted; /* failures: this state's last action failed */
+        uint64_t parked; /* commits that failed in a row: the row's own count starts anew with each state */
         struct timer *limit;
         struct timer *poll;
         struct timer *pause;
@@ -97,8 +119,9 @@ struct job {
         struct ca_call *ca_call;
         struct deploy_run *deploy;
         struct look_run *look;
+        bool looked_before; /* at what is served, before anything is installed */
         struct keying *keying;
-        struct proof probe; /* of the rehearsal */
+        struct rehearsal *rehearsal; /* in `rehearsed` */
         struct propagate *propagate;
         size_t propagate_count;
         struct ca_subject *subject; /* of this attempt; read back from the row when needed */
@@ -133,8 +156,13 @@ struct engine {
         struct sets *sets;
         struct propagation_engine *propagation;
         struct token_table *token_table;
-        struct httpd **httpd;
-        size_t httpd_count;
+        struct alpn_table *alpn_table;
+        struct dry_run *dry_run; /* those that run */
+        struct rehearsal *rehearsal; /* also */
+        int64_t last_rehearsal; /* the newest holder of probes that is no job: negative */
+        struct httpd_set tokens_httpd;
+        struct tls_alpn *tokens_tls;
+        bool listens; /* for tokens */
         struct backend_ca *ca;
         size_t ca_count;
         struct backend_publisher *publisher;
@@ -152,9 +180,11 @@ struct engine {
         struct due_timer *due_timer;
         struct engine_listener *listener;
         size_t acting; /* jobs that hold a slot */
+        int64_t ask_phase_s; /* of this process: when certificates at rest are asked for in groups (certs.c) */
         int64_t next_job, next_token;
         int64_t clock_suspect_until_ms; /* after a jump: nothing renews, expires or revokes before it is confirmed */
         bool rebuilt; /* empty journal beside existing sets */
+        int64_t rest_until_s; /* then nothing starts by itself before this */
         bool started, closing;
 };
 
@@ -163,6 +193,7 @@ struct cert *engine_cert(struct engine *g, const char *name);
 struct cert *engine_cert_add(struct engine *g, const char *name, struct err *e);
 struct job *engine_job(struct engine *g, int64_t id);
 struct backend_ca *engine_ca(struct engine *g, const char *name);
+bool engine_ca_is_internal(const struct engine *g, const char *name); /* as the configuration says; false: not known */
 struct backend_publisher *engine_publisher(struct engine *g, const char *name);
 struct order_row *engine_order(struct engine *g, const char *ca, const char *order_id);
 struct order_row *engine_order_of_cert(struct engine *g, const char *cert, const char *ca);
@@ -216,6 +247,11 @@ bool job_stop_if_wanted(
 void job_note(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_exit_code(const struct job_row *r);
 void job_next_attempt(struct job *j, const struct err *why);
+/* The CA gave no final answer for fallback.after, and there is a next one: then it is on its way there. */
+bool job_is_too_long_at_ca(struct job *j, const struct err *e);
+int64_t job_wait_ms(struct job *j, int64_t wanted_ms); /* not past that moment */
+bool job_go_elsewhere(struct job *j, const struct err *why); /* to the next CA of its list, if there may be one */
+void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why); /* from eligible on */
 
 /* steps_*.c: one action per state */
 void step_queued(struct job *j);
@@ -234,9 +270,18 @@ void step_served(struct job *j);
 void step_final(struct job *j);
 #define LOOK_WHILE_SPREADING_MS 30000 /* the CA looks by itself too */
 void job_look_at_order(struct job *j);
+/* steps_begin.c: what this host lacks for it, before anything is spent. */
+bool validation_is_possible(const struct engine *g, enum conf_validation v, struct err *e);
+/* unsent.c: which open intent certainly never left (see there). */
+void unsent_note(struct job *j); /* before the intent is committed; without it a crash only costs questions */
+bool unsent_is_noted(struct job *j);
+bool unsent_forget(void *job, struct err *e); /* a ca_order_request's sending; and when the job ends */
+
 bool job_have_ca(struct job *j); /* finds j->ca; false: the job has been told */
 bool job_put_order(struct job *j, struct store_batch *b, bool open, int64_t deadline_s);
 void job_poll_in(struct job *j, int64_t ms);
+void job_order_again(struct job *j, const char *why); /* a new order at the same CA, from eligible on */
+bool job_may_order_again(const struct job *j); /* not for ever */
 bool job_holds(const struct job *j, const struct token *t); /* a token of its order, not a probe */
 const struct ca_subject *job_subject(struct job *j);
 char *subject_to_text(const struct ca_subject *s);
@@ -250,15 +295,26 @@ struct token *token_new(
         struct engine *g, const char *publisher, const struct proof *p, const char *cert, bool probe, struct err *e);
 bool token_hold(struct token *t, int64_t job);
 bool token_held_by(const struct token *t, int64_t job);
+bool token_wanted(const struct token *t); /* by a job, or by an open order before its deadline */
 void token_publish(struct token *t); /* if not out yet; ends in job_token_moved of its holders */
 void job_token_moved(struct job *j, struct token *t, const struct err *e);
+bool tokens_not_for_order(struct job *j, struct store_batch *b); /* false: memory */
 void tokens_let_go(struct engine *g, int64_t job); /* the job holds none any more; what nobody holds is withdrawn */
 bool tokens_pending_withdrawal(struct engine *g, const char *cert);
 void tokens_start(struct engine *g); /* after a restart: publish again, sweep */
 void token_due(struct token *t);
-void token_withdraw(struct token *t);
+void token_withdraw(struct token *t); /* unless it is wanted */
 bool token_exclusive_conflict(struct engine *g, const char *publisher, const struct proof *p, struct token **ret);
 void token_free(struct token *t);
+
+/* rehearsal.c: a token that is out, or is not; that is back, or stays; before engine and backends go, those of no
+ * job */
+void rehearsals_token_moved(struct engine *g, const struct token *t, const struct err *err);
+void rehearsals_token_back(struct engine *g, const struct token *t, const struct err *err);
+void rehearsals_end(struct engine *g, const struct err *err);
+
+/* steps_spread.c: who showed what; new reference */
+json_t *propagation_servers_json(const struct propagation_state *s);
 
 /* keys.c */
 struct keying;
@@ -266,10 +322,14 @@ void keying_start(struct job *j, enum key_type type);
 void keying_drop(struct job *j);
 void keys_retire(struct engine *g); /* removes keys that nothing names any more */
 
+/* actions.c: names it, what is near, or those there are; returns false */
+bool cert_unknown(const struct engine *g, const char *name, struct err *e);
+
 /* certs.c */
 void cert_due(struct cert *c);
 void cert_plan(struct cert *c);
 void cert_plan_soon(struct cert *c);
+void cert_plan_first(struct cert *c); /* of this process: the CA is asked whatever the journal knows */
 void cert_free(struct cert *c);
 bool cert_load_live(struct cert *c, struct err *e); /* reads the live set's meta into the row */
 bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
@@ -277,8 +337,16 @@ bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
 /* actions.c: the certificate that "cert" names, with "did you mean" */
 bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct err *e);
 
+/* dry_run.c */
+bool dry_run_start(
+        struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e);
+void dry_runs_cancel(struct engine *g); /* each is answered: the backends are about to go */
+
 void job_cancel_order(struct job *j);
 void job_cancel_forget(struct job *j); /* the job ends otherwise: whoever asked is told */
+
+/* actions_issue.c: the first CA of the list with one of these CONF_CA_* */
+bool cert_ca_that_can(struct engine *g, const struct conf_cert *conf, unsigned can, size_t *ret);
 
 /* status.c */
 json_t *cert_status_json(struct cert *c, bool records);
@@ -287,6 +355,7 @@ json_t *job_status_json(const struct job *j);
 /* metrics.c */
 void metrics_job_moved(struct job *j, enum job_state from);
 void metrics_job_ended(struct job *j);
-void metrics_cert(struct cert *c);
+void metrics_token_seen(const char *publisher, int64_t elapsed_ms);
+json_t *cert_served_json(const struct cert *c); /* the last look, judged by what is live now; new reference */
 
 #endif

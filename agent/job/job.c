@@ -9,9 +9,12 @@
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
+#include "agent/job/rehearsal.h"
 #include "agent/job/when.h"
 #include "agent/net/loop.h"
 
+#define STUCK_FAILURES 6 /* of one state in a row: a person is told */
+#define FALLBACK_AFTER "fallback.after" /* the code of what ended an attempt that brought no final answer */
 #define ANNOUNCE_MS 10000 /* before a fallback: time enough to type the cancel */
 
 void job_set(char **member, const char *text)
@@ -41,6 +44,7 @@ struct job *job_new(struct engine *g, struct job_row *row_own, struct err *e)
                 goto failed;
         j->row = *row_own;
         *row_own = (struct job_row){ 0 };
+        j->entered_ms = clock_boot_ms() - MAX(0, clock_now_s() - j->row.entered_s) * 1000;
         j->cert->job = j;
         g->job[g->job_count++] = j;
         return j;
@@ -58,6 +62,8 @@ void job_stop_work(struct job *j)
         j->deploy = NULL;
         look_cancel(j->look);
         j->look = NULL;
+        rehearsal_cancel(j->rehearsal);
+        j->rehearsal = NULL;
         for (size_t i = 0; i < j->propagate_count; i++) {
                 propagation_cancel(j->propagate[i].run);
                 json_decref(j->propagate[i].state);
@@ -98,7 +104,6 @@ void job_free(struct job *j)
                 ca_view_done(j->view);
         free(j->view);
         policy_free(j->policy);
-        proof_done(&j->probe);
         job_row_done(&j->row);
         free(j);
 }
@@ -126,9 +131,8 @@ static void park(struct job *j, const struct err *e)
 {
         log_err(j->row.cert, "the journal cannot be written; the job waits", e);
         note_trouble(&j->row, e);
-        j->row.failures++;
         job_rest(j);
-        struct when_input in = { ERR_TEMPORARY, (uint64_t)j->row.failures, 0, true, (uint32_t)random_u64() };
+        struct when_input in = { ERR_TEMPORARY, ++j->parked, 0, true, (uint32_t)random_u64() };
         engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));
 }
 
@@ -136,7 +140,7 @@ bool job_stop_if_wanted(struct job *j)
 {
         if (!j->stop_wanted || job_is_final(j->row.state))
                 return false;
-        if (j->cancel_order && j->row.state == JOB_ORDERED && !j->row.order_id)
+        if (j->cancel_order && j->row.state == JOB_ORDERED && !j->row.order_id && !unsent_is_noted(j))
                 return false; /* sent, not answered: what was spent must be known first (I2) */
         j->stop_wanted = false;
         if (j->cancel_order)
@@ -144,6 +148,23 @@ bool job_stop_if_wanted(struct job *j)
         else
                 job_end(j, JOB_CANCELLED, "cancelled by the operator");
         return true;
+}
+
+static bool holds_tokens(const struct job *j)
+{
+        for (size_t i = 0; i < j->engine->token_count; i++)
+                if (token_held_by(j->engine->token[i], j->row.id))
+                        return true;
+        return false;
+}
+
+/* What is being done now; at the end there is something to do only where tokens are out. */
+static void say_state(struct job *j)
+{
+        if (j->row.state == JOB_ORDERED && j->row.order_id)
+                job_emit(j, "asking how the order stands");
+        else if (!job_is_final(j->row.state) || holds_tokens(j))
+                job_emit(j, job_state_doing(j->row.state));
 }
 
 static void moved(void *arg, int64_t rowid, const struct err *e)
@@ -157,9 +178,10 @@ static void moved(void *arg, int64_t rowid, const struct err *e)
                 return park(j, e);
         }
         enum job_state from = j->row.state;
+        j->parked = 0;
         j->row.state = j->next;
         metrics_job_moved(j, from);
-        job_emit(j, job_state_doing(j->row.state));
+        say_state(j);
         if (!job_has_order_open(j->row.state) && j->row.state != JOB_KEYED && j->row.state != JOB_REHEARSED)
                 job_unlock_order(j);
         if (!job_stop_if_wanted(j))
@@ -255,15 +277,51 @@ static void save_and_sleep(struct job *j, const char *event)
         park(j, &e);
 }
 
+/* From a certificate that names an organization to one that does not: only if that was allowed. */
+static bool would_downgrade(struct job *j)
+{
+        const struct ca_subject *s = job_subject(j);
+        const struct backend_ca *next = engine_ca(j->engine, j->policy->ca[j->row.ca_index + 1].ca);
+        return (j->organization || (s && s->organization)) && !j->policy->fallback_downgrade && next &&
+                (next->ops->can & CONF_CA_ISSUES);
+}
+
+/* Milliseconds until the next CA's turn, because this one gave no final answer; INT64_MAX: never. */
+static int64_t until_next_ca_ms(struct job *j)
+{
+        bool asked = j->row.state >= JOB_ELIGIBLE && j->row.state <= JOB_ISSUED;
+        if (!asked || j->row.attempt_s == 0 || j->policy->fallback_after_ms <= 0 ||
+                (size_t)j->row.ca_index + 1 >= j->policy->ca_count || would_downgrade(j))
+                return INT64_MAX;
+        return MAX(j->row.attempt_s * 1000 + j->policy->fallback_after_ms - clock_now_ms(), 0);
+}
+
+bool job_is_too_long_at_ca(struct job *j, const struct err *e)
+{
+        if (until_next_ca_ms(j) > 0)
+                return false;
+        struct err old = *e;
+        snprintf(old.code, sizeof old.code, "%s", FALLBACK_AFTER);
+        job_next_attempt(j, &old);
+        return true;
+}
+
+int64_t job_wait_ms(struct job *j, int64_t wanted_ms)
+{
+        int64_t left_ms = until_next_ca_ms(j);
+        return left_ms < wanted_ms ? left_ms + 1 : wanted_ms;
+}
+
 static void again_later(struct job *j, const struct err *e)
 {
         j->row.failures++;
         note_trouble(&j->row, e);
         struct when_input in = { e->kind, (uint64_t)j->row.failures, e->retry_after_s, j->row.compromised,
                 (uint32_t)random_u64() };
-        j->row.due_ms = clock_now_ms() + when_next_ms(&in);
+        int64_t in_ms = job_wait_ms(j, when_next_ms(&in));
+        j->row.due_ms = clock_now_ms() + in_ms;
         char span[40];
-        format_span(when_next_ms(&in) / 1000, span, sizeof span);
+        format_span(in_ms / 1000, span, sizeof span);
         log_warning(j->row.cert, "job %lld: %s: %s; again in %s%s%s", (long long)j->row.id,
                 job_state_name(j->row.state), e->text, span, e->fix[0] ? "; " : "", e->fix);
         save_and_sleep(j, "again");
@@ -271,12 +329,14 @@ static void again_later(struct job *j, const struct err *e)
 
 void job_wait(struct job *j, const struct err *e, const json_t *waiting, int64_t again_ms)
 {
+        if (job_is_too_long_at_ca(j, e))
+                return;
         char *text = waiting ? json_text(waiting) : NULL;
         bool same = j->row.waiting && text && strcmp(j->row.waiting, text) == 0;
         free(j->row.waiting);
         j->row.waiting = text;
         note_trouble(&j->row, e);
-        j->row.due_ms = clock_now_ms() + again_ms;
+        j->row.due_ms = clock_now_ms() + job_wait_ms(j, again_ms);
         if (same) { /* told before: nothing new to write down */
                 job_stop_work(j);
                 job_rest(j);
@@ -301,47 +361,74 @@ static bool final_for_attempt(const struct job *j, const struct err *e)
         return true;
 }
 
-static bool attempt_is_old(const struct job *j)
+static bool may_fall_back(struct job *j, struct err *e)
 {
-        return j->policy->fallback_after_ms > 0 && j->row.ordered_s > 0 && job_has_order_open(j->row.state) &&
-                (clock_now_s() - j->row.ordered_s) * 1000 > j->policy->fallback_after_ms;
+        if ((size_t)j->row.ca_index + 1 >= j->policy->ca_count)
+                return false;
+        if (!would_downgrade(j))
+                return true;
+        char before[160];
+        snprintf(before, sizeof before, "%.150s%s", e->fix, e->fix[0] ? "; or " : "");
+        return err_fix(e, "%slet %s issue one without the organization's name: fallback: {downgrade: true}", before,
+                j->policy->ca[j->row.ca_index + 1].ca);
 }
 
-void job_trouble(struct job *j, const struct err *e)
+void job_trouble(struct job *j, const struct err *err)
 {
-        bool last_ca = (size_t)j->row.ca_index + 1 >= j->policy->ca_count;
+        struct err copy = *err, *e = &copy;
+        bool next_ca = may_fall_back(j, e);
         bool after_order = j->row.state == JOB_DEPLOYED || j->row.state == JOB_SERVED;
         if (final_for_attempt(j, e)) {
-                if (!last_ca && !after_order && strcmp(e->code, "deploy.test") != 0)
+                if (next_ca && !after_order && strcmp(e->code, "deploy.test") != 0)
                         return job_next_attempt(j, e);
                 note_trouble(&j->row, e);
                 return job_end(j, JOB_FAILED, e->text);
         }
-        if (!last_ca && attempt_is_old(j))
-                return job_next_attempt(j, e);
-        again_later(j, e);
+        if (!job_is_too_long_at_ca(j, e))
+                again_later(j, e);
 }
 
-static void announce_over(void *arg)
+void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why)
 {
-        struct job *j = arg;
-        struct store_batch *b = store_batch_new();
-        if (b)
-                journal_attempt(b, &j->row, j->row.err_text, clock_now_s());
+        if (b_own && j->row.attempt > 0)
+                journal_attempt(b_own, &j->row, j->row.err_text ? j->row.err_text : why, clock_now_s());
         job_unlock_order(j);
-        j->row.ca_index++;
+        j->orders_ended = 0;
+        j->order_over = false;
         job_set(&j->row.order_id, NULL); /* its orders row stays open with its tokens until the CA's deadline */
         job_set(&j->row.ca, NULL);
         job_set(&j->row.subject, NULL);
         job_set(&j->row.subject_id, NULL);
         job_set(&j->row.csr, NULL);
         j->row.told = j->row.same_csr = false;
-        j->row.ordered_s = 0;
+        j->row.ordered_s = j->row.attempt_s = 0;
         if (j->subject)
                 ca_subject_done(j->subject);
         free(j->subject);
         j->subject = NULL;
-        job_go_with(j, JOB_ELIGIBLE, b, "the next CA of the list");
+        job_go_with(j, JOB_ELIGIBLE, b_own, why);
+}
+
+/* "tencent refused (R3: ...)", "tencent gave no final answer for 6 h (...)" */
+static char *left_text(const struct job *j, size_t most)
+{
+        char how[80] = "refused", span[40];
+        if (j->row.err_code && strcmp(j->row.err_code, FALLBACK_AFTER) == 0) {
+                format_span(j->policy->fallback_after_ms / 1000, span, sizeof span);
+                snprintf(how, sizeof how, "gave no final answer for %s", span);
+        }
+        return text_format("%s %s (%.*s)", j->row.ca ? j->row.ca : "the CA", how, (int)most,
+                j->row.err_text ? j->row.err_text : "");
+}
+
+static void announce_over(void *arg)
+{
+        struct job *j = arg;
+        struct store_batch *b = store_batch_new();
+        CLEANUP(free_p) char *left = left_text(j, 300), *why = NULL;
+        why = text_format("%s; on to %s", left ? left : "", j->policy->ca[j->row.ca_index + 1].ca);
+        j->row.ca_index++;
+        job_new_attempt(j, b, why ? why : "the next CA of the list");
 }
 
 void job_next_attempt(struct job *j, const struct err *why)
@@ -349,19 +436,30 @@ void job_next_attempt(struct job *j, const struct err *why)
         struct err e;
         job_stop_work(j);
         note_trouble(&j->row, why);
-        job_note(j, "%s refused (%s); going to %s in 10 s; cancel: dcvctl cancel %s", j->row.ca ? j->row.ca : "the CA",
-                why->text, j->policy->ca[j->row.ca_index + 1].ca, j->row.cert);
+        CLEANUP(free_p) char *left = left_text(j, 400);
+        job_note(j, "%s; going to %s in 10 s; cancel: dcvctl cancel %s", left ? left : "",
+                j->policy->ca[j->row.ca_index + 1].ca, j->row.cert);
         if (!j->pause && !timer_new(&j->pause, j->engine->loop, announce_over, j, &e))
                 return again_later(j, &e);
         timer_start(j->pause, ANNOUNCE_MS);
 }
 
+bool job_go_elsewhere(struct job *j, const struct err *why)
+{
+        struct err e = *why;
+        if (j->moving || j->ended || j->cancelling || job_is_final(j->row.state) || !may_fall_back(j, &e))
+                return false;
+        engine_due_clear(j->engine, &j->due);
+        job_next_attempt(j, &e);
+        return true;
+}
+
 static bool end_batch(struct job *j, enum job_state final, const char *result, struct store_batch *b, int64_t now_s)
 {
         struct cert *c = j->cert;
-        if (final == JOB_DONE)
+        if (final == JOB_DONE && !j->policy->staging)
                 c->row.last_success_s = now_s;
-        else if (final == JOB_FAILED)
+        else if (final == JOB_FAILED && !j->policy->staging)
                 c->row.last_failure_s = now_s;
         return journal_close_intents(b, j->row.id, result, now_s) && journal_put_cert(b, &c->row) &&
                 (j->row.attempt == 0 || journal_attempt(b, &j->row, result, now_s));
@@ -375,6 +473,7 @@ void job_end(struct job *j, enum job_state final, const char *result)
                 return;
         }
         struct store_batch *b = store_batch_new();
+        (void)unsent_forget(j, &e); /* a note that stays is of no later request */
         job_set(&j->row.result, result);
         if (!b || !end_batch(j, final, result, b, clock_now_s())) {
                 store_batch_free(b);
@@ -398,10 +497,17 @@ int job_exit_code(const struct job_row *r)
         return r->waiting ? 4 : 0;
 }
 
+/* Due times are of the wall clock. One that was set while the clock stood in the future would be slept for as long. */
+static bool due_is_credible(const struct job *j)
+{
+        int64_t now_ms = clock_now_ms(), ahead_ms = 300 * 1000, longest_ms = (int64_t)9 * 86400 * 1000;
+        return j->row.entered_s * 1000 <= now_ms + ahead_ms && j->row.due_ms - now_ms <= longest_ms;
+}
+
 void job_resume_loaded(struct job *j)
 {
         j->lock_held = (job_has_order_open(j->row.state) || j->row.state == JOB_KEYED) && job_subject(j) != NULL;
-        if (j->row.due_ms > clock_now_ms())
+        if (j->row.due_ms > clock_now_ms() && due_is_credible(j))
                 engine_due_set(j->engine, &j->due, j->row.due_ms);
         else
                 job_run(j);

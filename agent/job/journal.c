@@ -25,15 +25,15 @@ bool journal_put_job(struct store_batch *b, const struct job_row *r)
                 " failures, attempt, ca_index, ca, subject, subject_id, spki, csr, order_id, same_csr, told, "
                 "rehearsed, ordered,"
                 " live_sha256, live_set, was, set_number, cert_sha256, err_kind, err_code, err_text, err_fix, waiting, "
-                "result, ended)"
-                " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,0))",
+                "result, ended, attempt_began)"
+                " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,0),?)",
                 "itttttiiiiiiiitttttt"
-                "iiiititittttttti",
+                "iiiitititttttttii",
                 r->id, r->cert, job_state_name(r->state), r->policy, r->trigger, r->reason, (int64_t)r->compromised,
                 (int64_t)r->force, r->created_s, r->entered_s, r->due_ms, r->failures, r->attempt, r->ca_index, r->ca,
                 r->subject, r->subject_id, r->spki, r->csr, r->order_id, (int64_t)r->same_csr, (int64_t)r->told,
                 (int64_t)r->rehearsed, r->ordered_s, r->live_sha256, r->live_set, r->was, r->set_number, r->cert_sha256,
-                r->err_kind, r->err_code, r->err_text, r->err_fix, r->waiting, r->result, r->ended_s);
+                r->err_kind, r->err_code, r->err_text, r->err_fix, r->waiting, r->result, r->ended_s, r->attempt_s);
 }
 
 void cert_row_done(struct cert_row *r)
@@ -119,7 +119,8 @@ bool journal_put_order(struct store_batch *b, const struct order_row *r)
 bool journal_key(struct store_batch *b, const char *spki, const char *cert, int64_t now_s)
 {
         return store_batch_add(
-                b, "INSERT OR IGNORE INTO key(spki, cert, created) VALUES(?,?,?)", "tti", spki, cert, now_s);
+                b, "INSERT INTO key(spki, cert, created) VALUES(?,?,?) ON CONFLICT(spki) DO UPDATE SET cert=excluded.cert "
+                "WHERE cert IS NULL", "tti", spki, cert, now_s);
 }
 
 bool journal_compromised(struct store_batch *b, const char *spki, int64_t now_s, const char *why)

@@ -29,6 +29,7 @@ struct job_row {
         int64_t failures; /* in a row, in this state */
         /* the attempt that runs */
         int64_t attempt; /* from 1; 0 = none yet */
+        int64_t attempt_s; /* when this CA of the list was turned to; 0 = none yet */
         int64_t ca_index; /* in policy's list */
         char *ca;
         char *subject; /* JSON of what the CA said when asked */

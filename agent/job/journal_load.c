@@ -85,6 +85,7 @@ static bool job_loaded(void *arg, const struct store_row *row)
         for (size_t i = 0; i < ARRAY_LEN(tail); i++)
                 *tail[i] = text_of(row, c++);
         r->ended_s = row_i64(row, c++);
+        r->attempt_s = row_i64(row, c++);
         return true;
 }
 
@@ -95,7 +96,7 @@ bool journal_load_jobs(struct store *s, struct job_row **ret, size_t *ret_count,
                 "failures, attempt,"
                 " ca_index, ca, subject, subject_id, spki, csr, order_id, same_csr, told, rehearsed, ordered, "
                 "live_sha256, live_set, was,"
-                " set_number, cert_sha256, err_kind, err_code, err_text, err_fix, waiting, result, ended"
+                " set_number, cert_sha256, err_kind, err_code, err_text, err_fix, waiting, result, ended, attempt_began"
                 " FROM job WHERE ended IS NULL ORDER BY id",
                 job_loaded, sizeof **ret, (void **)ret, ret_count, e);
 }

@@ -52,5 +52,29 @@ const char *const journal_migrations[] = {
         "TEXT NOT NULL,"
         " hash TEXT NOT NULL);"
         "CREATE INDEX audit_by_cert ON audit(cert, id);",
+        /* 2: incidents */
+        "CREATE TABLE incident("
+        " id INTEGER PRIMARY KEY, key TEXT NOT NULL, spki TEXT, state TEXT NOT NULL, source TEXT, text TEXT, link TEXT,"
+        " strength TEXT, revocation_reason INTEGER, marked INTEGER, passes_brake INTEGER, confirmed INTEGER,"
+        " reported INTEGER, opened INTEGER, deadline INTEGER, remedied INTEGER, ended INTEGER, warned INTEGER,"
+        " stuck_told INTEGER, because TEXT, reports INTEGER, last_report INTEGER, audit_from INTEGER, others TEXT);"
+        "CREATE INDEX incident_by_key ON incident(key, id);"
+        "CREATE INDEX incident_open ON incident(id) WHERE ended = 0;"
+        "CREATE TABLE incident_case("
+        " incident INTEGER NOT NULL REFERENCES incident(id), cert TEXT NOT NULL, sha256 TEXT NOT NULL, serial TEXT,"
+        " set_number INTEGER, not_after INTEGER, live INTEGER, state TEXT NOT NULL, reissue TEXT, revoke TEXT,"
+        " job INTEGER, failures INTEGER, again INTEGER, held INTEGER, replaced INTEGER, revoked INTEGER,"
+        " revocation TEXT NOT NULL, revoke_again INTEGER, text TEXT, revoke_text TEXT,"
+        " PRIMARY KEY(incident, cert, sha256)) WITHOUT ROWID;"
+        "CREATE TABLE alert_seen(hash TEXT PRIMARY KEY, source TEXT, expires INTEGER, incident INTEGER) WITHOUT ROWID;"
+        "CREATE TABLE alert_unmatched(id INTEGER PRIMARY KEY, spki TEXT, cert_sha256 TEXT, source TEXT, strength TEXT,"
+        " text TEXT, at INTEGER);"
+        "CREATE INDEX job_by_created ON job(created) WHERE trigger = 'alert';",
+        /* 3: notices that their target did not take yet */
+        "CREATE TABLE notice("
+        " id INTEGER PRIMARY KEY, target TEXT NOT NULL, event TEXT NOT NULL, delivery TEXT NOT NULL, key TEXT NOT NULL,"
+        " cert TEXT, job INTEGER, incident INTEGER, text TEXT, fix TEXT, at INTEGER, tries INTEGER, due_ms INTEGER);",
+        /* 4: since when a job is at the CA it is at */
+        "ALTER TABLE job ADD COLUMN attempt_began INTEGER;",
 };
 const size_t journal_migration_count = ARRAY_LEN(journal_migrations);

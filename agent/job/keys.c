@@ -11,6 +11,7 @@
 #include "agent/job/internal.h"
 #include "agent/net/loop.h"
 #include "agent/pki/csr.h"
+#include "agent/pki/weak.h"
 
 /* One making of a key. The thread owns it while it runs; a job that loses interest clears job. */
 struct keying {
@@ -27,7 +28,9 @@ struct keying {
 static void make(void *arg)
 {
         struct keying *k = arg;
-        k->good = key_generate(k->type, &k->key, &k->err) && keystore_put(k->keystore, k->key, k->spki, &k->err);
+        /* A generator that fails makes keys that others have too: better no key than such a one. */
+        k->good = key_generate(k->type, &k->key, &k->err) && key_check_strength(k->key, &k->err) &&
+                keystore_put(k->keystore, k->key, k->spki, &k->err);
 }
 
 static void made(void *arg, bool abandoned)
@@ -96,6 +99,7 @@ static void go_ordered(struct job *j, const char *why)
                 err_memory(&e);
                 return job_trouble(j, &e);
         }
+        unsent_note(j);
         j->intent_fresh = true;
         job_go_with(j, JOB_ORDERED, b, why);
 }
@@ -126,6 +130,10 @@ static bool foreign_csr(struct job *j, struct err *e)
                 (j->row.compromised && j->cert->row.live_spki && strcmp(csr.spki_hex, j->cert->row.live_spki) == 0)) {
                 good = err_set(e, ERR_CONFIG, "key.compromised",
                         "%s asks for the key %.16s..., which is marked compromised", j->policy->key_csr, csr.spki_hex);
+                err_fix(e, "make a new key and CSR where the key is held, write the CSR to %s, then dcvctl reissue %s",
+                        j->policy->key_csr, j->row.cert);
+        } else if (!request_check_strength(pem, len, e)) {
+                good = err_wrap(e, "%s", j->policy->key_csr);
                 err_fix(e, "make a new key and CSR where the key is held, write the CSR to %s, then dcvctl reissue %s",
                         j->policy->key_csr, j->row.cert);
         } else if (!names_same(&csr.names, &job_subject(j)->names)) {
@@ -214,6 +222,16 @@ static bool in_kept_set(struct engine *g, const char *cert, const char *spki)
         return false;
 }
 
+static void key_removed(struct engine *g, const char *spki, const char *cert)
+{
+        struct store_batch *b = store_batch_new();
+        CLEANUP(json_decref_p) json_t *data = json_pack("{s:s}", "spki", spki);
+        if (b && journal_audit(b, clock_now_s(), cert, 0, "key-removed", data))
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+}
+
 struct retire {
         struct engine *g;
         struct texts go, cert;
@@ -243,12 +261,7 @@ void keys_retire(struct engine *g)
                         log_err(r.cert.item[i], "an old key could not be removed", &e);
                         continue;
                 }
-                struct store_batch *b = store_batch_new();
-                CLEANUP(json_decref_p) json_t *data = json_pack("{s:s}", "spki", spki);
-                if (b && journal_audit(b, clock_now_s(), r.cert.item[i], 0, "key-removed", data))
-                        engine_commit_logged(g, b);
-                else
-                        store_batch_free(b);
+                key_removed(g, spki, r.cert.item[i]);
         }
         texts_done(&r.go);
         texts_done(&r.cert);

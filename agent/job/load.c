@@ -78,6 +78,28 @@ static bool load_tokens(struct engine *g, struct err *e)
         return good || err_memory(e);
 }
 
+#define REST_CA "-" /* no CA's name: the engine's own rows of what is remembered */
+#define REST_KEY "rest_until"
+
+/* Over restarts, too: a second start finds a journal that is no longer new. */
+static void rest(struct engine *g)
+{
+        const char *until = json_str(json_object_get(g->memory, REST_CA), REST_KEY);
+        int64_t now_s = clock_now_s(), kept_s = 0;
+        if (until && parse_i64(until, 0, INT64_MAX, &kept_s))
+                g->rest_until_s = MIN(kept_s, now_s + g->conf->limit_cooldown_ms / 1000);
+        if (!g->rebuilt)
+                return;
+        g->rest_until_s = now_s + g->conf->limit_cooldown_ms / 1000;
+        CLEANUP(free_p) char *text = text_format("%lld", (long long)g->rest_until_s);
+        struct store_batch *b = store_batch_new();
+        if (text && b && store_batch_add(b, "INSERT OR REPLACE INTO memory(ca, key, value) VALUES(?,?,?)", "ttt", REST_CA,
+                                 REST_KEY, text))
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+}
+
 /* Live sets are the truth about what is live; the journal only remembers. An empty journal beside existing sets was
  * lost: nothing starts by itself until the CA was asked. */
 static bool load_live(struct engine *g, enum store_origin origin, struct err *e)
@@ -99,12 +121,68 @@ static bool load_live(struct engine *g, enum store_origin origin, struct err *e)
                                 "the journal was lost: sets and keys were taken over, nothing starts by itself");
         }
         texts_done(&names);
+        rest(g);
         if (g->rebuilt)
                 log_warning("",
                         "the journal is empty beside existing sets: rebuilt from what is on disk; automatic work rests "
                         "for %lld h",
                         (long long)(g->conf->limit_cooldown_ms / 3600000));
         return good;
+}
+
+static bool known_key(void *arg, const struct store_row *row)
+{
+        return json_object_set_new(arg, row_text(row, 0), json_true()) == 0;
+}
+
+/* Which certificate's set has a key: {spki: name}. */
+static json_t *keys_of_sets(struct engine *g)
+{
+        struct texts names = { 0 };
+        struct err e;
+        json_t *of = json_object();
+        (void)sets_certs(g->sets, &names, &e); /* without them the keys stay nobody's */
+        for (size_t i = 0; i < names.count; i++) {
+                CLEANUP(free_p) unsigned *number = NULL;
+                size_t count = 0;
+                if (!sets_list(g->sets, names.item[i], &number, &count, &e))
+                        continue;
+                for (size_t k = 0; k < count; k++) {
+                        struct set s = { 0 };
+                        if (sets_read(g->sets, names.item[i], number[k], &s, &e))
+                                json_put_text(of, s.chain.leaf.spki_hex, names.item[i]);
+                        set_done(&s);
+                }
+        }
+        texts_done(&names);
+        return of;
+}
+
+/* Keys that the journal does not know: made right before a crash, or the journal was lost. From now on they have an age
+ * and go when nothing names them (keys_retire). */
+static bool adopt_keys(struct engine *g, struct err *e)
+{
+        struct texts list = { 0 };
+        CLEANUP(json_decref_p) json_t *known = json_object();
+        CLEANUP(json_decref_p) json_t *of = NULL;
+        if (!store_query(g->store, "SELECT spki FROM key", "", known_key, known, e) ||
+                !keystore_list(g->keystore, &list, e))
+                return false;
+        struct store_batch *b = store_batch_new();
+        bool good = b != NULL;
+        for (size_t i = 0; good && i < list.count; i++) {
+                if (json_object_get(known, list.item[i]))
+                        continue;
+                if (!of)
+                        of = keys_of_sets(g);
+                good = journal_key(b, list.item[i], json_str(of, list.item[i]), clock_now_s());
+        }
+        texts_done(&list);
+        if (good && store_batch_count(b) > 0)
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
+        return good || err_memory(e);
 }
 
 static bool merge_compromised(struct engine *g, struct err *e)
@@ -137,6 +215,7 @@ bool engine_load(struct engine *g, enum store_origin origin, struct err *e)
         return store_query(g->store, "SELECT ca, key, value FROM memory", "", memory_row, g->memory, e) &&
                 load_certs(g, e) && load_live(g, origin, e) &&
                 journal_load_orders(g->store, &g->order, &g->order_count, e) && load_tokens(g, e) && load_jobs(g, e) &&
-                journal_next_ids(g->store, &g->next_job, &g->next_token, e) && merge_compromised(g, e) &&
+                journal_next_ids(g->store, &g->next_job, &g->next_token, e) && adopt_keys(g, e) &&
+                merge_compromised(g, e) &&
                 store_query(g->store, "SELECT spki FROM compromised", "", back_compromised, g, e);
 }

@@ -43,6 +43,8 @@ char *policy_text(const struct conf_cert *c)
 {
         CLEANUP(json_decref_p) json_t *o = json_object();
         json_put_text(o, "name", c->name);
+        if (c->staging)
+                json_put_bool(o, "staging", true);
         json_object_set_new(o, "names", json_texts(&c->names));
         json_t *cas = json_array(), *targets = json_array();
         for (size_t i = 0; i < c->ca_count; i++)
@@ -127,6 +129,7 @@ static bool propagation_from(const json_t *o, struct conf_propagation *p)
 static bool cert_from(const json_t *o, struct conf_cert *c)
 {
         c->name = text_dup(json_str(o, "name"));
+        c->staging = json_bool(o, "staging", false);
         c->certificate_id = text_dup(json_str(o, "certificate_id"));
         c->key_csr = text_dup(json_str(o, "key_csr"));
         c->fallback_after_ms = json_i64(o, "fallback_after_ms", 0);

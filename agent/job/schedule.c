@@ -141,12 +141,20 @@ static bool excludes(struct job *holder, const char *ca, const struct ca_subject
         return shares(&held->exclusive, &s->exclusive) || names_same(&held->names, &s->names);
 }
 
+/* It stands aside for a leaked key that waits for the same order. */
+static bool leaked_key_waits(struct job *j, const struct ca_subject *s, struct job *other)
+{
+        const char *code = other->row.err_code;
+        return !j->row.compromised && other->row.compromised && other->row.state == JOB_ELIGIBLE && code &&
+                strcmp(code, "sibling") == 0 && excludes(other, j->row.ca, s);
+}
+
 bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder, size_t size)
 {
         struct engine *g = j->engine;
         for (size_t i = 0; i < g->job_count; i++) {
                 struct job *other = g->job[i];
-                if (other == j || !other->lock_held || !excludes(other, j->row.ca, s))
+                if (other == j || ((!other->lock_held || !excludes(other, j->row.ca, s)) && !leaked_key_waits(j, s, other)))
                         continue;
                 snprintf(ret_holder, size, "%s (job %lld)", other->row.cert, (long long)other->row.id);
                 return false;
@@ -161,11 +169,12 @@ void job_unlock_order(struct job *j)
                 return;
         j->lock_held = false;
         struct engine *g = j->engine;
-        for (size_t i = 0; i < g->job_count; i++) {
-                struct job *other = g->job[i];
-                bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->row.err_code &&
-                        strcmp(other->row.err_code, "sibling") == 0;
-                if (waits)
-                        job_run(other);
-        }
+        for (int urgent = 1; urgent >= 0; urgent--)
+                for (size_t i = 0; i < g->job_count; i++) {
+                        struct job *other = g->job[i];
+                        bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->row.err_code &&
+                                strcmp(other->row.err_code, "sibling") == 0;
+                        if (waits && other->row.compromised == (urgent == 1))
+                                job_run(other);
+                }
 }

@@ -32,7 +32,7 @@ static const struct {
         [JOB_REVIEWED] = { "reviewed", "waiting for the approval of a person", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS,
                 600 },
         [JOB_FINALIZED] = { "finalized", "handing over the CSR", BY_ORDER | BIT(JOB_ELIGIBLE) | ENDS, 600 },
-        [JOB_ISSUED] = { "issued", "fetching the certificate", BIT(JOB_DEPLOYED) | BIT(JOB_ELIGIBLE) | ENDS, 600 },
+        [JOB_ISSUED] = { "issued", "fetching the certificate", BIT(JOB_DEPLOYED) | BIT(JOB_DONE) | BIT(JOB_ELIGIBLE) | ENDS, 600 }, /* done: a trial */
         [JOB_DEPLOYED] = { "deployed", "installing, testing, reloading", BIT(JOB_SERVED) | ENDS, 1800 },
         [JOB_SERVED] = { "served", "looking at what is served", BIT(JOB_DONE) | BIT(JOB_DEPLOYED) | ENDS, 1800 },
         [JOB_DONE] = { "done", "taking the tokens back", 0, 0 },
@@ -90,7 +90,7 @@ enum job_state order_next(const struct ca_view *view, bool told)
                 return JOB_ISSUED;
         if (view->proof_count > 0 && !told)
                 return JOB_PUBLISHED;
-        if (view->csr_wanted)
+        if (view->csr_wanted || view->issuing)
                 return JOB_FINALIZED;
         if (view->person_wanted && !(view->proof_count > 0 && view->validation_wanted))
                 return JOB_REVIEWED;

@@ -60,6 +60,8 @@ static json_t *live_json(const struct cert *c)
         return o;
 }
 
+#define BY_HAND_TTL 60
+
 static json_t *tokens_json(const struct cert *c)
 {
         json_t *list = json_array();
@@ -74,6 +76,11 @@ static json_t *tokens_json(const struct cert *c)
                 json_put_text(o, "value", t->row.proof.value);
                 json_put_text(o, "publisher", t->row.publisher);
                 json_put_text(o, "state", t->row.state);
+                const struct backend_publisher *p = engine_publisher(c->engine, t->row.publisher);
+                CLEANUP(free_p)
+                char *publish = p && p->ops->by_person ? proof_instruction(&t->row.proof, BY_HAND_TTL) : NULL;
+                if (publish) /* announced is all that this publisher does */
+                        json_put_text(o, "please_publish", publish);
                 json_put_text(o, "problem", t->problem[0] ? t->problem : NULL);
                 json_put_bool(o, "held", t->row.holder_count > 0);
                 json_array_append_new(list, o);
@@ -93,24 +100,49 @@ static bool service_row(void *arg, const struct store_row *row)
         return json_array_append_new(arg, o) == 0;
 }
 
+json_t *cert_served_json(const struct cert *c)
+{
+        size_t i;
+        json_t *x, *list = parsed(c->row.served);
+        json_array_foreach(list, i, x)
+        {
+                const char *sha256 = json_str(x, "sha256"), *live = c->row.live_sha256;
+                bool match = sha256 && sha256[0] && live && strcmp(sha256, live) == 0;
+                if (!match && json_bool(x, "match", false)) /* what it was looked at for is not live any more */
+                        json_put_text(
+                                x, "text", "served another set when it was looked at last; dcvctl verify looks again");
+                json_put_bool(x, "match", match);
+        }
+        return list;
+}
+
+/* The one reissue that was left has been used since the CA was asked. */
+static bool spent_since(const struct cert *c, const json_t *facts)
+{
+        const char *sha256 = json_str(facts, "sha256");
+        return json_bool(facts, "possible", false) && json_bool(facts, "last_one", false) && c->row.live_sha256 &&
+                sha256 && strcmp(sha256, c->row.live_sha256) != 0 &&
+                c->row.last_success_s >= json_i64(facts, "checked", 0);
+}
+
 /* One of the three forms of the REISSUE line. */
 static char *reissue_line(const struct cert *c, const struct conf_cert *conf, const json_t *facts)
 {
         char until[32];
         if (!json_is_object(facts))
-                return text_dup("not asked yet");
-        if (json_bool(facts, "possible", false)) {
+                return text_format("not asked yet: dcvctl reissue %s --dry-run asks", c->row.name);
+        bool spent = spent_since(c, facts);
+        if (json_bool(facts, "possible", false) && !spent) {
                 int64_t until_s = json_i64(facts, "until", 0);
                 format_date(until_s, until, sizeof until);
                 return until_s ? text_format("yes until %s (R2)", until) : text_dup("yes");
         }
-        const char *rule = json_str(facts, "rule"), *text = json_str(facts, "text");
+        const char *rule = spent ? "R3" : json_str(facts, "rule"), *text = spent ? "R3: used" : json_str(facts, "text");
         if (json_bool(facts, "passes", false))
                 return text_format("not now: %s", text ? text : "");
         if (conf && conf->ca_count > 1)
                 return text_format("%s (%s): next goes to %s", rule && strcmp(rule, "R3") == 0 ? "used" : "refused",
                         rule ? rule : "?", conf->ca[1].ca);
-        (void)c;
         return text_format("none: nothing could replace this today (%s)", text ? text : rule ? rule : "?");
 }
 
@@ -127,7 +159,7 @@ json_t *cert_status_json(struct cert *c, bool records)
         CLEANUP(free_p) char *line = reissue_line(c, conf, facts);
         json_put_text(o, "reissue", line);
         json_object_set_new(o, "reissuable", facts);
-        json_object_set_new(o, "served", parsed(c->row.served));
+        json_object_set_new(o, "served", cert_served_json(c));
         json_put_i64(o, "last_success", c->row.last_success_s);
         json_put_i64(o, "last_failure", c->row.last_failure_s);
         json_put_text(o, "stopped", c->row.stopped);
@@ -160,16 +192,14 @@ void action_status(struct engine *g, const json_t *args, action_done_fn *done, v
         json_put_text(o, "version", DCVD_VERSION);
         json_put_i64(o, "now", clock_now_s());
         json_put_i64(o, "running", (int64_t)g->job_count);
-        json_put_bool(o, "rebuilt", g->rebuilt);
+        json_put_bool(o, "rebuilt", g->rebuilt || g->rest_until_s > clock_now_s());
+        json_put_i64(o, "rest_until", g->rest_until_s > clock_now_s() ? g->rest_until_s : 0);
         json_object_set_new(o, "certificates", list);
         for (size_t i = 0; i < json_array_size(wanted); i++) {
                 const char *name = json_string_value(json_array_get(wanted, i));
                 struct cert *c = engine_cert(g, name);
                 if (!c) {
-                        err_set(&e, ERR_CONFIG, "cert.unknown", "there is no certificate %s", name ? name : "");
-                        const char *near = name ? config_cert_near(g->conf, name) : NULL;
-                        if (near)
-                                err_fix(&e, "did you mean %s?", near);
+                        (void)cert_unknown(g, name, &e); /* fills e */
                         return done(arg, NULL, &e);
                 }
                 json_array_append_new(list, cert_status_json(c, records));
@@ -207,11 +237,13 @@ void action_history(struct engine *g, const json_t *args, action_done_fn *done, 
                 " ORDER BY id DESC LIMIT ?3) ORDER BY id",
                 "tii", history_row, list, &e, cert, json_i64(args, "since", 0),
                 MIN(MAX(json_i64(args, "limit", 10000), 1), 10000));
+        if (good && cert && json_array_size(list) == 0 && !engine_cert(g, cert))
+                good = action_cert(g, args, &(struct cert *){ NULL }, &e); /* says what was meant */
         struct err broken;
         bool whole = journal_audit_verify(g->store, &broken);
         json_put_bool(o, "intact", whole);
         if (!whole)
                 json_put_text(o, "broken", broken.text);
-        json_put_i64(o, "exit", 0);
+        json_put_i64(o, "exit", whole ? 0 : 1);
         done(arg, good ? o : NULL, good ? NULL : &e);
 }

@@ -1,4 +1,4 @@
-/* The steps before anything is spent: queued, eligible, rehearsed, keyed. */
+/* The steps before anything is spent: queued, eligible, rehearsed. */
 #include <stdlib.h>
 
 #include "agent/base/clock.h"
@@ -7,10 +7,10 @@
 #include "agent/base/log.h"
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
+#include "agent/job/rehearsal.h"
 #include "agent/net/loop.h"
 
 #define SIBLING_AGAIN_MS (10 * 60 * 1000) /* also woken at once when the sibling here ends */
-#define PROBE_GONE_MS 60000 /* what waiting for its withdrawal to spread may take */
 #define URGENT_REHEARSAL_MS 60000 /* what a rehearsal may delay a compromise job by */
 
 /* Limits that brake what starts by itself are the incident's and the scheduler's; an operator's job only needs its
@@ -32,6 +32,8 @@ static bool choose_ca(struct job *j, struct err *e)
         if (!j->row.ca || strcmp(j->row.ca, use->ca) != 0) {
                 job_set(&j->row.ca, use->ca);
                 j->row.attempt++;
+                if (j->row.attempt_s == 0)
+                        j->row.attempt_s = clock_now_s();
         }
         return true;
 }
@@ -39,6 +41,8 @@ static bool choose_ca(struct job *j, struct err *e)
 static void mark_reported_key(struct job *j, const char *spki)
 {
         struct err e;
+        if (!j->row.trigger || strcmp(j->row.trigger, "operator") != 0)
+                return; /* an incident has marked what was reported, and nothing else */
         if (j->row.compromised && spki && spki[0] && !compromised_has(j->engine->keystore, spki) &&
                 !engine_put_compromised(j->engine, spki, j->row.reason, &e))
                 log_err(j->row.cert, "a compromised key could not be marked", &e);
@@ -58,7 +62,7 @@ static void go_to_order(struct job *j)
                 return job_wait(j, &e, w, SIBLING_AGAIN_MS);
         }
         bool wants = j->policy->rehearse == REHEARSE_ALWAYS || (j->policy->rehearse == REHEARSE_AUTO && s->last_one);
-        bool can = s->validation_expected && s->validation == VALIDATION_DNS && !j->row.rehearsed;
+        bool can = s->validation_expected && !j->row.rehearsed;
         for (size_t i = 0; i < s->notes.count; i++)
                 job_note(j, "%s", s->notes.item[i]);
         job_go(j, wants && can ? JOB_REHEARSED : JOB_KEYED);
@@ -69,13 +73,16 @@ static void adopt_running(struct job *j, const struct ca_subject *s)
         struct order_row *known = engine_order(j->engine, j->row.ca, s->resume_id);
         job_set(&j->row.order_id, s->resume_id);
         j->row.ordered_s = known && known->opened_s ? known->opened_s : s->resume_since_s;
+        const char *theirs = s->resume_spki_hex;
         if (known) {
                 job_set(&j->row.spki, known->spki);
                 job_set(&j->row.csr, known->csr);
+        } else if (theirs[0] && keystore_has(j->engine->keystore, theirs)) {
+                job_set(&j->row.spki, theirs); /* the journal forgot it, the key is here */
         }
         char when[40];
         format_time(j->row.ordered_s, when, sizeof when);
-        if (known && known->spki && compromised_has(j->engine->keystore, known->spki)) {
+        if (j->row.spki && compromised_has(j->engine->keystore, j->row.spki)) {
                 struct err e;
                 err_set(&e, ERR_RULE, "R5",
                         "R5: reissue %s is running since %s, but for a key that is marked compromised", s->resume_id,
@@ -153,18 +160,25 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
 {
         struct job *j = arg;
         j->ca_call = NULL;
-        if (subject || (err && (err->kind == ERR_RULE || err->kind == ERR_WAITING)))
+        if (!j->policy->staging && (subject || (err && (err->kind == ERR_RULE || err->kind == ERR_WAITING))))
                 cert_note_subject(j->cert, j->ca, subject, err);
-        if (subject)
+        if (subject) {
                 mark_reported_key(j, subject->spki_hex);
+                j->organization = subject->organization;
+        }
         if (err)
                 return refused(j, err);
         struct ca_subject *copy = calloc(1, sizeof *copy);
-        char *text = subject_to_text(subject);
         struct err e;
-        if (!copy || !text || !ca_subject_copy(copy, subject)) {
+        if (!copy || !ca_subject_copy(copy, subject)) {
                 free(copy);
-                free(text);
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        char *text = subject_to_text(copy);
+        if (!text) {
+                ca_subject_done(copy);
+                free(copy);
                 err_memory(&e);
                 return job_trouble(j, &e);
         }
@@ -186,10 +200,21 @@ static bool may_reuse(const struct job *j)
                 !compromised_has(j->engine->keystore, live);
 }
 
+bool validation_is_possible(const struct engine *g, enum conf_validation v, struct err *e)
+{
+        if (v != VALIDATION_TLS_ALPN || g->conf->tokens_tls_listen.count > 0)
+                return true;
+        err_set(e, ERR_CONFIG, "tls-alpn", "validation tls-alpn needs port 443, and dcvd does not listen there");
+        return err_fix(e, "set tokens.tls_listen: [\"ADDRESS:443\"] or systemd, or choose another validation");
+}
+
 void step_eligible(struct job *j)
 {
         struct err e;
         if (!choose_ca(j, &e))
+                return job_trouble(j, &e);
+        enum conf_validation validation = policy_validation(j->policy, (size_t)j->row.ca_index);
+        if (!validation_is_possible(j->engine, validation, &e))
                 return job_trouble(j, &e);
         enum key_type wanted = policy_key_type(j->policy, (size_t)j->row.ca_index);
         if (wanted != KEY_NONE && !j->policy->key_csr && !may_reuse(j))
@@ -201,7 +226,7 @@ void step_eligible(struct job *j)
         struct ca_subject_request r = {
                 .certificate_id = j->cert->row.newest_id ? j->cert->row.newest_id : j->policy->certificate_id,
                 .names = &j->policy->names,
-                .validation = policy_validation(j->policy, (size_t)j->row.ca_index),
+                .validation = validation,
                 .key_type = wanted,
                 .compromised = j->row.compromised,
                 .same_csr = may_reuse(j),
@@ -215,144 +240,67 @@ void step_eligible(struct job *j)
 
 /* ---- rehearsed ---- */
 
-static void rehearsal_over(struct job *j, const struct err *err)
+static void rehearsal_said(void *arg, const char *text)
 {
-        proof_done(&j->probe);
-        tokens_let_go(j->engine, j->row.id);
-        if (!err || j->row.compromised) {
-                j->row.rehearsed = true;
-                if (err)
-                        job_note(j, "rehearsal: %s; going on, the key is compromised", err->text);
-                return job_go(j, JOB_KEYED);
-        }
-        job_trouble(j, err);
+        job_note(arg, "rehearsal: %s", text);
 }
 
 /* What is left behind somewhere is worth a word, not a stop: the real token's value differs. */
-static void probe_gone(void *arg, const struct propagation_state *state, const struct err *err)
+static void rehearsal_over(void *arg, const struct rehearsal *r, const struct err *err)
 {
-        struct propagate *p = arg;
-        struct job *j = p->job;
-        p->run = NULL;
-        job_note(j, "rehearsal: the probe %s%s", err ? "is still shown: " : "is gone everywhere",
-                err ? state->text : "");
-        job_stop_work(j);
-        rehearsal_over(j, NULL);
-}
-
-static void wait_until_gone(struct job *j)
-{
-        struct err e;
-        struct conf_propagation conf = j->policy->propagation;
-        conf.timeout_ms = MIN(conf.timeout_ms, PROBE_GONE_MS);
-        conf.consecutive = 1;
-        tokens_let_go(j->engine, j->row.id);
-        j->propagate = calloc(1, sizeof *j->propagate);
-        if (!j->propagate)
-                return rehearsal_over(j, NULL);
-        j->propagate_count = 1;
-        j->propagate[0] = (struct propagate){ .job = j };
-        struct propagation_request r = { .proof = &j->probe, .gone = true, .conf = &conf };
-        j->propagate[0].run = propagation_start(j->engine->propagation, &r, NULL, probe_gone, &j->propagate[0], &e);
-        if (!j->propagate[0].run)
-                rehearsal_over(j, NULL);
-}
-
-static void probe_seen(void *arg, const struct propagation_state *state, const struct err *err)
-{
-        struct propagate *p = arg;
-        struct job *j = p->job;
-        struct err e;
-        (void)state;
-        p->run = NULL;
+        struct job *j = arg;
+        (void)r;
+        j->rehearsal = NULL;
+        if (err && !j->row.compromised)
+                return job_trouble(j, err);
+        j->row.rehearsed = true;
         if (err)
-                e = *err;
-        job_stop_work(j);
-        if (!err)
-                job_note(j, "rehearsal: seen everywhere");
-        /* A leaked key does not wait for the withdrawal to spread. */
-        if (err || j->row.compromised)
-                return rehearsal_over(j, err ? &e : NULL);
-        wait_until_gone(j);
+                job_note(j, "rehearsal: %s; going on, the key is compromised", err->text);
+        job_go(j, JOB_KEYED);
 }
 
-static void probe_out(struct job *j, struct token *t)
+/* What cannot be rehearsed is no reason to stop: the job will ask for it when it is needed. */
+static void drop_impossible(struct rehearsal_plan *plan)
 {
-        struct err e;
-        proof_done(&j->probe);
-        j->propagate = calloc(1, sizeof *j->propagate);
-        if (!j->propagate || !proof_copy(&j->probe, &t->row.proof)) {
-                free(j->propagate);
-                j->propagate = NULL;
-                err_memory(&e);
-                return rehearsal_over(j, &e);
-        }
-        j->propagate_count = 1;
-        j->propagate[0] = (struct propagate){ .job = j, .token = t };
-        struct conf_propagation conf = j->policy->propagation;
-        if (j->row.compromised)
-                conf.timeout_ms = MIN(conf.timeout_ms, URGENT_REHEARSAL_MS);
-        if (conf.view == VIEW_RESOLVERS)
-                conf.view = VIEW_AUTHORITATIVE; /* I7: a resolver would remember the probe's name */
-        struct propagation_request r = { .proof = &t->row.proof, .conf = &conf };
-        j->propagate[0].run = propagation_start(j->engine->propagation, &r, NULL, probe_seen, &j->propagate[0], &e);
-        if (!j->propagate[0].run)
-                rehearsal_over(j, &e);
-}
-
-/* A value that no CA hands out, at the place where the real one is expected: the brand's usual label, as the CA names
- * it only with an order. */
-static bool probe_proof(struct job *j, struct proof *ret)
-{
-        const char *name = j->policy->names.item[0];
-        if (text_starts(name, "*."))
-                name += 2;
-        char random[17];
-        uint64_t r = random_u64();
-        hex_encode(random, &r, sizeof r);
-        *ret = (struct proof){ .type = PROOF_TXT,
-                .name = text_dup(name),
-                .place = text_format("_dnsauth.%s", name),
-                .value = text_format("dcvd-rehearsal-%s", random) };
-        return ret->name && ret->place && ret->value;
+        size_t kept = 0;
+        for (size_t i = 0; i < plan->count; i++)
+                if (plan->item[i].why_not.kind != ERR_NONE)
+                        probe_plan_done(&plan->item[i]);
+                else
+                        plan->item[kept++] = plan->item[i];
+        plan->count = kept;
 }
 
 void step_rehearsed(struct job *j)
 {
         struct err e;
-        struct proof probe;
-        const char *publisher = policy_publisher(j->policy, (size_t)j->row.ca_index, j->policy->names.item[0]);
-        const struct backend_publisher *p = publisher ? engine_publisher(j->engine, publisher) : NULL;
-        if (!p || p->ops->by_person || !(p->ops->can & PROOF_TXT)) { /* nothing to rehearse with */
-                j->row.rehearsed = true;
-                return job_go(j, JOB_KEYED);
-        }
+        struct rehearsal_plan plan;
         for (size_t i = 0; i < j->engine->token_count; i++) /* after a restart: an older probe goes first */
                 if (token_held_by(j->engine->token[i], j->row.id) && j->engine->token[i]->row.probe)
                         tokens_let_go(j->engine, j->row.id);
-        if (!probe_proof(j, &probe)) {
-                proof_done(&probe);
-                err_memory(&e);
+        if (!rehearsal_plan_make(j->engine, j->policy, (size_t)j->row.ca_index, false, &plan, &e))
                 return job_trouble(j, &e);
+        drop_impossible(&plan);
+        if (plan.count == 0) { /* nothing to rehearse with */
+                rehearsal_plan_done(&plan);
+                j->row.rehearsed = true;
+                return job_go(j, JOB_KEYED);
         }
-        job_note(j, "rehearsal: publishing a probe at %s (predicted place)", probe.place);
-        struct token *t = token_new(j->engine, publisher, &probe, j->row.cert, true, &e);
-        proof_done(&probe);
-        if (!t || !token_hold(t, j->row.id))
-                return job_trouble(j, &e);
-        token_publish(t);
+        struct rehearsal_request r = { .policy = j->policy, .holder = j->row.id };
+        if (j->row.compromised) { /* a leaked key does not wait for the withdrawal to spread */
+                r.hurried = true;
+                r.timeout_ms = URGENT_REHEARSAL_MS;
+        }
+        j->rehearsal = rehearsal_start(j->engine, &r, &plan, rehearsal_said, rehearsal_over, j, &e);
+        rehearsal_plan_done(&plan);
+        if (!j->rehearsal)
+                job_trouble(j, &e);
 }
-
-/* ---- keyed ---- */
 
 void job_token_moved(struct job *j, struct token *t, const struct err *err)
 {
-        if (j->row.state == JOB_REHEARSED && t->row.probe) {
-                if (err)
-                        return rehearsal_over(j, err);
-                return probe_out(j, t);
-        }
         if (j->row.state == JOB_PUBLISHED)
                 step_published(j);
         (void)err;
+        (void)t;
 }

@@ -59,6 +59,15 @@ static void kept(struct job *j, struct err *e)
                 (long long)j->row.set_number, j->row.cert, (long long)j->row.set_number);
 }
 
+/* Neither the new nor surely the old is in use. */
+static void stuck(const struct job *j, struct err *e)
+{
+        err_fix(e,
+                "look at that server now: its files, or it, may be neither old nor new; when it is mended: dcvctl "
+                "deploy %s --set %lld (no new order)",
+                j->row.cert, (long long)j->row.set_number);
+}
+
 /* What a put-back goes to: live when the job began, per target; NULL: as the helper finds it. */
 static unsigned *was_of(const struct job *j, size_t count)
 {
@@ -69,6 +78,76 @@ static unsigned *was_of(const struct job *j, size_t count)
         for (size_t i = 0; was && i < count; i++)
                 was[i] = (unsigned)json_integer_value(json_array_get(list, i));
         return was;
+}
+
+static json_t *endpoints_json(const struct look_endpoint *list, size_t count)
+{
+        json_t *all = json_array();
+        for (size_t i = 0; all && i < count; i++) {
+                json_t *o = json_object();
+                json_put_text(o, "endpoint", list[i].address);
+                json_put_text(o, "sni", list[i].sni);
+                json_put_text(o, "service", list[i].service);
+                json_put_text(o, "protocol", tls_protocol_name(list[i].protocol));
+                json_put_bool(o, "match", list[i].verdict == LOOK_SAME);
+                json_put_text(o, "sha256", list[i].served_sha256);
+                json_put_i64(o, "not_after", list[i].served_not_after_s);
+                json_put_text(o, "text", list[i].text);
+                json_put_bool(o, "found", list[i].found);
+                json_put_i64(o, "at", clock_now_s());
+                json_array_append_new(all, o);
+        }
+        return all;
+}
+
+static void keep_endpoints(struct job *j, const struct look_endpoint *list, size_t count)
+{
+        CLEANUP(json_decref_p) json_t *all = endpoints_json(list, count);
+        char *text = json_text(all);
+        if (text) {
+                free(j->cert->row.served);
+                j->cert->row.served = text;
+        }
+}
+
+/* ---- deployed ---- */
+
+static bool is_automatic(const struct conf_cert *conf)
+{
+        for (size_t i = 0; i < conf->target_count; i++)
+                for (size_t k = 0; k < conf->target[i].service_count; k++)
+                        if (conf->target[i].service[k].verify_auto)
+                                return true;
+        return false;
+}
+
+static void looked_before(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
+{
+        struct job *j = arg;
+        (void)err; /* nothing is wrong yet */
+        j->look = NULL;
+        if (count > 0) /* none: what an earlier look found is still expected */
+                keep_endpoints(j, list, count);
+        step_deployed(j);
+}
+
+/* With `verify: auto` a server that the reload kills would not be found, and so not be missed, afterwards: who serves
+ * the live certificate is looked up first. False: nothing to wait for. */
+static bool look_before(struct job *j, const struct conf_cert *conf)
+{
+        struct set set = { 0 };
+        struct err e;
+        if (j->looked_before || !is_automatic(conf) || j->row.live_set == 0)
+                return false;
+        j->looked_before = true;
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
+                return false;
+        struct look_request r = {
+                .cert = conf, .want_sha256 = set.chain.leaf.sha256, .key_type = set.chain.leaf.key_type, .in_a_row = 1
+        };
+        j->look = look_start(j->engine->loop, &r, looked_before, j, &e);
+        set_done(&set);
+        return j->look != NULL;
 }
 
 static void installed(void *arg, const struct deploy_result *result, const struct err *err)
@@ -84,7 +163,9 @@ static void installed(void *arg, const struct deploy_result *result, const struc
                 e = *err;
                 if (b)
                         engine_commit_logged(j->engine, b);
-                if (e.kind == ERR_DENIED || e.kind == ERR_RULE)
+                if (result && result->put_back_failed)
+                        stuck(j, &e);
+                else if (e.kind == ERR_DENIED || e.kind == ERR_RULE)
                         kept(j, &e);
                 return job_trouble(j, &e);
         }
@@ -105,6 +186,8 @@ void step_deployed(struct job *j)
         const struct conf_cert *conf = target_conf(j, &e);
         if (!conf)
                 return job_trouble(j, &e);
+        if (look_before(j, conf))
+                return;
         if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
                 return job_trouble(j, &e);
         if (conf->target_count == 0) {
@@ -120,35 +203,6 @@ void step_deployed(struct job *j)
 }
 
 /* ---- served ---- */
-
-static json_t *endpoints_json(const struct look_endpoint *list, size_t count)
-{
-        json_t *all = json_array();
-        for (size_t i = 0; all && i < count; i++) {
-                json_t *o = json_object();
-                json_put_text(o, "endpoint", list[i].address);
-                json_put_text(o, "sni", list[i].sni);
-                json_put_text(o, "service", list[i].service);
-                json_put_text(o, "protocol", tls_protocol_name(list[i].protocol));
-                json_put_bool(o, "match", list[i].verdict == LOOK_SAME);
-                json_put_text(o, "sha256", list[i].served_sha256);
-                json_put_i64(o, "not_after", list[i].served_not_after_s);
-                json_put_text(o, "text", list[i].text);
-                json_put_i64(o, "at", clock_now_s());
-                json_array_append_new(all, o);
-        }
-        return all;
-}
-
-static void keep_endpoints(struct job *j, const struct look_endpoint *list, size_t count)
-{
-        CLEANUP(json_decref_p) json_t *all = endpoints_json(list, count);
-        char *text = json_text(all);
-        if (text) {
-                free(j->cert->row.served);
-                j->cert->row.served = text;
-        }
-}
 
 static bool mark_good(struct job *j, struct err *e)
 {
@@ -183,15 +237,22 @@ static void put_back(void *arg, const struct deploy_result *result, const struct
 {
         struct job *j = arg;
         struct err e;
-        (void)result;
+        bool back = !err || (result && result->restored);
         j->deploy = NULL;
+        if (err && !back && err->kind == ERR_TEMPORARY) {
+                e = *err; /* looked at again, and put back again if that is still the answer */
+                return job_trouble(j, &e);
+        }
         err_set(&e, ERR_DENIED, "look.put-back", "%s; put back",
                 j->row.err_text ? j->row.err_text : "an endpoint serves another certificate");
         if (err)
                 err_set(&e, ERR_DENIED, "look.put-back-failed", "%s; putting back failed: %s",
                         j->row.err_text ? j->row.err_text : "", err->text);
-        kept(j, &e);
-        if (!err && j->row.live_set && !switch_live(j, (unsigned)j->row.live_set, &e))
+        if (err)
+                stuck(j, &e);
+        else
+                kept(j, &e);
+        if (back && j->row.live_set && !switch_live(j, (unsigned)j->row.live_set, &e))
                 log_err(j->row.cert, "the live link could not be put back", &e);
         job_trouble(j, &e);
 }
@@ -220,8 +281,9 @@ static void looked_bad(struct job *j, const struct err *err)
                 /* The new set stays; the look is repeated: somebody may mend the server. */
                 e.kind = ERR_TEMPORARY;
                 err_fix(&e,
-                        "the new certificate stays installed (the old one is compromised or expired): reload that "
-                        "server by hand; dcvd looks again");
+                        "the new certificate stays installed (the old one is compromised or expired): see that the "
+                        "server's configuration names the files in %s, reload it by hand; dcvd looks again",
+                        conf && conf->target_count ? conf->target[0].directory : "its directory");
                 return job_trouble(j, &e);
         }
         job_set(&j->row.err_text, e.text);
@@ -250,8 +312,27 @@ static void looked(void *arg, const struct look_endpoint *list, size_t count, co
         job_end(j, JOB_DONE, count > 0 ? "new certificate served" : "deployed, not looked at");
 }
 
+/* Who served the certificate before, by the look of look_before; texts borrowed from list. */
+static struct look_known *known_of(const json_t *list, size_t *ret_count)
+{
+        struct look_known *known = calloc(json_array_size(list) + 1, sizeof *known);
+        size_t i;
+        json_t *x;
+        *ret_count = 0;
+        json_array_foreach(list, i, x)
+        {
+                const char *address = json_str(x, "endpoint");
+                if (known && address && json_bool(x, "found", false))
+                        known[(*ret_count)++] = (struct look_known){ address, json_str(x, "sni") };
+        }
+        return known;
+}
+
 void step_served(struct job *j)
 {
+        CLEANUP(json_decref_p) json_t *before = NULL;
+        CLEANUP(free_p) struct look_known *known = NULL;
+        size_t known_count = 0;
         struct err e;
         struct set set = { 0 };
         const struct conf_cert *conf = target_conf(j, &e);
@@ -259,8 +340,12 @@ void step_served(struct job *j)
                 return job_trouble(j, &e);
         if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
                 return job_trouble(j, &e);
+        if (j->cert->row.served && json_read(j->cert->row.served, strlen(j->cert->row.served), 8, &before, &e))
+                known = known_of(before, &known_count);
         struct look_request r = { .cert = conf,
                 .want_sha256 = set.chain.leaf.sha256,
+                .known = known,
+                .known_count = known_count,
                 .key_type = set.chain.leaf.key_type,
                 .in_a_row = 3,
                 .patience_ms = LOOK_PATIENCE_MS };
@@ -326,7 +411,7 @@ static bool still_out(const struct job *j)
         for (size_t i = 0; i < j->engine->token_count; i++) {
                 const struct token *t = j->engine->token[i];
                 bool same = t->row.cert && strcmp(t->row.cert, j->row.cert) == 0;
-                if (same && t->row.holder_count == 0 && t->failures < 2 && (t->busy || t->due.entry.index))
+                if (same && !token_wanted(t) && t->failures < 2 && (t->busy || t->due.entry.index))
                         return true;
         }
         return false;

@@ -10,17 +10,34 @@
 #include "agent/job/internal.h"
 #include "agent/net/loop.h"
 
-#define POLL_LEAST_MS 200
+#define POLL_LEAST_MS 100
 #define POLL_MOST_MS (30 * 60 * 1000)
 #define POLL_KEEPS_SLOT_MS 15000 /* shorter waits keep the slot */
+#define POLL_EXACT_LEAST_MS 10
 #define DIAGNOSE_EVERY_MS 30000
+#define ORDERS_MOST 5 /* of one attempt; each ended without a certificate */
+#define ORDER_AGAIN_S 30 /* before the second; doubled for each further one */
+
+static bool attach_order(struct job *j, struct err *e)
+{
+        const struct ca_subject *s = job_subject(j);
+        if (!j->row.order_id || !j->ca->ops->attach)
+                return true;
+        return j->ca->ops->attach(j->ca->ca, j->row.order_id,
+                s ? s->validation : policy_validation(j->policy, (size_t)j->row.ca_index), e);
+}
+#define READS_LAG_S 300 /* how long the CA's reads may lag behind its writes */
 
 bool job_have_ca(struct job *j)
 {
         struct err e;
         j->ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
-        if (j->ca)
+        if (j->ca && attach_order(j, &e))
                 return true;
+        if (j->ca) {
+                job_trouble(j, &e);
+                return false;
+        }
         err_set(&e, ERR_CONFIG, "ca.gone", "CA %s, where order %s is open, is no longer in the configuration",
                 j->row.ca ? j->row.ca : "?", j->row.order_id ? j->row.order_id : "?");
         job_trouble(j, &e);
@@ -57,7 +74,26 @@ static void order_known(struct job *j, const char *id, const char *how)
                 return job_trouble(j, &e);
         }
         job_note(j, "order %s is open at %s%s%s", id, j->row.ca, how[0] ? ": " : "", how);
-        job_go_with(j, JOB_ORDERED, b, how);
+        job_go_with(j, JOB_ORDERED, b, how[0] ? how : NULL);
+}
+
+static void order_anew(struct job *j, const char *why)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        char hash[65] = "";
+        if (j->row.csr)
+                sha256_hex(j->row.csr, strlen(j->row.csr), hash);
+        j->row.ordered_s = clock_now_s();
+        if (!b || !journal_close_intents(b, j->row.id, why, clock_now_s()) ||
+                !journal_open_intent(b, j->row.id, "order", j->row.subject_id, hash, clock_now_s())) {
+                store_batch_free(b);
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        unsent_note(j);
+        j->intent_fresh = true;
+        job_go_with(j, JOB_ORDERED, b, why);
 }
 
 static void resolved(void *arg, const char *id, const struct err *err)
@@ -66,27 +102,12 @@ static void resolved(void *arg, const char *id, const struct err *err)
         j->ca_call = NULL;
         if (err)
                 return job_trouble(j, err);
-        if (id) {
-                CLEANUP(free_p)
-                char *how = text_format(
-                        "unknown outcome: asked %s, found %s, adopted it; nothing sent twice", j->row.ca, id);
-                log_info(j->row.cert, "%s", how ? how : "");
-                return order_known(j, id, how ? how : "adopted");
-        }
-        struct err e;
-        struct store_batch *b = store_batch_new();
-        char hash[65] = "";
-        if (j->row.csr)
-                sha256_hex(j->row.csr, strlen(j->row.csr), hash);
-        j->row.ordered_s = clock_now_s();
-        if (!b || !journal_close_intents(b, j->row.id, "certainly not processed", clock_now_s()) ||
-                !journal_open_intent(b, j->row.id, "order", j->row.subject_id, hash, clock_now_s())) {
-                store_batch_free(b);
-                err_memory(&e);
-                return job_trouble(j, &e);
-        }
-        j->intent_fresh = true;
-        job_go_with(j, JOB_ORDERED, b, "unknown outcome: asked, nothing was processed; sent again");
+        if (!id)
+                return order_anew(j, "unknown outcome: asked, nothing was processed; sent again");
+        CLEANUP(free_p)
+        char *how = text_format("unknown outcome: asked %s, found %s, adopted it; nothing sent twice", j->row.ca, id);
+        log_info(j->row.cert, "%s", how ? how : "");
+        order_known(j, id, how ? how : "adopted");
 }
 
 static void ordered(void *arg, const char *id, const struct err *err)
@@ -94,7 +115,6 @@ static void ordered(void *arg, const char *id, const struct err *err)
         struct job *j = arg;
         crash_point("order.answered");
         j->ca_call = NULL;
-        j->intent_fresh = false;
         if (!err)
                 return order_known(j, id, "");
         if (err->kind == ERR_UNKNOWN) { /* resolving has its own rounds and waits: it begins at once */
@@ -116,11 +136,25 @@ static void send_order(struct job *j, const struct ca_order_request *r)
 {
         struct err e;
         crash_point("order.send");
+        j->intent_fresh = false; /* whoever stops this call does not know how far it came */
         j->ca_call = j->ca->ops->order(j->ca->ca, r, ordered, j, &e);
-        if (!j->ca_call) {
-                j->intent_fresh = false;
+        if (!j->ca_call)
                 job_trouble(j, &e);
-        }
+}
+
+/* Empty if another CA, or nobody known, issued what is live. */
+static struct set live_of_this_ca(struct job *j)
+{
+        struct set s = { 0 };
+        struct err e;
+        if (!j->ca->ops->renewal || j->cert->row.live_set == 0 ||
+                !sets_read(j->engine->sets, j->row.cert, (unsigned)j->cert->row.live_set, &s, &e))
+                return (struct set){ 0 };
+        const char *ca = json_str(s.meta, "ca");
+        if (ca && strcmp(ca, j->row.ca) == 0)
+                return s;
+        set_done(&s);
+        return (struct set){ 0 };
 }
 
 void step_ordered(struct job *j)
@@ -132,24 +166,38 @@ void step_ordered(struct job *j)
         if (j->row.order_id)
                 return job_look_at_order(j);
         const struct ca_subject *s = job_subject(j);
+        CLEANUP(set_done) struct set live = live_of_this_ca(j);
         CLEANUP(free_p)
         char *reason = text_dup_n(
                 j->row.reason ? j->row.reason : "reissue", MIN(strlen(j->row.reason ? j->row.reason : "reissue"), 200));
         struct ca_order_request r = {
                 .subject_id = j->row.subject_id,
+                .names = s ? &s->names : &j->policy->names,
+                .replaces_der = live.chain.leaf_der,
+                .replaces_len = live.chain.leaf_der_len,
                 .csr_pem = j->row.same_csr ? NULL : j->row.csr,
                 .same_csr = j->row.same_csr,
                 .validation = s ? s->validation : policy_validation(j->policy, (size_t)j->row.ca_index),
                 .reason = reason,
                 .submitted_at_s = j->row.ordered_s,
                 .spki_hex = j->row.spki,
+                .sending = unsent_forget,
+                .sending_arg = j,
         };
-        if (j->intent_fresh)
-                return send_order(j, &r);
+        if (j->intent_fresh) {
+                send_order(j, &r);
+                return;
+        }
         if (!journal_open_intents_of(j->engine->store, j->row.id, &open, &e))
                 return job_trouble(j, &e);
+        if (open && unsent_is_noted(j)) {
+                job_note(j, "the order was about to be opened; nothing had been sent");
+                return send_order(j, &r);
+        }
         if (!open) /* refused before it was processed: from the beginning, the rules may have changed */
                 return job_go(j, JOB_ELIGIBLE);
+        if (!j->ca->ops->resolve)
+                return order_anew(j, "unknown outcome: an order that spends nothing; sent again");
         j->ca_call = j->ca->ops->resolve(j->ca->ca, &r, resolved, j, &e);
         if (!j->ca_call)
                 job_trouble(j, &e);
@@ -159,7 +207,13 @@ void step_ordered(struct job *j)
 
 static const char *publisher_for(struct job *j, const struct proof *p)
 {
-        return policy_publisher(j->policy, (size_t)j->row.ca_index, p->name ? p->name : p->place);
+        const char *name = policy_publisher(j->policy, (size_t)j->row.ca_index, p->name ? p->name : p->place);
+        const struct backend_publisher *b = name ? engine_publisher(j->engine, name) : NULL;
+        if (p->type == PROOF_PERSIST)
+                return PUBLISHER_STANDING;
+        if (p->type == PROOF_TLS && !(b && (b->ops->can & PROOF_TLS)))
+                return PUBLISHER_SELF;
+        return name;
 }
 
 /* Is every open proof of the view held as a token by this job and out? */
@@ -277,6 +331,42 @@ static void wait_for_person(struct job *j, const struct ca_view *v)
         job_wait(j, &e, w, MIN(MAX(v->poll_after_ms, POLL_LEAST_MS), POLL_MOST_MS));
 }
 
+/* The order is over without a certificate, and another costs nothing but the CA's patience. */
+void job_order_again(struct job *j, const char *why)
+{
+        struct store_batch *b = store_batch_new();
+        if (b)
+                (void)(journal_attempt(b, &j->row, why, clock_now_s()) &&
+                        job_put_order(j, b, false, 0)); /* for people */
+        j->orders_ended++;
+        j->order_over = false;
+        tokens_let_go(j->engine, j->row.id);
+        job_set(&j->row.order_id, NULL);
+        job_set(&j->row.ca, NULL);
+        job_set(&j->row.csr, NULL);
+        j->row.told = false;
+        j->row.ordered_s = 0;
+        job_note(j, "a new order: %s", why);
+        job_go_with(j, JOB_ELIGIBLE, b, why);
+}
+
+bool job_may_order_again(const struct job *j)
+{
+        return j->orders_ended + 1 < ORDERS_MOST;
+}
+
+/* Waits first, with its tokens taken back: what failed (a name server, a firewall) may pass, and CAs count failures. */
+static void ended_again(struct job *j, struct err *e)
+{
+        if (j->order_over)
+                return job_order_again(j, e->text);
+        j->order_over = true;
+        tokens_let_go(j->engine, j->row.id);
+        e->kind = ERR_TEMPORARY;
+        e->retry_after_s = ORDER_AGAIN_S << j->orders_ended;
+        job_trouble(j, e);
+}
+
 static void ended(struct job *j, const struct ca_view *v)
 {
         struct err e;
@@ -288,8 +378,10 @@ static void ended(struct job *j, const struct ca_view *v)
         static const char *const how[] = { "", "failed", "was closed", "was cancelled", "was revoked" };
         err_set(&e, ERR_DENIED, "order.ended", "order %s at %s %s: %s (%s)", j->row.order_id, j->row.ca, how[v->end],
                 v->end_reason[0] ? v->end_reason : "no reason given", v->state);
-        if (v->place[0])
-                err_fix(&e, "%s", v->place);
+        if (v->place[0] || v->act[0])
+                err_fix(&e, "%s", v->place[0] ? v->place : v->act);
+        if (v->end_again && job_may_order_again(j))
+                return ended_again(j, &e);
         job_trouble(j, &e);
 }
 
@@ -298,12 +390,15 @@ static void keep_looking(struct job *j, const struct ca_view *v)
         /* Soon after it was told the CA may be done any moment: a half of the time since then, up to what the CA's way
          * asks for. */
         int64_t since_ms = j->submitted_ms ? clock_boot_ms() - j->submitted_ms : POLL_MOST_MS;
-        int64_t in_ms = MIN(MAX(MIN(v->poll_after_ms, since_ms / 2), POLL_LEAST_MS), POLL_MOST_MS);
-        snprintf(j->progress, sizeof j->progress, "order %s: %s", j->row.order_id, v->state);
-        if (in_ms <= POLL_KEEPS_SLOT_MS)
-                return job_poll_in(j, in_ms);
+        int64_t in_ms = v->poll_exact ? MIN(MAX(v->poll_after_ms, POLL_EXACT_LEAST_MS), POLL_MOST_MS)
+                                      : MIN(MAX(MIN(v->poll_after_ms, since_ms / 2), POLL_LEAST_MS), POLL_MOST_MS);
         struct err e;
+        snprintf(j->progress, sizeof j->progress, "order %s: %s", j->row.order_id, v->state);
         err_set(&e, ERR_WAITING, "ca", "waiting for %s: order %s (%s)", j->row.ca, j->row.order_id, v->state);
+        if (job_is_too_long_at_ca(j, &e))
+                return;
+        if (in_ms <= POLL_KEEPS_SLOT_MS)
+                return job_poll_in(j, job_wait_ms(j, in_ms));
         CLEANUP(json_decref_p) json_t *w = json_object();
         json_put_text(w, "party", "ca");
         json_put_text(w, "state", v->state);
@@ -311,10 +406,31 @@ static void keep_looking(struct job *j, const struct ca_view *v)
         job_wait(j, &e, w, in_ms);
 }
 
+static void still_wants_csr(struct job *j, const struct ca_view *v)
+{
+        struct err e;
+        err_set(&e, ERR_TEMPORARY, "finalize", "%s took the CSR of order %s, yet asks for it again (%s)", j->row.ca,
+                j->row.order_id, v->state);
+        job_trouble(j, &e);
+}
+
+/* Reads may lag behind the write that made the order: a CA that does not know it yet has not refused it. */
+static bool look_again_young(struct job *j, const struct err *err)
+{
+        int64_t age_s = clock_now_s() - j->row.ordered_s;
+        if ((err->kind != ERR_DENIED && err->kind != ERR_RULE) || age_s < 0 || age_s > READS_LAG_S)
+                return false;
+        snprintf(j->progress, sizeof j->progress, "order %s is not shown yet: %.300s", j->row.order_id, err->text);
+        job_poll_in(j, MAX(age_s * 1000 / 4, POLL_LEAST_MS));
+        return true;
+}
+
 static void viewed(void *arg, const struct ca_view *v, const struct err *err)
 {
         struct job *j = arg;
         j->ca_call = NULL;
+        if (err && look_again_young(j, err))
+                return;
         if (err)
                 return j->row.state == JOB_PROPAGATED ? job_poll_in(j, LOOK_WHILE_SPREADING_MS) : job_trouble(j, err);
         bool by_ca = policy_validation(j->policy, (size_t)j->row.ca_index) == VALIDATION_DNS_AUTO;
@@ -329,9 +445,22 @@ static void viewed(void *arg, const struct ca_view *v, const struct err *err)
                 return go_published(j, v);
         if (next == JOB_REVIEWED && j->row.state == JOB_REVIEWED)
                 return wait_for_person(j, v);
-        if (next == JOB_SUBMITTED && j->row.state == JOB_SUBMITTED)
+        bool same = next == j->row.state;
+        if (same && (next == JOB_SUBMITTED || (next == JOB_FINALIZED && v->issuing)))
                 return keep_looking(j, v);
-        job_go_with(j, next, NULL, v->state);
+        if (same && next == JOB_FINALIZED)
+                return still_wants_csr(j, v);
+        struct store_batch *b = NULL;
+        if (next == JOB_ISSUED) {
+                b = store_batch_new();
+                if (!b || !tokens_not_for_order(j, b)) {
+                        struct err e;
+                        store_batch_free(b);
+                        err_memory(&e);
+                        return job_trouble(j, &e);
+                }
+        }
+        job_go_with(j, next, b, v->state);
 }
 
 void job_look_at_order(struct job *j)
@@ -351,28 +480,38 @@ bool job_holds(const struct job *j, const struct token *t)
         return token_held_by(t, j->row.id) && !t->row.probe && !t->gone;
 }
 
+/* Every token has its result before the job judges: one delay for all of them, and what failed is tried again together.
+ */
+static void not_published(struct job *j, const struct token *first)
+{
+        struct err e = first->failure;
+        err_wrap(&e, "publisher %s", first->row.publisher);
+        e.kind = ERR_TEMPORARY; /* the order waits until somebody mends the key, the zone or the web root */
+        for (size_t i = 0; i < j->engine->token_count; i++)
+                if (job_holds(j, j->engine->token[i]))
+                        j->engine->token[i]->failure.kind = ERR_NONE;
+        job_trouble(j, &e);
+}
+
 void step_published(struct job *j)
 {
-        size_t open = 0, out = 0;
+        const struct token *failed = NULL;
+        bool waiting = false;
         for (size_t i = 0; i < j->engine->token_count; i++) {
                 struct token *t = j->engine->token[i];
-                if (!job_holds(j, t))
+                if (!job_holds(j, t) || strcmp(t->row.state, "published") == 0)
                         continue;
-                open++;
-                if (strcmp(t->row.state, "published") == 0)
-                        out++;
-                else if (!t->busy && t->problem[0] == '\0')
+                if (!t->busy && t->failure.kind == ERR_NONE)
                         token_publish(t);
-                else if (!t->busy) {
-                        struct err e;
-                        err_set(&e, ERR_TEMPORARY, "publish", "publishing %s by %s: %s", t->row.proof.place,
-                                t->row.publisher, t->problem);
-                        t->problem[0] = '\0';
-                        return job_trouble(j, &e);
-                }
+                waiting = waiting || t->busy;
+                if (!t->busy && !failed)
+                        failed = t;
         }
-        if (out == open)
-                job_go(j, JOB_PROPAGATED);
+        if (waiting)
+                return;
+        if (failed)
+                return not_published(j, failed);
+        job_go(j, JOB_PROPAGATED);
 }
 
 /* ---- submitted, reviewed, finalized ---- */
@@ -445,6 +584,10 @@ static void finalized(void *arg, const struct err *err)
 {
         struct job *j = arg;
         j->ca_call = NULL;
+        if (err && strcmp(err->code, CA_KEY_REFUSED) == 0 && !j->key_refused && !j->policy->key_csr) {
+                j->key_refused = true;
+                return job_order_again(j, err->text); /* every order has a key of its own */
+        }
         if (err)
                 return job_trouble(j, err);
         job_look_at_order(j);

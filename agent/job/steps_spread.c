@@ -5,7 +5,7 @@
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
 
-static json_t *servers_json(const struct propagation_state *s)
+json_t *propagation_servers_json(const struct propagation_state *s)
 {
         json_t *list = json_array();
         for (size_t i = 0; list && i < s->count; i++) {
@@ -40,13 +40,27 @@ static json_t *state_json(const struct token *t, const struct propagation_state 
         json_put_i64(o, "wanted", (int64_t)s->wanted);
         json_put_i64(o, "elapsed_ms", s->elapsed_ms);
         json_put_text(o, "text", s->text);
-        json_object_set_new(o, "servers", servers_json(s));
+        json_object_set_new(o, "servers", propagation_servers_json(s));
         return o;
+}
+
+/* A record that should stand for good does not: said once, with the record. */
+static void say_missing(struct propagate *p, const struct propagation_state *s)
+{
+        bool missing = false;
+        for (size_t i = 0; i < s->count; i++)
+                missing = missing || s->server[i].look == LOOK_ABSENT || s->server[i].look == LOOK_OTHER;
+        if (p->missed || !missing || p->token->row.proof.type != PROOF_PERSIST)
+                return;
+        CLEANUP(free_p) char *text = proof_instruction(&p->token->row.proof, 3600);
+        p->missed = true;
+        job_note(p->job, "not there: add this record once and leave it, dcvd goes on by itself: %s", text ? text : "");
 }
 
 static void spreading(void *arg, const struct propagation_state *state)
 {
         struct propagate *p = arg;
+        say_missing(p, state);
         json_decref(p->state);
         p->state = state_json(p->token, state);
         snprintf(p->job->progress, sizeof p->job->progress, "%s", state->text);
@@ -79,6 +93,8 @@ static void spread(void *arg, const struct propagation_state *state, const struc
                         err_fix(&e, "publish the record or file shown above; dcvd goes on by itself when it appears");
                 return job_trouble(j, &e);
         }
+        if (state)
+                metrics_token_seen(p->token->row.publisher, state->elapsed_ms);
         for (size_t i = 0; i < j->propagate_count; i++)
                 if (!j->propagate[i].done)
                         return;
@@ -88,7 +104,8 @@ static void spread(void *arg, const struct propagation_state *state, const struc
 static void instruct(struct job *j, const struct token *t)
 {
         const struct backend_publisher *p = engine_publisher(j->engine, t->row.publisher);
-        CLEANUP(free_p) char *text = p && p->ops->by_person ? proof_instruction(&t->row.proof, 60) : NULL;
+        bool asked = p && p->ops->by_person && t->row.proof.type != PROOF_PERSIST; /* that one may well be there */
+        CLEANUP(free_p) char *text = asked ? proof_instruction(&t->row.proof, 60) : NULL;
         if (text)
                 job_note(j, "please publish: %s", text);
 }
@@ -114,7 +131,9 @@ void step_propagated(struct job *j)
         for (size_t i = 0; i < n; i++) {
                 struct propagate *p = &j->propagate[i];
                 instruct(j, p->token);
-                struct propagation_request r = { .proof = &p->token->row.proof, .conf = &j->policy->propagation };
+                struct propagation_request r = { .proof = &p->token->row.proof,
+                        .internal = engine_ca_is_internal(j->engine, j->row.ca),
+                        .conf = &j->policy->propagation };
                 p->run = propagation_start(j->engine->propagation, &r, spreading, spread, p, &e);
                 if (!p->run)
                         return job_trouble(j, &e);

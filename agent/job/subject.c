@@ -20,6 +20,7 @@ char *subject_to_text(const struct ca_subject *s)
         json_put_bool(o, "validation_expected", s->validation_expected);
         json_put_bool(o, "person_expected", s->person_expected);
         json_put_bool(o, "last_one", s->last_one);
+        json_put_bool(o, "organization", s->organization);
         json_put_i64(o, "not_before", s->not_before_s);
         json_put_i64(o, "not_after", s->not_after_s);
         json_put_i64(o, "reissuable_until", s->reissuable_until_s);
@@ -69,6 +70,7 @@ bool subject_from_text(const char *text, struct ca_subject *ret)
         s.validation_expected = json_bool(o, "validation_expected", true);
         s.person_expected = json_bool(o, "person_expected", false);
         s.last_one = json_bool(o, "last_one", false);
+        s.organization = json_bool(o, "organization", false);
         s.not_before_s = json_i64(o, "not_before", 0);
         s.not_after_s = json_i64(o, "not_after", 0);
         s.reissuable_until_s = json_i64(o, "reissuable_until", 0);
@@ -101,6 +103,7 @@ void cert_note_subject(
         struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal)
 {
         CLEANUP(json_decref_p) json_t *o = json_object();
+        c->ask_first = false;
         json_put_text(o, "ca", ca->name);
         json_put_i64(o, "checked", clock_now_s());
         json_put_bool(o, "possible", refusal == NULL);

@@ -10,6 +10,9 @@
 #include "agent/job/internal.h"
 #include "agent/job/when.h"
 
+#define DEADLINE_GRACE_S 300 /* the CA's clock may be behind this one */
+#define KEEP_LEAST_MS 60000
+
 static bool is_state(const struct token *t, const char *state)
 {
         return strcmp(t->row.state, state) == 0;
@@ -24,12 +27,12 @@ struct token *token_find(struct engine *g, const char *publisher, const struct p
         return NULL;
 }
 
-/* CNAME and FILE are exclusive per place: another value there means that another job's token must go first. */
+/* CNAME, FILE and TLS are exclusive per place: another value there means that another job's token must go first. */
 bool token_exclusive_conflict(struct engine *g, const char *publisher, const struct proof *p, struct token **ret)
 {
         for (size_t i = 0; i < g->token_count; i++) {
                 struct token *t = g->token[i];
-                if (t->gone || p->type == PROOF_TXT || t->row.proof.type != p->type ||
+                if (t->gone || p->type == PROOF_TXT || p->type == PROOF_PERSIST || t->row.proof.type != p->type ||
                         strcmp(t->row.publisher, publisher) != 0 || !text_equal_nocase(t->row.proof.place, p->place) ||
                         proof_equal(&t->row.proof, p))
                         continue;
@@ -116,17 +119,53 @@ static void unhold(struct token *t, int64_t job)
         t->row.holder_count = kept;
 }
 
-static bool order_is_open(const struct token *t)
+static const struct order_row *open_order(const struct token *t)
 {
         for (size_t i = 0; t->row.order_id && i < t->engine->order_count; i++)
                 if (t->engine->order[i].open && strcmp(t->engine->order[i].order_id, t->row.order_id) == 0)
-                        return true;
-        return false;
+                        return &t->engine->order[i];
+        return NULL;
 }
 
-static bool wanted(const struct token *t)
+/* Judged by a clock that was set a moment ago no deadline has passed (engine.c: jumped). */
+static bool is_past(const struct engine *g, int64_t deadline_s)
 {
-        return t->row.holder_count > 0 || order_is_open(t);
+        return deadline_s > 0 && clock_boot_ms() >= g->clock_suspect_until_ms &&
+                clock_now_s() >= deadline_s + DEADLINE_GRACE_S;
+}
+
+static bool order_keeps(const struct token *t)
+{
+        const struct order_row *o = open_order(t);
+        return o && !is_past(t->engine, o->deadline_s);
+}
+
+/* No job holds it, its order does: until the CA's deadline. */
+static void keep_for_order(struct token *t)
+{
+        const struct order_row *o = t->row.holder_count == 0 ? open_order(t) : NULL;
+        if (o && o->deadline_s > 0)
+                engine_due_set(t->engine, &t->due,
+                        MAX((o->deadline_s + DEADLINE_GRACE_S) * 1000, clock_now_ms() + KEEP_LEAST_MS));
+}
+
+bool token_wanted(const struct token *t)
+{
+        return t->row.holder_count > 0 || order_keeps(t);
+}
+
+/* The CA has validated and issued: the order needs its tokens no more, only the job that runs still holds them. */
+bool tokens_not_for_order(struct job *j, struct store_batch *b)
+{
+        for (size_t i = 0; i < j->engine->token_count; i++) {
+                struct token *t = j->engine->token[i];
+                if (t->gone || !token_held_by(t, j->row.id) || !t->row.order_id)
+                        continue;
+                job_set(&t->row.order_id, NULL);
+                if (!journal_put_token(b, &t->row))
+                        return false;
+        }
+        return true;
 }
 
 void token_free(struct token *t)
@@ -147,6 +186,8 @@ void token_free(struct token *t)
 static void tell_holders(struct token *t, const struct err *e)
 {
         struct engine *g = t->engine;
+        if (t->row.probe)
+                return rehearsals_token_moved(g, t, e);
         for (size_t i = 0; i < g->job_count; i++)
                 if (token_held_by(t, g->job[i]->row.id) && !g->job[i]->moving)
                         job_token_moved(g->job[i], t, e);
@@ -183,9 +224,20 @@ static void later(struct token *t, const struct err *e)
         struct when_input in = { e->kind == ERR_CONFIG ? ERR_TEMPORARY : e->kind, ++t->failures, e->retry_after_s, true,
                 (uint32_t)random_u64() };
         engine_due_set(t->engine, &t->due, clock_now_ms() + when_next_ms(&in));
+        if (t->row.probe)
+                rehearsals_token_back(t->engine, t, e);
 }
 
 /* ---- out ---- */
+
+static void not_out(struct token *t, const struct err *e)
+{
+        t->failure = *e;
+        snprintf(t->problem, sizeof t->problem, "%s", e->text);
+        if (t->row.holder_count == 0)
+                return token_withdraw(t);
+        tell_holders(t, e);
+}
 
 static void published_committed(void *arg, int64_t rowid, const struct err *e)
 {
@@ -193,9 +245,28 @@ static void published_committed(void *arg, int64_t rowid, const struct err *e)
         struct token *t = arg;
         crash_point("token.published");
         t->busy = false;
-        if (!wanted(t))
+        if (t->row.holder_count == 0)
                 return token_withdraw(t);
         tell_holders(t, e);
+}
+
+/* Published again after a restart it may have come to another place (an alias was changed): both are to be withdrawn.
+ */
+static void remember_handle(struct token *t, const char *handle)
+{
+        const char *old = t->row.handle;
+        if (!handle || !handle[0]) /* a publisher may have nothing new to remember */
+                return;
+        if (!old || !old[0])
+                return job_set(&t->row.handle, handle);
+        size_t len = strcspn(old, "\n");
+        if (strlen(handle) == len && memcmp(old, handle, len) == 0)
+                return;
+        char *both = text_format("%s\n%s", handle, old);
+        if (!both)
+                return; /* the older place stays known, the newer is found again by the publisher */
+        free(t->row.handle);
+        t->row.handle = both;
 }
 
 static void published(void *arg, const char *handle, const struct err *err)
@@ -204,17 +275,12 @@ static void published(void *arg, const char *handle, const struct err *err)
         crash_point("token.out");
         t->call = NULL;
         t->busy = false;
-        if (err) {
-                struct err e = *err;
-                snprintf(t->problem, sizeof t->problem, "%s", err->text);
-                if (!wanted(t))
-                        return token_withdraw(t);
-                return tell_holders(t, &e);
-        }
+        if (err)
+                return not_out(t, err);
         t->problem[0] = '\0';
+        t->failure.kind = ERR_NONE;
         t->failures = 0;
-        if (handle && handle[0]) /* published again, a publisher may have nothing new to remember */
-                job_set(&t->row.handle, handle);
+        remember_handle(t, handle);
         job_set(&t->row.state, "published");
         t->busy = true;
         if (!commit(t, published_committed, "token-published"))
@@ -229,13 +295,13 @@ static void publish_now(struct token *t)
         if (!t->publisher) {
                 err_set(&e, ERR_CONFIG, "publisher.gone", "publisher %s is no longer in the configuration",
                         t->row.publisher);
-                return tell_holders(t, &e);
+                return not_out(t, &e);
         }
         t->busy = true;
         t->call = t->publisher->ops->publish(t->publisher->publisher, &t->row.proof, published, t, &e);
         if (!t->call) {
                 t->busy = false;
-                tell_holders(t, &e);
+                not_out(t, &e);
         }
 }
 
@@ -246,8 +312,8 @@ static void recorded(void *arg, int64_t rowid, const struct err *e)
         crash_point("token.recorded");
         t->busy = false;
         if (e)
-                return tell_holders(t, e);
-        if (!wanted(t))
+                return not_out(t, e);
+        if (!token_wanted(t))
                 return token_withdraw(t);
         publish_now(t);
 }
@@ -279,6 +345,8 @@ static void withdrawn_committed(void *arg, int64_t rowid, const struct err *e)
                 return later(t, e);
         }
         CLEANUP(free_p) char *cert = text_dup(t->row.cert);
+        if (t->row.probe)
+                rehearsals_token_back(g, t, NULL);
         token_free(t);
         tell_enders(g, cert);
 }
@@ -302,6 +370,11 @@ static void retracted(void *arg, const char *handle, const struct err *err)
         crash_point("token.back");
         t->call = NULL;
         t->busy = false;
+        const char *rest = t->row.handle ? strchr(t->row.handle, '\n') : NULL;
+        if (!err && rest) {
+                memmove(t->row.handle, rest + 1, strlen(rest));
+                return token_withdraw(t);
+        }
         if (!err)
                 return forget(t);
         log_err(t->row.cert ? t->row.cert : "", "a token could not be withdrawn; tried again", err);
@@ -313,8 +386,10 @@ static void retracted(void *arg, const char *handle, const struct err *err)
 void token_withdraw(struct token *t)
 {
         struct err e;
-        if (t->busy || t->gone || wanted(t))
+        if (t->busy || t->gone)
                 return;
+        if (token_wanted(t))
+                return keep_for_order(t);
         engine_due_clear(t->engine, &t->due);
         t->publisher = engine_publisher(t->engine, t->row.publisher);
         if (!t->publisher) {
@@ -324,8 +399,10 @@ void token_withdraw(struct token *t)
                 log_err(t->row.cert ? t->row.cert : "", "a token cannot be withdrawn", &e);
                 return later(t, &e);
         }
+        CLEANUP(free_p)
+        char *handle = t->row.handle ? text_dup_n(t->row.handle, strcspn(t->row.handle, "\n")) : NULL;
         t->busy = true;
-        t->call = t->publisher->ops->retract(t->publisher->publisher, &t->row.proof, t->row.handle, retracted, t, &e);
+        t->call = t->publisher->ops->retract(t->publisher->publisher, &t->row.proof, handle, retracted, t, &e);
         if (!t->call) {
                 t->busy = false;
                 later(t, &e);
@@ -334,7 +411,7 @@ void token_withdraw(struct token *t)
 
 void token_due(struct token *t)
 {
-        if (!wanted(t))
+        if (t->row.holder_count == 0)
                 token_withdraw(t);
         else if (!is_state(t, "published"))
                 token_publish(t);
@@ -354,7 +431,7 @@ void tokens_let_go(struct engine *g, int64_t job)
 bool tokens_pending_withdrawal(struct engine *g, const char *cert)
 {
         for (size_t i = 0; i < g->token_count; i++)
-                if (g->token[i]->row.cert && strcmp(g->token[i]->row.cert, cert) == 0 && !wanted(g->token[i]))
+                if (g->token[i]->row.cert && strcmp(g->token[i]->row.cert, cert) == 0 && !token_wanted(g->token[i]))
                         return true;
         return false;
 }
@@ -368,9 +445,9 @@ void tokens_start(struct engine *g)
                 for (size_t k = t->row.holder_count; k-- > 0;)
                         if (!engine_job(g, t->row.holder[k]))
                                 unhold(t, t->row.holder[k]);
-                if (!wanted(t))
-                        token_withdraw(t);
-                else if (is_state(t, "published"))
+                if (token_wanted(t) && is_state(t, "published"))
                         publish_now(t);
+                else
+                        token_withdraw(t); /* if nobody wants it */
         }
 }

@@ -18,4 +18,8 @@ struct when_input {
  * fault: the cap at once. retry_after_s is a lower bound, clamped to 7 d. */
 int64_t when_next_ms(const struct when_input *in);
 
+/* When a certificate is to be renewed without a word of its CA: a third of its lifetime before the end, half of it
+ * below ten days; jitter makes that earlier by up to a tenth of it. */
+int64_t when_renew_s(int64_t not_before_s, int64_t not_after_s, uint32_t jitter);
+
 #endif

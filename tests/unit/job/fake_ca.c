@@ -4,7 +4,9 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/util.h"
 #include "agent/net/loop.h"
 
@@ -17,12 +19,26 @@ struct ca_call {
         struct deferred *deferred;
         void (*run)(struct ca_call *c);
         void *done, *arg;
+        bool (*sending)(void *arg, struct err *e);
+        void *sending_arg;
 };
 
 void fake_ca_reset(void)
 {
-        free(fake_ca.csr);
-        fake_ca = (struct fake_ca){ 0 };
+        long serial = fake_ca.serial;
+        memset(&fake_ca, 0, sizeof fake_ca);
+        fake_ca.serial = serial;
+}
+
+void fake_ca_outlives(void)
+{
+        struct fake_ca *kept = malloc(sizeof *kept);
+        memcpy(kept, &fake_ca, sizeof *kept);
+        if (mmap(&fake_ca, sizeof fake_ca, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+                MAP_FAILED)
+                abort();
+        memcpy(&fake_ca, kept, sizeof *kept);
+        free(kept);
 }
 
 static struct err take(struct err *e)
@@ -43,7 +59,7 @@ static X509 *make(const char *name, EVP_PKEY *key, bool ca, long serial)
         X509_NAME *subject = X509_get_subject_name(x);
         X509_set_version(x, 2);
         ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
-        X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+        X509_gmtime_adj(X509_getm_notBefore(x), ca ? -3600 : (long)fake_ca.ahead_s - 3600);
         X509_gmtime_adj(X509_getm_notAfter(x), 90L * 86400);
         X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
         X509_set_issuer_name(x, ca ? subject : X509_get_subject_name(root));
@@ -68,15 +84,15 @@ static X509 *make(const char *name, EVP_PKEY *key, bool ca, long serial)
 
 static char *issue(void)
 {
-        static long serial = 100;
         if (!root) {
                 root_key = EVP_EC_gen("P-256");
                 root = make("Test Root", root_key, true, 1);
         }
         BIO *in = BIO_new_mem_buf(fake_ca.csr, -1), *out = BIO_new(BIO_s_mem());
         X509_REQ *req = PEM_read_bio_X509_REQ(in, NULL, NULL, NULL);
-        EVP_PKEY *key = fake_ca.wrong_key ? EVP_EC_gen("P-256") : X509_REQ_get_pubkey(req);
-        X509 *leaf = make("www.example.test", key, false, ++serial);
+        EVP_PKEY *key = fake_ca.wrong_key || fake_ca.others_orders > 0 ? EVP_EC_gen("P-256") : X509_REQ_get_pubkey(req);
+        fake_ca.others_orders -= fake_ca.others_orders > 0;
+        X509 *leaf = make("www.example.test", key, false, 100 + ++fake_ca.serial);
         PEM_write_bio_X509(out, leaf);
         PEM_write_bio_X509(out, root);
         char *data = NULL;
@@ -123,16 +139,22 @@ static void inspect_run(struct ca_call *c)
                 .common_name = (char *)"www.example.test",
                 .key_type = KEY_EC_P256,
                 .validation = VALIDATION_DNS,
-                .validation_expected = true };
+                .validation_expected = true,
+                .last_one = fake_ca.last_one };
         fake_ca.inspects++;
         if (e.kind)
                 return done(c->arg, NULL, &e);
         texts_add(&s.names, "www.example.test");
         if (fake_ca.exclusive[0])
                 texts_add(&s.exclusive, fake_ca.exclusive);
-        if (fake_ca.open)
+        if (fake_ca.open && !fake_ca.strangers)
                 strcpy(s.resume_id, "new");
-        done(c->arg, &s, NULL);
+        if (fake_ca.newest_spki[0]) {
+                strcpy(s.id, "new");
+                strcpy(s.spki_hex, fake_ca.newest_spki);
+                strcpy(s.cert_sha256, fake_ca.newest_sha256);
+        }
+        done(c->arg, &s, fake_ca.refusal.kind ? &fake_ca.refusal : NULL);
         texts_done(&s.names);
         texts_done(&s.exclusive);
 }
@@ -149,10 +171,18 @@ static void order_run(struct ca_call *c)
 {
         ca_id_fn *done = (ca_id_fn *)c->done;
         struct err e = take(&fake_ca.order_err);
+        struct err refused;
+        if (c->sending && !c->sending(c->sending_arg, &refused))
+                return done(c->arg, NULL, &refused);
         if (e.kind)
                 return done(c->arg, NULL, &e);
         fake_ca.orders++;
+        fake_ca.doubled = fake_ca.doubled || fake_ca.open;
         fake_ca.open = true;
+        if (fake_ca.orders > 1 && fake_ca.failing_orders > 0) {
+                fake_ca.failing_orders--;
+                fake_ca.validated = false;
+        }
         if (fake_ca.order_lost) {
                 fake_ca.order_lost = false;
                 err_set(&e, ERR_UNKNOWN, "lost", "the answer was lost");
@@ -164,9 +194,20 @@ static void order_run(struct ca_call *c)
 static struct ca_call *order(struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e)
 {
         (void)e;
-        free(fake_ca.csr);
-        fake_ca.csr = text_dup(r->csr_pem);
-        return later(ca, order_run, (void *)done, arg);
+        snprintf(fake_ca.csr, sizeof fake_ca.csr, "%s", r->csr_pem);
+        struct ca_call *c = later(ca, order_run, (void *)done, arg);
+        c->sending = r->sending;
+        c->sending_arg = r->sending_arg;
+        if (fake_ca.order_hangs && c->sending(c->sending_arg, e)) {
+                fake_ca.orders++;
+                fake_ca.doubled = fake_ca.doubled || fake_ca.open;
+                fake_ca.open = true;
+        }
+        if (fake_ca.order_hangs || fake_ca.order_reads) {
+                loop_undefer(ca->loop, c->deferred);
+                c->deferred = NULL;
+        }
+        return c;
 }
 
 static void resolve_run(struct ca_call *c)
@@ -187,18 +228,28 @@ static void view_run(struct ca_call *c)
 {
         ca_view_fn *done = (ca_view_fn *)c->done;
         struct err e = take(&fake_ca.view_err);
-        struct proof p = { PROOF_TXT, (char *)"www.example.test", (char *)"_dnsauth.www.example.test", NULL,
-                (char *)"20231115" };
-        struct ca_view v = { .poll_after_ms = 1, .state = "status 11" };
+        char place[4][40];
+        struct proof p[4];
+        for (size_t i = 0; i < 4; i++) {
+                snprintf(place[i], sizeof place[i], "_dnsauth.%swww.example.test",
+                        i ? (const char *[]){ "", "a.", "b.", "c." }[i] : "");
+                p[i] = (struct proof){ PROOF_TXT, (char *)"www.example.test", place[i], NULL, (char *)"20231115" };
+        }
+        struct ca_view v = { .poll_after_ms = 1, .state = "status 11", .deadline_s = fake_ca.deadline_s };
         fake_ca.views++;
         if (e.kind)
                 return done(c->arg, NULL, &e);
-        if (fake_ca.closed) {
+        if (fake_ca.failing_orders > 0 && fake_ca.validated) {
+                v.end = CA_END_FAILED;
+                v.end_again = true;
+                fake_ca.open = false;
+                snprintf(v.end_reason, sizeof v.end_reason, "www.example.test: connection refused");
+        } else if (fake_ca.closed) {
                 v.end = CA_END_CLOSED;
         } else if (!fake_ca.validated) {
                 v.validation_wanted = true;
-                v.proof = fake_ca.late_proofs ? NULL : &p;
-                v.proof_count = fake_ca.late_proofs ? 0 : 1;
+                v.proof = fake_ca.late_proofs ? NULL : p;
+                v.proof_count = fake_ca.late_proofs ? 0 : 1 + fake_ca.more_proofs;
                 fake_ca.late_proofs = false;
         } else if (fake_ca.person && !fake_ca.approved) {
                 v.person_wanted = true;
@@ -264,6 +315,27 @@ static struct ca_call *cancel_order(struct ca *ca, const char *id, ca_done_fn *d
         return later(ca, cancel_order_run, (void *)done, arg);
 }
 
+static void revoke_run(struct ca_call *c)
+{
+        struct err e = take(&fake_ca.revoke_err);
+        fake_ca.revokes += e.kind == ERR_NONE;
+        ((ca_done_fn *)c->done)(c->arg, e.kind ? &e : NULL);
+}
+
+static struct ca_call *revoke_start(
+        struct ca *ca, const struct ca_revoke_request *r, ca_done_fn *done, void *arg, struct err *e)
+{
+        (void)e;
+        fake_ca.revoked_by_key = r->key != NULL && r->reason == CA_KEY_COMPROMISE;
+        return later(ca, revoke_run, (void *)done, arg);
+}
+
+static int64_t server_time_s(struct ca *ca)
+{
+        (void)ca;
+        return fake_ca.ahead_s && !fake_ca.mute ? clock_now_s() + fake_ca.ahead_s : 0;
+}
+
 static bool ca_open(struct ca **ret, const struct ca_env *env, const void *conf, struct err *e)
 {
         struct ca *ca = calloc(1, sizeof *ca);
@@ -280,7 +352,7 @@ static void ca_close(struct ca *ca)
 }
 
 static const struct conf_key no_keys[] = { { 0 } };
-static const struct ca_ops fake_ops = { .type = "fake",
+static struct ca_ops fake_ops = { .type = "fake",
         .can = CONF_CA_REISSUES,
         .keys = no_keys,
         .conf_size = 1,
@@ -292,8 +364,50 @@ static const struct ca_ops fake_ops = { .type = "fake",
         .view = view,
         .validate = validate,
         .fetch = fetch,
+        .server_time_s = server_time_s,
         .cancel_order = cancel_order,
+        .revoke = revoke_start,
         .cancel = cancel };
+void fake_ca_orders_cost_nothing(bool yes)
+{
+        fake_ops.resolve = yes ? NULL : resolve;
+}
+
+static void renewal_run(struct ca_call *c)
+{
+        const struct ca_renewal r = {
+                .start_s = fake_ca.window_start_s, .end_s = fake_ca.window_end_s, .look_again_s = 3600
+        };
+        fake_ca.renewals++;
+        ((ca_renewal_fn *)c->done)(c->arg, &r, NULL);
+}
+
+static struct ca_call *renewal(
+        struct ca *ca, const uint8_t *der, size_t len, ca_renewal_fn *done, void *arg, struct err *e)
+{
+        (void)der;
+        (void)len;
+        (void)e;
+        return later(ca, renewal_run, (void *)done, arg);
+}
+
+void fake_ca_renews(bool yes)
+{
+        fake_ops.can = CONF_CA_REISSUES | (yes ? CONF_CA_RENEWS : 0);
+        fake_ops.renewal = yes ? renewal : NULL;
+}
+
+static const char *staging(const void *conf)
+{
+        (void)conf;
+        return "https://staging.example/";
+}
+
+void fake_ca_has_staging(bool yes)
+{
+        fake_ops.staging = yes ? staging : NULL;
+}
+
 const struct ca_ops *const fake_cas[] = { &fake_ops, NULL };
 
 /* ---- the publisher ---- */
@@ -312,6 +426,9 @@ static void publish_run(void *arg)
 {
         struct publish_call *c = arg;
         struct err e = take(c->add ? &fake_ca.publish_err : &fake_ca.retract_err);
+        fake_ca.publishes += c->add;
+        if (c->add && fake_ca.publisher_down)
+                err_set(&e, ERR_DENIED, "down", "refused");
         if (!e.kind)
                 fake_ca.out = c->add ? 1 : 0; /* one place, idempotent */
         c->done(c->arg, "h", e.kind ? &e : NULL);

@@ -5,25 +5,49 @@
 #include "agent/ca/ca.h"
 #include "validators/publisher.h"
 
-struct fake_ca {
+struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_outlives */
+        _Alignas(4096) long serial; /* of what it issued last */
         /* what to do next time; each is used up */
-        struct err inspect_err, order_err, view_err, validate_err, fetch_err, publish_err, retract_err;
+        struct err inspect_err, order_err, view_err, validate_err, fetch_err, publish_err, retract_err, revoke_err;
         bool order_lost; /* processed, the answer lost */
+        bool order_hangs; /* processed, no answer ever */
+        bool order_reads; /* does not come to sending */
+        int64_t ahead_s; /* its clock, and the certificate's beginning, before this host's; it says so */
+        bool mute; /* it does not */
         bool wrong_key; /* the certificate is for another key */
+        unsigned failing_orders; /* end without a certificate, and another may succeed */
+        unsigned others_orders; /* are finalized by somebody else, with another key */
         bool person; /* a review stands between validation and issue, until approved */
         bool approved, closed;
+        int64_t deadline_s; /* of its orders, as views say it; 0: not said */
         bool late_proofs; /* the first view has none */
+        size_t more_proofs; /* beside the one, at most 3 */
+        bool publisher_down; /* until told otherwise */
+        bool strangers; /* its certificates are not one another's: an open order is none to resume */
+        bool last_one; /* cancelling an order may cost the only reissue */
+        char newest_spki[65], newest_sha256[65]; /* of the certificate "new", the newest it has; "": it shows none */
+        struct err refusal; /* said with every subject, until told otherwise */
         /* what happened */
-        unsigned orders, inspects, views, validates, fetches, resolves, cancels,
+        unsigned orders, inspects, views, validates, fetches, resolves, cancels, publishes,
                 out; /* out: tokens that are published now */
+        unsigned revokes;
+        bool revoked_by_key; /* the last one, for the compromise of it */
         bool open, validated;
-        char *csr;
+        bool doubled; /* an order was opened beside an open one */
+        char csr[8192];
         char exclusive[32]; /* "": none */
+        int64_t window_start_s, window_end_s; /* what it says of a renewal */
+        unsigned renewals;
 };
 extern struct fake_ca fake_ca;
 extern const struct ca_ops *const fake_cas[];
 extern const struct publisher_ops *const fake_publishers[];
 const struct conf_kind *fake_kinds(void);
 void fake_ca_reset(void);
+/* From now on what a child of this process does to the CA is seen by this one and by its next child. */
+void fake_ca_outlives(void);
+void fake_ca_renews(bool yes); /* and says when; until told otherwise */
+void fake_ca_has_staging(bool yes); /* of engines that open from now on */
+void fake_ca_orders_cost_nothing(bool yes); /* as at an ACME CA: resolve() is missing; until told otherwise */
 
 #endif

@@ -46,10 +46,26 @@ static void more_failures_never_mean_a_shorter_wait(void **state)
         }
 }
 
+static void renewal_is_at_a_third_or_half_of_the_lifetime(void **state)
+{
+        const int64_t day = 86400;
+        const struct {
+                int64_t life_s;
+                uint32_t jitter;
+                int64_t want_s; /* after the beginning */
+        } row[] = { { 90 * day, 0, 60 * day }, { 90 * day, UINT32_MAX, 57 * day }, { 45 * day, 0, 30 * day },
+                { 6 * day, 0, 3 * day }, { 6 * day, UINT32_MAX, 3 * day - 3 * day / 10 } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++)
+                assert_int_equal(when_renew_s(1700000000, 1700000000 + row[i].life_s, row[i].jitter),
+                        1700000000 + row[i].want_s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(delays_grow_to_their_cap_and_saturate),
+                cmocka_unit_test(renewal_is_at_a_third_or_half_of_the_lifetime),
                 cmocka_unit_test(more_failures_never_mean_a_shorter_wait),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

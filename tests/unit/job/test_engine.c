@@ -1,170 +1,12 @@
 /* Whole jobs against a CA of the tests: what it answers, loses and refuses, and what the engine makes of it. */
 #include "test.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
-#include "agent/base/json.h"
-#include "agent/base/log.h"
 #include "agent/base/util.h"
-#include "agent/job/actions.h"
-#include "agent/job/internal.h"
 #include "agent/net/loop.h"
+#include "engine_fixture.h"
 #include "fake_ca.h"
-
-#define RANDOM_JOBS 60
-
-struct fixture {
-        char directory[64];
-        struct loop *loop;
-        struct engine *engine;
-        bool answered;
-        int64_t job;
-        struct err refused;
-        int exit; /* of the last job that ended; -1: none yet */
-        char text[300];
-        struct engine_listener *listener;
-};
-
-static void on_event(void *arg, const json_t *e)
-{
-        struct fixture *f = arg;
-        if (!json_bool(e, "ended", false))
-                return;
-        f->exit = (int)json_i64(e, "exit", -2);
-        snprintf(f->text, sizeof f->text, "%s", json_str(e, "text") ? json_str(e, "text") : "");
-}
-
-static void start_engine(struct fixture *f)
-{
-        struct conf *conf = NULL;
-        struct conf_problems p = { 0 };
-        struct err e;
-        CLEANUP(free_p)
-        char *text = text_format(
-                "state_directory: %s\nruntime_directory: %s\nresolvers: [\"127.0.0.1\"]\n"
-                "cas: {ca: {type: fake}}\npublishers: {zone: {type: fake}}\n"
-                "certificates:\n  www: {names: [www.example.test], ca: ca, publisher: zone, rehearse: never,"
-                " propagation: {view: publisher}}\n"
-                "  two: {names: [www.example.test], ca: ca, publisher: zone, rehearse: never,"
-                " propagation: {view: publisher}}\n",
-                f->directory, f->directory);
-        if (!config_load_text("test", text, strlen(text), fake_kinds(), &conf, &p))
-                fail_msg("%s", p.text.item[0]);
-        conf_problems_done(&p);
-        assert_true(loop_open(&f->loop, &e));
-        struct engine_conf c = { .conf = conf, .helper_fd = -1, .cas = fake_cas, .publishers = fake_publishers };
-        if (!engine_open(&f->engine, f->loop, &c, &e))
-                fail_msg("%s", e.text);
-        f->listener = engine_listen(f->engine, on_event, f);
-        engine_start(f->engine);
-}
-
-static void stop_engine(struct fixture *f)
-{
-        engine_close(f->engine);
-        loop_close(f->loop);
-}
-
-static int setup(void **state)
-{
-        struct fixture *f = calloc(1, sizeof *f);
-        log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-        fake_ca_reset();
-        strcpy(f->directory, "/tmp/dcvd-engine-XXXXXX");
-        assert_non_null(mkdtemp(f->directory));
-        f->exit = -1;
-        start_engine(f);
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        struct fixture *f = *state;
-        struct err e;
-        stop_engine(f);
-        assert_true(tree_remove_at(-100, f->directory, &e));
-        fake_ca_reset();
-        free(f);
-        return 0;
-}
-
-static void on_answer(void *arg, const json_t *result, const struct err *err)
-{
-        struct fixture *f = arg;
-        f->answered = true;
-        f->refused = err ? *err : (struct err){ 0 };
-        f->job = json_i64(json_array_get(json_object_get(result, "jobs"), 0), "id", 0);
-}
-
-static void ask(struct fixture *f, action_fn *action, json_t *args_own)
-{
-        f->answered = false;
-        action(f->engine, args_own, on_answer, f);
-        json_decref(args_own);
-        assert_true(loop_run_until(f->loop, &f->answered, 5000));
-}
-
-static void reissue(struct fixture *f, const char *cert, bool compromised)
-{
-        f->exit = -1;
-        ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", cert, "compromised", compromised));
-}
-
-/* Time passes: whoever sleeps until a due time is woken. */
-static void let_time_pass(struct fixture *f)
-{
-        struct engine *g = f->engine;
-        for (size_t i = 0; i < g->job_count; i++)
-                if (g->job[i]->due.entry.index)
-                        job_run(g->job[i]);
-        for (size_t i = g->token_count; i-- > 0;)
-                if (g->token[i]->due.entry.index) {
-                        engine_due_clear(g, &g->token[i]->due);
-                        token_due(g->token[i]);
-                }
-}
-
-static bool run_to(struct fixture *f, bool (*reached)(struct fixture *f), int64_t limit_ms)
-{
-        for (int64_t until_ms = clock_boot_ms() + limit_ms; clock_boot_ms() < until_ms;) {
-                bool never = false;
-                if (reached(f))
-                        return true;
-                (void)loop_run_until(f->loop, &never, 1);
-                if (reached(f))
-                        return true;
-                let_time_pass(f);
-        }
-        return reached(f);
-}
-
-static bool ended(struct fixture *f)
-{
-        return f->exit != -1;
-}
-
-static bool idle_without_jobs(struct fixture *f)
-{
-        return f->engine->job_count == 0 && f->engine->token_count == 0;
-}
-
-static void expect_done(struct fixture *f)
-{
-        if (!run_to(f, ended, 20000))
-                fail_msg("the job did not end: %s",
-                        f->engine->job_count ? job_state_name(f->engine->job[0]->row.state) : "?");
-        if (f->exit != 0)
-                fail_msg("exit %d: %s", f->exit, f->text);
-        assert_int_equal(fake_ca.out, 0);
-        assert_true(run_to(f, idle_without_jobs, 5000));
-}
-
-/* ---- */
 
 static void a_reissue_sends_one_order_and_leaves_no_token(void **state)
 {
@@ -175,6 +17,24 @@ static void a_reissue_sends_one_order_and_leaves_no_token(void **state)
         assert_int_equal(sets_live(f->engine->sets, "www"), 1);
         struct err e;
         assert_true(journal_audit_verify(f->engine->store, &e));
+}
+
+static void two_who_ask_at_once_get_one_job(void **state)
+{
+        struct fixture *f = *state;
+        json_t *args = json_pack("{s:[s]}", "certs", "www");
+        int64_t job[2];
+        for (int i = 0; i < 2; i++) {
+                action_reissue(f->engine, args, on_answer, f);
+                job[i] = f->job;
+        }
+        json_decref(args);
+        assert_true(run_to(f, has_a_job, 5000));
+        assert_int_equal(job[1], f->engine->job[0]->row.id); /* the second joined before the first was on disk */
+        ask(f, action_deploy, json_pack("{s:s, s:i}", "cert", "www", "set", 1));
+        assert_string_equal(f->refused.code, "running");
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
 }
 
 static void a_lost_answer_is_asked_for_never_repeated(void **state)
@@ -219,6 +79,15 @@ static void temporary_trouble_in_every_call_only_delays(void **state)
         assert_int_equal(fake_ca.orders, 1);
 }
 
+static void an_order_that_is_not_shown_yet_is_not_lost(void **state)
+{
+        struct fixture *f = *state;
+        err_set(&fake_ca.view_err, ERR_DENIED, "gone", "the certificate does not exist");
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
 static void a_certificate_for_another_key_is_never_installed(void **state)
 {
         struct fixture *f = *state;
@@ -229,6 +98,67 @@ static void a_certificate_for_another_key_is_never_installed(void **state)
         assert_int_equal(sets_live(f->engine->sets, "www"), 0);
 }
 
+static void an_order_that_failed_is_followed_by_another(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.failing_orders = 3;
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 4);
+        assert_false(fake_ca.doubled);
+}
+
+static void orders_that_always_fail_are_not_opened_for_ever(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.failing_orders = 1000;
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 20000));
+        assert_int_equal(f->exit, 1);
+        assert_int_equal(fake_ca.orders, 5);
+        assert_non_null(strstr(f->text, "www.example.test: connection refused"));
+}
+
+static void an_order_that_somebody_else_finalized_is_followed_by_another(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.others_orders = 2;
+        reissue(f, "www", false);
+        expect_done(f);
+        fake_ca_orders_cost_nothing(false);
+        assert_int_equal(fake_ca.orders, 3);
+        assert_int_equal(sets_live(f->engine->sets, "www"), 1);
+}
+
+static void a_lost_order_that_cost_nothing_is_opened_again_unasked(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.order_lost = true;
+        reissue(f, "www", false);
+        expect_done(f);
+        fake_ca_orders_cost_nothing(false);
+        assert_int_equal(fake_ca.orders, 2);
+        assert_int_equal(fake_ca.resolves, 0);
+}
+
+static void validity_is_judged_by_the_clock_of_the_ca(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.ahead_s = 30 * 86400;
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_int_equal(sets_live(f->engine->sets, "www"), 1);
+        fake_ca_reset();
+        fake_ca.ahead_s = 30 * 86400;
+        fake_ca.mute = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 5000));
+        assert_int_equal(f->exit, 1);
+        assert_non_null(strstr(f->text, "not valid before"));
+}
+
 static void a_closed_order_ends_the_job(void **state)
 {
         struct fixture *f = *state;
@@ -237,6 +167,94 @@ static void a_closed_order_ends_the_job(void **state)
         assert_true(run_to(f, ended, 5000));
         assert_int_equal(f->exit, 1);
         assert_int_equal(f->engine->order_count, 0);
+}
+
+static void keep_answer(void *arg, const json_t *result, const struct err *err)
+{
+        assert_null(err);
+        *(json_t **)arg = json_deep_copy(result);
+}
+
+static void who_asks_late_hears_what_helps_too(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP(json_decref_p) json_t *args = NULL, *said = NULL;
+        struct err e = { 0 };
+        err_set(&e, ERR_DENIED, "denied", "not for you");
+        err_fix(&e, "ask somebody");
+        fake_ca.inspect_err = e;
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 5000));
+        args = json_pack("{s:I}", "id", (json_int_t)f->job);
+        action_job(f->engine, args, keep_answer, &said);
+        assert_true(json_bool(said, "ended", false));
+        assert_string_equal(json_str(json_object_get(said, "error"), "fix"), "ask somebody");
+        assert_string_equal(json_str(json_object_get(said, "error"), "text"), "not for you");
+}
+
+static bool nothing_out(struct fixture *f)
+{
+        return fake_ca.out == 0 && f->engine->token_count == 0;
+}
+
+static bool out_and_kept(struct fixture *f)
+{
+        return f->engine->token_count == 1 && !f->engine->token[0]->busy && f->engine->token[0]->due.entry.index &&
+                f->engine->job_count == 0;
+}
+
+static void fail_with_an_open_order(struct fixture *f)
+{
+        err_set(&fake_ca.validate_err, ERR_DENIED, "denied", "not today");
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 5000));
+        assert_int_equal(f->exit, 1);
+        assert_true(run_to(f, out_and_kept, 5000));
+        assert_int_equal(fake_ca.out, 1);
+}
+
+static void an_open_order_keeps_its_tokens_until_its_deadline(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.deadline_s = clock_now_s() + 3600;
+        fail_with_an_open_order(f);
+        int64_t due_ms = f->engine->token[0]->due.entry.due_ms;
+        assert_true(due_ms >= fake_ca.deadline_s * 1000 && due_ms < (fake_ca.deadline_s + 600) * 1000);
+        fake_ca.deadline_s = 0;
+        fail_with_an_open_order(f); /* a deadline once said is not forgotten by the next job */
+        stop_engine(f);
+        start_engine(f); /* nor by the next process */
+        assert_true(run_to(f, out_and_kept, 5000));
+        assert_int_equal(f->engine->token[0]->due.entry.due_ms, due_ms);
+        f->engine->order[0].deadline_s = clock_now_s() - 3600;
+        f->engine->clock_suspect_until_ms = clock_boot_ms() + 60000; /* a clock that jumped passes no deadline */
+        let_time_pass(f);
+        assert_true(run_to(f, out_and_kept, 5000));
+        assert_int_equal(f->engine->token[0]->row.holder_count, 0);
+        f->engine->clock_suspect_until_ms = 0;
+        let_time_pass(f);
+        assert_true(run_to(f, nothing_out, 5000));
+}
+
+static void a_deadline_that_passed_is_no_reason_to_stop_a_job(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.deadline_s = clock_now_s() - 86400;
+        err_set(&fake_ca.validate_err, ERR_DENIED, "denied", "not today");
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 5000)); /* while the job runs the CA decides, not the date */
+        assert_int_equal(fake_ca.validates, 1);
+        assert_true(run_to(f, nothing_out, 5000));
+}
+
+static void the_next_job_goes_on_with_the_kept_tokens(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.deadline_s = clock_now_s() + 3600;
+        fail_with_an_open_order(f);
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
 }
 
 static void a_compromised_key_is_marked_and_a_new_one_made(void **state)
@@ -253,88 +271,56 @@ static void a_compromised_key_is_marked_and_a_new_one_made(void **state)
         assert_string_equal(f->refused.code, "I6");
 }
 
-static bool waits_for_review(struct fixture *f)
+static bool waits_to_publish(struct fixture *f)
 {
-        return f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_REVIEWED &&
-                f->engine->job[0]->row.waiting && f->engine->job[0]->due.entry.index;
+        const struct job *j = f->engine->job_count ? f->engine->job[0] : NULL;
+        return j && j->row.state == JOB_PUBLISHED && j->due.entry.index && j->row.err_text;
 }
 
-static void a_review_survives_a_restart(void **state)
+static bool is_published(struct fixture *f)
+{
+        return f->engine->job_count && f->engine->job[0]->row.state > JOB_PUBLISHED;
+}
+
+static bool turn_until(struct fixture *f, bool (*reached)(struct fixture *f))
+{
+        bool never = false;
+        for (unsigned i = 0; i < 2000 && !reached(f); i++)
+                (void)loop_run_until(f->loop, &never, 1);
+        return reached(f);
+}
+
+static void tokens_that_fail_together_are_tried_again_together(void **state)
 {
         struct fixture *f = *state;
-        fake_ca.person = true;
+        fake_ca.more_proofs = 3;
+        fake_ca.publisher_down = true;
         reissue(f, "www", false);
-        assert_true(run_to(f, waits_for_review, 10000));
-        assert_int_equal(f->engine->acting, 0); /* it holds no slot */
-        stop_engine(f);
-        start_engine(f);
-        f->exit = -1;
-        fake_ca.approved = true;
+        assert_true(turn_until(f, waits_to_publish));
+        assert_int_equal(fake_ca.publishes, 4);
+        assert_non_null(strstr(f->engine->job[0]->row.err_text, "refused"));
+        fake_ca.publisher_down = false;
+        let_time_pass(f); /* one delay, not one for each */
+        assert_true(turn_until(f, is_published));
+        assert_int_equal(fake_ca.publishes, 8);
         expect_done(f);
-        assert_int_equal(fake_ca.orders, 1);
 }
 
-static enum job_state stop_at;
-static bool at_state(struct fixture *f)
-{
-        return ended(f) || (f->engine->job_count == 1 && f->engine->job[0]->row.state >= stop_at);
-}
-
-static void a_restart_in_any_state_goes_on_with_one_order(void **state)
+static void many_certificates_are_asked_for_in_groups(void **state)
 {
         struct fixture *f = *state;
-        for (stop_at = JOB_ELIGIBLE; stop_at <= JOB_SERVED; stop_at++) {
-                fake_ca_reset();
-                reissue(f, "www", false);
-                assert_true(run_to(f, at_state, 10000));
+        for (f->more = 20; f->more <= 200; f->more += 180) {
+                size_t together = 0;
                 stop_engine(f);
                 start_engine(f);
-                if (!ended(f))
-                        expect_done(f);
-                if (fake_ca.orders != 1)
-                        fail_msg("%u orders after a restart in %s", fake_ca.orders, job_state_name(stop_at));
+                for (size_t i = 0; i < f->engine->cert_count; i++)
+                        together += (f->engine->cert[i]->due.entry.due_ms / 1000 + f->engine->ask_phase_s) % 600 == 0;
+                assert_int_equal(f->engine->cert_count, f->more + 2);
+                if (f->more > 50)
+                        assert_int_equal(together, f->engine->cert_count);
+                else
+                        assert_in_range(together, 0, f->more / 2); /* within the minute after the start */
         }
-}
-
-static void cancelling_in_any_state_ends_without_tokens(void **state)
-{
-        struct fixture *f = *state;
-        for (stop_at = JOB_ELIGIBLE; stop_at <= JOB_SUBMITTED; stop_at++) {
-                fake_ca_reset();
-                reissue(f, "www", false);
-                assert_true(run_to(f, at_state, 10000));
-                if (ended(f))
-                        continue;
-                ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
-                assert_true(run_to(f, ended, 10000));
-                assert_true(run_to(f, idle_without_jobs, 5000));
-                assert_int_equal(fake_ca.out, 0);
-                assert_true(fake_ca.orders <= 1);
-        }
-}
-
-static void jobs_that_exclude_each_other_go_one_after_another(void **state)
-{
-        struct fixture *f = *state;
-        strcpy(fake_ca.exclusive, "example.test");
-        fake_ca.person = true;
-        reissue(f, "www", false);
-        assert_true(run_to(f, waits_for_review, 10000));
-        fake_ca.open = false; /* the other certificate's own subject has no running reissue */
-        reissue(f, "two", false);
-        for (int i = 0; i < 20; i++) {
-                bool never = false;
-                (void)loop_run_until(f->loop, &never, 2);
-        }
-        assert_int_equal(f->engine->job_count, 2);
-        assert_string_equal(f->engine->job[1]->row.err_code, "sibling");
-        assert_int_equal(fake_ca.orders, 1);
-        fake_ca.approved = true;
-        assert_true(run_to(f, ended, 10000));
-        fake_ca.validated = false;
-        f->exit = -1;
-        assert_true(run_to(f, ended, 10000));
-        assert_int_equal(fake_ca.orders, 2);
 }
 
 static void a_second_engine_is_refused(void **state)
@@ -347,71 +333,33 @@ static void a_second_engine_is_refused(void **state)
         assert_string_equal(e.code, "locked");
 }
 
-/* ---- random ---- */
-
-static void maybe_fail(struct err *e, unsigned one_in)
-{
-        static const enum err_kind kinds[] = { ERR_TEMPORARY, ERR_RATE_LIMITED, ERR_UNKNOWN, ERR_TEMPORARY };
-        if (rand() % (int)one_in == 0)
-                err_set(e, kinds[rand() % (int)ARRAY_LEN(kinds)], "random", "random");
-}
-
-static void random_events_never_break_the_invariants(void **state)
-{
-        struct fixture *f = *state;
-        unsigned seed = (unsigned)time(NULL);
-        print_message("seed %u\n", seed);
-        srand(seed);
-        for (int i = 0; i < RANDOM_JOBS; i++) {
-                fake_ca_reset();
-                fake_ca.late_proofs = rand() % 2;
-                fake_ca.order_lost = rand() % 3 == 0;
-                reissue(f, "www", rand() % 2);
-                for (int step = 0; step < 4000 && !ended(f); step++) {
-                        bool never = false;
-                        maybe_fail(&fake_ca.inspect_err, 9);
-                        maybe_fail(&fake_ca.order_err, 9);
-                        maybe_fail(&fake_ca.view_err, 9);
-                        maybe_fail(&fake_ca.validate_err, 9);
-                        maybe_fail(&fake_ca.fetch_err, 9);
-                        maybe_fail(&fake_ca.publish_err, 9);
-                        (void)loop_run_until(f->loop, &never, 1);
-                        let_time_pass(f);
-                        if (rand() % 60 == 0) {
-                                stop_engine(f);
-                                start_engine(f);
-                        }
-                        if (fake_ca.orders > 1)
-                                fail_msg("seed %u: %u orders", seed, fake_ca.orders);
-                }
-                if (!ended(f) && f->engine->job_count)
-                        fail_msg("seed %u: job %d stays in %s: %s", seed, i,
-                                job_state_name(f->engine->job[0]->row.state),
-                                f->engine->job[0]->row.err_text ? f->engine->job[0]->row.err_text : "");
-                if (!run_to(f, idle_without_jobs, 5000) || fake_ca.out)
-                        fail_msg("seed %u: tokens are left after job %d", seed, i);
-        }
-        struct err e;
-        assert_true(journal_audit_verify(f->engine->store, &e));
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_reissue_sends_one_order_and_leaves_no_token, setup, teardown),
+                cmocka_unit_test_setup_teardown(two_who_ask_at_once_get_one_job, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_lost_answer_is_asked_for_never_repeated, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_was_not_processed_is_sent_again, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_refusal_by_a_rule_spends_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(temporary_trouble_in_every_call_only_delays, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_order_that_is_not_shown_yet_is_not_lost, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_certificate_for_another_key_is_never_installed, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_order_that_failed_is_followed_by_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(orders_that_always_fail_are_not_opened_for_ever, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        an_order_that_somebody_else_finalized_is_followed_by_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_lost_order_that_cost_nothing_is_opened_again_unasked, setup, teardown),
+                cmocka_unit_test_setup_teardown(validity_is_judged_by_the_clock_of_the_ca, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_closed_order_ends_the_job, setup, teardown),
+                cmocka_unit_test_setup_teardown(who_asks_late_hears_what_helps_too, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_open_order_keeps_its_tokens_until_its_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_deadline_that_passed_is_no_reason_to_stop_a_job, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_next_job_goes_on_with_the_kept_tokens, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_compromised_key_is_marked_and_a_new_one_made, setup, teardown),
-                cmocka_unit_test_setup_teardown(a_review_survives_a_restart, setup, teardown),
-                cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
-                cmocka_unit_test_setup_teardown(cancelling_in_any_state_ends_without_tokens, setup, teardown),
-                cmocka_unit_test_setup_teardown(jobs_that_exclude_each_other_go_one_after_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(tokens_that_fail_together_are_tried_again_together, setup, teardown),
+                cmocka_unit_test_setup_teardown(many_certificates_are_asked_for_in_groups, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_second_engine_is_refused, setup, teardown),
-                cmocka_unit_test_setup_teardown(random_events_never_break_the_invariants, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,12 +46,16 @@ static void the_interfaces_examples_lack_only_what_later_builds_bring(void **sta
         }
 }
 
-static void the_example_file_loads(void **state)
+static void the_example_files_load(void **state)
 {
         size_t len;
         (void)state;
         CLEANUP(free_p) char *text = read_source("config/examples/tencent-nginx.yaml", &len);
         load("tencent-nginx.yaml", text, len, false);
+        CLEANUP(free_p) char *acme = read_source("config/examples/acme-nginx.yaml", &len);
+        load("acme-nginx.yaml", acme, len, false);
+        CLEANUP(free_p) char *alerts = read_source("config/examples/alerts.yaml", &len);
+        load("alerts.yaml", alerts, len, false);
 }
 
 /* Fenced blocks marked yaml, with the indentation of the list they stand in taken off. */
@@ -93,7 +97,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_interfaces_examples_lack_only_what_later_builds_bring),
-                cmocka_unit_test(the_example_file_loads),
+                cmocka_unit_test(the_example_files_load),
                 cmocka_unit_test(every_example_of_readme_and_docs_loads),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,16 +19,20 @@ static void no_wake(void *arg)
         (void)arg;
 }
 
-static void open_store(struct fixture *f)
+static void open_store_at(struct fixture *f, size_t version)
 {
-        struct store_conf conf = { .path = f->path,
-                .migrations = journal_migrations,
-                .migration_count = journal_migration_count,
-                .wake = no_wake };
+        struct store_conf conf = {
+                .path = f->path, .migrations = journal_migrations, .migration_count = version, .wake = no_wake
+        };
         enum store_origin origin;
         struct err e = { 0 };
         if (!store_open(&f->store, &conf, &origin, &e))
                 fail_msg("%s", e.text);
+}
+
+static void open_store(struct fixture *f)
+{
+        open_store_at(f, journal_migration_count);
 }
 
 static int setup(void **state)
@@ -99,6 +103,7 @@ static void a_job_comes_back_as_it_was(void **state)
                 .order_id = (char *)"e5F6",
                 .told = true,
                 .ordered_s = 6,
+                .attempt_s = 4,
                 .live_set = 7,
                 .was = (char *)"[1]",
                 .set_number = 8,
@@ -127,6 +132,7 @@ static void a_job_comes_back_as_it_was(void **state)
         assert_true(rows[0].told && rows[0].compromised && !rows[0].same_csr);
         assert_int_equal(rows[0].set_number, 8);
         assert_int_equal(rows[0].ordered_s, 6);
+        assert_int_equal(rows[0].attempt_s, 4);
         assert_true(journal_open_intents_of(f->store, 17, &open, &e) && open);
         assert_true(journal_next_ids(f->store, &job, &token, &e));
         assert_int_equal(job, 18);
@@ -256,6 +262,51 @@ static void an_open_order_outlives_its_job(void **state)
         free(rows);
 }
 
+static bool count_row(void *arg, const struct store_row *row)
+{
+        *(int64_t *)arg = row_i64(row, 0);
+        return false;
+}
+
+static int64_t number(struct fixture *f, const char *sql)
+{
+        int64_t n = -1;
+        struct err e = { 0 };
+        if (!store_query(f->store, sql, "", count_row, &n, &e))
+                fail_msg("%s", e.text);
+        return n;
+}
+
+static void a_journal_of_the_first_release_is_carried_over(void **state)
+{
+        struct fixture *f = *state;
+        struct err e;
+        store_close(f->store);
+        assert_true(tree_remove_at(-100, f->path, &e));
+        open_store_at(f, 1);
+        struct store_batch *b = store_batch_new();
+        assert_true(store_batch_add(b, "INSERT INTO job(id, cert, state, policy, ordered) VALUES(?,?,?,?,?)", "ittti",
+                            (int64_t)3, "www", "submitted", "{}", (int64_t)7) &&
+                journal_compromised(b, "ab", 1, "told") && journal_audit(b, 5, "www", 3, "started", NULL));
+        commit(f, b);
+        reopen(f);
+        assert_int_equal(number(f, "PRAGMA user_version"), (int64_t)journal_migration_count);
+        assert_int_equal(number(f, "SELECT count(*) FROM job WHERE id=3 AND cert='www'"), 1);
+        assert_int_equal(number(f, "SELECT count(*) FROM compromised WHERE spki='ab'"), 1);
+        assert_int_equal(number(f, "SELECT count(*) FROM incident"), 0);
+        assert_int_equal(number(f, "SELECT count(*) FROM incident_case"), 0);
+        assert_int_equal(number(f, "SELECT count(*) FROM alert_seen"), 0);
+        assert_true(journal_audit_verify(f->store, &e));
+        struct job_row *row = NULL;
+        size_t count = 0;
+        assert_true(journal_load_jobs(f->store, &row, &count, &e));
+        assert_int_equal(count, 1);
+        assert_int_equal(row[0].ordered_s, 7);
+        assert_int_equal(row[0].attempt_s, 0);
+        job_row_done(&row[0]);
+        free(row);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -264,6 +315,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(the_audit_chain_holds_and_shows_a_change, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_removed_audit_row_shows, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_open_order_outlives_its_job, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_journal_of_the_first_release_is_carried_over, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

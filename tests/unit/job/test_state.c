@@ -16,7 +16,7 @@ static const char *const rows[] = {
         "submitted  .e...p.svfi...FC",
         "reviewed   .e...p.svfi...FC",
         "finalized  .e...p.svfi...FC",
-        "issued     .e........id..FC",
+        "issued     .e........id.DFC",
         "deployed   ...........dS.FC",
         "served     ...........dSDFC",
         "done       ................",
@@ -79,6 +79,8 @@ static void the_view_decides_what_comes_next(void **state)
                         JOB_PUBLISHED }, /* proofs that appear during a review */
                 { { .person_wanted = true }, false, JOB_REVIEWED },
                 { { .csr_wanted = true }, true, JOB_FINALIZED },
+                { { .issuing = true }, true, JOB_FINALIZED },
+                { { .issuing = true, .ready = true }, true, JOB_ISSUED },
                 { { .csr_wanted = true, .proof_count = 1 }, false, JOB_PUBLISHED },
                 { { .validation_wanted = true }, false, JOB_SUBMITTED }, /* proofs not there yet: wait for them */
                 { { 0 }, true, JOB_SUBMITTED },

@@ -1,0 +1,199 @@
+/* dcvctl reissue --dry-run: asks the CAs of the list as a job would, then the web servers' own tests. Nothing is spent,
+ * nothing is written but what the CA said. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/json.h"
+#include "agent/base/log.h"
+#include "agent/base/util.h"
+#include "agent/job/actions.h"
+#include "agent/job/internal.h"
+
+struct dry_run {
+        struct engine *engine;
+        struct dry_run *next;
+        struct cert *cert;
+        size_t index; /* of the CA that is asked */
+        struct backend_ca *ca;
+        bool compromised, force;
+        struct ca_call *asking;
+        struct deploy_run *testing;
+        json_t *result;
+        action_done_fn *done;
+        void *arg;
+};
+
+static void finish(struct dry_run *d, const struct err *err)
+{
+        for (struct dry_run **at = &d->engine->dry_run; *at; at = &(*at)->next)
+                if (*at == d) {
+                        *at = d->next;
+                        break;
+                }
+        d->done(d->arg, err ? NULL : d->result, err);
+        json_decref(d->result);
+        free(d);
+}
+
+static json_t *error_json(const struct dry_run *d, const struct err *e)
+{
+        return json_pack("{s:s, s:s, s:s, s:s, s:s}", "ca", d->ca->name, "kind", err_kind_name(e->kind), "code",
+                e->code, "text", e->text, "fix", e->fix);
+}
+
+static void conclude(struct dry_run *d, const struct err *err)
+{
+        if (err)
+                json_object_set_new(d->result, "error", error_json(d, err));
+        json_put_i64(d->result, "exit", !err ? 0 : err->kind == ERR_RULE ? 5 : err->kind == ERR_WAITING ? 4 : 1);
+        finish(d, NULL);
+}
+
+static void tested(void *arg, const struct deploy_result *result, const struct err *err)
+{
+        struct dry_run *d = arg;
+        (void)result;
+        d->testing = NULL;
+        conclude(d, err);
+}
+
+/* The web server's own test is the last that can refuse before something is spent. */
+static void test_services(struct dry_run *d)
+{
+        struct err e;
+        const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
+        if (!conf || conf->target_count == 0)
+                return conclude(d, NULL);
+        d->testing = deploy_start(d->engine->loop, d->engine->helper, conf, DEPLOY_TEST, NULL, NULL, tested, d, &e);
+        if (!d->testing)
+                conclude(d, &e);
+}
+
+static bool counted(void *arg, const struct store_row *row)
+{
+        *(int64_t *)arg = row_i64(row, 0);
+        return false;
+}
+
+/* What CAs count: how many certificates of these names they gave in a week. Of other hosts only they know. */
+static int64_t issued_this_week(const struct dry_run *d)
+{
+        int64_t n = 0;
+        struct err e;
+        if (!store_query(d->engine->store,
+                    "SELECT count(*) FROM job WHERE cert = ? AND ca = ? AND state = 'done' AND ended > ?", "tti",
+                    counted, &n, &e, d->cert->row.name, d->ca->name, clock_now_s() - 7 * 86400))
+                log_err(d->cert->row.name, "how many certificates there were this week", &e);
+        return n;
+}
+
+static void note_subject(struct dry_run *d, const struct ca_subject *s)
+{
+        json_t *o = d->result;
+        json_object_set_new(o, "notes", s ? json_texts(&s->notes) : json_array());
+        if (!s)
+                return;
+        json_put_text(o, "replaces", s->id);
+        json_put_text(o, "product", s->product);
+        json_put_text(o, "key_type", s->same_csr ? "the same key and CSR" : key_type_name(s->key_type));
+        json_put_text(o, "validation", conf_validation_name(s->validation));
+        json_put_bool(o, "validation_expected", s->validation_expected);
+        json_put_bool(o, "person_expected", s->person_expected);
+        json_put_bool(o, "last_one", s->last_one);
+        json_put_i64(o, "not_after", s->not_after_s);
+        json_put_text(o, "spends",
+                d->ca->ops->can & CONF_CA_ISSUES ? "one of the certificates the CA allows in a time"
+                        : s->last_one            ? "the only reissue of this certificate"
+                                                 : "one reissue of this certificate");
+        if (d->ca->ops->can & CONF_CA_ISSUES)
+                json_put_i64(o, "issued_this_week", issued_this_week(d));
+        if (s->resume_id[0]) {
+                json_put_text(o, "resumes", s->resume_id);
+                json_put_text(o, "spends", "nothing more: the order is open");
+        }
+}
+
+static bool ask(struct dry_run *d, struct err *e);
+
+static void asked(void *arg, const struct ca_subject *s, const struct err *err)
+{
+        struct dry_run *d = arg;
+        struct err e;
+        d->asking = NULL;
+        const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
+        json_put_text(d->result, "ca", d->ca->name);
+        json_put_bool(d->result, "issues", d->ca->ops->can & CONF_CA_ISSUES);
+        note_subject(d, s);
+        if (s && d->index == 0)
+                cert_note_subject(d->cert, d->ca, s, err);
+        if (!err)
+                return test_services(d);
+        bool for_good = err->kind == ERR_RULE || err->kind == ERR_DENIED || err->kind == ERR_PROTOCOL ||
+                err->kind == ERR_CONFIG;
+        if (!for_good || !conf || d->index + 1 >= conf->ca_count)
+                return conclude(d, err);
+        json_array_append_new(json_object_get(d->result, "refused"), error_json(d, err));
+        d->index++;
+        if (!ask(d, &e))
+                conclude(d, &e);
+}
+
+static bool ask(struct dry_run *d, struct err *e)
+{
+        const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
+        const char *name = conf ? conf->ca[d->index].ca : "";
+        struct backend_ca *ca = engine_ca(d->engine, name);
+        if (!ca)
+                return err_set(e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration",
+                        d->cert->row.name);
+        if (!validation_is_possible(d->engine, policy_validation(conf, d->index), e))
+                return false;
+        d->ca = ca;
+        struct ca_subject_request r = { .certificate_id =
+                                                d->cert->row.newest_id ? d->cert->row.newest_id : conf->certificate_id,
+                .names = &conf->names,
+                .validation = policy_validation(conf, d->index),
+                .key_type = policy_key_type(conf, d->index),
+                .compromised = d->compromised,
+                .same_csr = !d->compromised && conf->key_reuse == REUSE_WHEN_NOT_COMPROMISED,
+                .force = d->force };
+        d->asking = ca->ops->inspect(ca->ca, &r, asked, d, e);
+        return d->asking != NULL;
+}
+
+bool dry_run_start(struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e)
+{
+        struct dry_run *d = calloc(1, sizeof *d);
+        if (!d)
+                return err_memory(e);
+        *d = (struct dry_run){ .engine = g,
+                .cert = c,
+                .compromised = json_bool(args, "compromised", false),
+                .force = json_bool(args, "force", false),
+                .index = (size_t)json_i64(args, "ca_index", 0),
+                .result = json_pack("{s:s, s:b, s:[]}", "cert", c->row.name, "dry_run", 1, "refused"),
+                .done = done,
+                .arg = arg };
+        if (!ask(d, e)) {
+                json_decref(d->result);
+                free(d);
+                return false;
+        }
+        d->next = g->dry_run;
+        g->dry_run = d;
+        return true;
+}
+
+void dry_runs_cancel(struct engine *g)
+{
+        struct err e;
+        while (g->dry_run) {
+                struct dry_run *d = g->dry_run;
+                if (d->asking)
+                        d->ca->ops->cancel(d->ca->ca, d->asking);
+                deploy_cancel(d->testing);
+                err_set(&e, ERR_TEMPORARY, "reconfigured", "the configuration changed meanwhile; ask again");
+                finish(d, &e);
+        }
+}

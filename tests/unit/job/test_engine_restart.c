@@ -1,0 +1,301 @@
+/* Jobs that are stopped, restarted and troubled at every step: one order, no token left. */
+#include "test.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/util.h"
+#include "agent/net/loop.h"
+#include "engine_fixture.h"
+#include "fake_ca.h"
+
+#define RANDOM_JOBS 60
+
+static bool waits_for_review(struct fixture *f)
+{
+        return f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_REVIEWED &&
+                f->engine->job[0]->row.waiting && f->engine->job[0]->due.entry.index;
+}
+
+static void a_review_survives_a_restart(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review, 10000));
+        assert_int_equal(f->engine->acting, 0); /* it holds no slot */
+        stop_engine(f);
+        start_engine(f);
+        f->exit = -1;
+        fake_ca.approved = true;
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
+static void a_due_time_of_a_clock_that_was_ahead_is_not_slept_for(void **state)
+{
+        struct fixture *f = *state;
+        struct err e;
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review, 10000));
+        fake_ca.approved = true;
+        struct store_batch *b = store_batch_new();
+        assert_true(store_batch_add(b, "UPDATE job SET due_ms=due_ms+?", "i", (int64_t)300 * 86400 * 1000));
+        assert_true(store_commit_own(f->engine->store, b, NULL, NULL, &e) && store_flush(f->engine->store, &e));
+        stop_engine(f);
+        start_engine(f);
+        assert_int_equal(f->engine->job[0]->due.entry.index, 0);
+        expect_done(f);
+}
+
+static enum job_state stop_at;
+static bool at_state(struct fixture *f)
+{
+        return ended(f) || (f->engine->job_count == 1 && f->engine->job[0]->row.state >= stop_at);
+}
+
+static void a_restart_in_any_state_goes_on_with_one_order(void **state)
+{
+        struct fixture *f = *state;
+        for (stop_at = JOB_ELIGIBLE; stop_at <= JOB_SERVED; stop_at++) {
+                fake_ca_reset();
+                reissue(f, "www", false);
+                assert_true(run_to(f, at_state, 10000));
+                stop_engine(f);
+                start_engine(f);
+                if (!ended(f))
+                        expect_done(f);
+                if (fake_ca.orders != 1)
+                        fail_msg("%u orders after a restart in %s", fake_ca.orders, job_state_name(stop_at));
+        }
+}
+
+static void cancelling_in_any_state_ends_without_tokens(void **state)
+{
+        struct fixture *f = *state;
+        for (stop_at = JOB_ELIGIBLE; stop_at <= JOB_SUBMITTED; stop_at++) {
+                fake_ca_reset();
+                reissue(f, "www", false);
+                assert_true(run_to(f, at_state, 10000));
+                if (ended(f))
+                        continue;
+                ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+                assert_true(run_to(f, ended, 10000));
+                assert_true(run_to(f, idle_without_jobs, 5000));
+                assert_int_equal(fake_ca.out, 0);
+                assert_true(fake_ca.orders <= 1);
+        }
+}
+
+static void jobs_that_exclude_each_other_go_one_after_another(void **state)
+{
+        struct fixture *f = *state;
+        strcpy(fake_ca.exclusive, "example.test");
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review, 10000));
+        fake_ca.open = false; /* the other certificate's own subject has no running reissue */
+        reissue(f, "two", false);
+        for (int i = 0; i < 20; i++) {
+                bool never = false;
+                (void)loop_run_until(f->loop, &never, 2);
+        }
+        assert_int_equal(f->engine->job_count, 2);
+        assert_string_equal(f->engine->job[1]->row.err_code, "sibling");
+        assert_int_equal(fake_ca.orders, 1);
+        fake_ca.approved = true;
+        assert_true(run_to(f, ended, 10000));
+        fake_ca.validated = false;
+        f->exit = -1;
+        assert_true(run_to(f, ended, 10000));
+        assert_int_equal(fake_ca.orders, 2);
+}
+
+static bool parked(struct fixture *f)
+{
+        return f->engine->job_count == 1 && f->engine->job[0]->due.entry.index;
+}
+
+static void a_journal_that_takes_nothing_is_tried_ever_less_often_and_sends_nothing(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP(free_p) char *journal = text_format("%s/dcvd.db", f->directory);
+        CLEANUP(free_p) char *aside = text_format("%s/aside", f->directory);
+        int64_t delay_ms = 0;
+        bool never = false;
+        err_set(&fake_ca.inspect_err, ERR_TEMPORARY, "busy", "not now"); /* nothing is on its way to the disk then */
+        reissue(f, "www", false);
+        while (!parked(f))
+                (void)loop_run_until(f->loop, &never, 1);
+        assert_int_equal(rename(journal, aside), 0);
+        fake_ca.inspect_err = (struct err){ 0 };
+        int64_t since_ms = clock_now_ms();
+        job_run(f->engine->job[0]);
+        for (int i = 0; i < 4; i++) {
+                while (!parked(f))
+                        (void)loop_run_until(f->loop, &never, 1);
+                struct job *j = f->engine->job[0];
+                /* A busy machine looks late: it waits more than what is left, and less than since it was run. */
+                int64_t most_ms = j->due.entry.due_ms - since_ms, least_ms = j->due.entry.due_ms - clock_now_ms();
+                if (most_ms <= delay_ms)
+                        fail_msg("waits %lld ms after %lld ms", (long long)most_ms, (long long)delay_ms);
+                delay_ms = least_ms * 3 / 2; /* doubled, but for chance */
+                assert_string_equal(j->row.err_code, "store.gone");
+                since_ms = clock_now_ms();
+                job_run(j);
+        }
+        assert_int_equal(fake_ca.orders, 0);
+        assert_int_equal(rename(aside, journal), 0);
+        reissue(f, "www", false); /* joins and wakes it: nobody waits for the next try */
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
+static bool calls_the_ca(struct fixture *f)
+{
+        return f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_ORDERED && f->engine->job[0]->ca_call;
+}
+
+/* What stops the process, or the call alone, while an order is being opened. */
+static void stop_process(struct fixture *f)
+{
+        stop_engine(f);
+        start_engine(f);
+}
+
+static void stop_call(struct fixture *f)
+{
+        job_stop_work(f->engine->job[0]);
+        job_run(f->engine->job[0]);
+}
+
+static void (*const stops[])(struct fixture *f) = { stop_process, stop_call };
+
+static void an_order_that_was_sent_is_never_sent_again_unasked(void **state)
+{
+        struct fixture *f = *state;
+        for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
+                fake_ca_reset();
+                fake_ca.order_hangs = true;
+                reissue(f, "www", false);
+                assert_true(run_to(f, calls_the_ca, 5000));
+                fake_ca.order_hangs = false;
+                stops[i](f);
+                expect_done(f);
+                assert_int_equal(fake_ca.orders, 1);
+                assert_int_equal(fake_ca.resolves, 1);
+        }
+}
+
+static void an_order_that_was_not_yet_sent_is_sent_without_a_question(void **state)
+{
+        struct fixture *f = *state;
+        for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
+                fake_ca_reset();
+                fake_ca.order_reads = true;
+                reissue(f, "www", false);
+                assert_true(run_to(f, calls_the_ca, 5000));
+                fake_ca.order_reads = false;
+                stops[i](f);
+                expect_done(f);
+                assert_int_equal(fake_ca.orders, 1);
+                assert_int_equal(fake_ca.resolves, 0);
+        }
+}
+
+static void an_order_that_was_not_yet_sent_is_cancelled_without_one(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.order_reads = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, calls_the_ca, 5000));
+        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+        assert_true(run_to(f, ended, 5000));
+        assert_int_equal(fake_ca.orders, 0);
+        assert_int_equal(fake_ca.resolves, 0);
+}
+
+/* After a reboot, or where the runtime directory is not in memory. */
+static void without_the_note_the_ca_is_asked(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.order_reads = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, calls_the_ca, 5000));
+        CLEANUP(free_p) char *note = text_format("%s/unsent-%lld", f->runtime, (long long)f->job);
+        assert_int_equal(unlink(note), 0);
+        fake_ca.order_reads = false;
+        stop_process(f);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+        assert_int_equal(fake_ca.resolves, 1);
+}
+
+static void maybe_fail(struct err *e, unsigned one_in)
+{
+        static const enum err_kind kinds[] = { ERR_TEMPORARY, ERR_RATE_LIMITED, ERR_UNKNOWN, ERR_TEMPORARY };
+        if (rand() % (int)one_in == 0)
+                err_set(e, kinds[rand() % (int)ARRAY_LEN(kinds)], "random", "random");
+}
+
+static void random_events_never_break_the_invariants(void **state)
+{
+        struct fixture *f = *state;
+        unsigned seed = (unsigned)time(NULL);
+        print_message("seed %u\n", seed);
+        srand(seed);
+        for (int i = 0; i < RANDOM_JOBS; i++) {
+                fake_ca_reset();
+                fake_ca.late_proofs = rand() % 2;
+                fake_ca.order_lost = rand() % 3 == 0;
+                reissue(f, "www", rand() % 2);
+                for (int step = 0; step < 4000 && !ended(f); step++) {
+                        bool never = false;
+                        maybe_fail(&fake_ca.inspect_err, 9);
+                        maybe_fail(&fake_ca.order_err, 9);
+                        maybe_fail(&fake_ca.view_err, 9);
+                        maybe_fail(&fake_ca.validate_err, 9);
+                        maybe_fail(&fake_ca.fetch_err, 9);
+                        maybe_fail(&fake_ca.publish_err, 9);
+                        (void)loop_run_until(f->loop, &never, 1);
+                        let_time_pass(f);
+                        if (rand() % 60 == 0) {
+                                stop_engine(f);
+                                start_engine(f);
+                        }
+                        if (fake_ca.orders > 1)
+                                fail_msg("seed %u: %u orders", seed, fake_ca.orders);
+                }
+                if (!ended(f) && f->engine->job_count)
+                        fail_msg("seed %u: job %d stays in %s: %s", seed, i,
+                                job_state_name(f->engine->job[0]->row.state),
+                                f->engine->job[0]->row.err_text ? f->engine->job[0]->row.err_text : "");
+                if (!run_to(f, idle_without_jobs, 5000) || fake_ca.out)
+                        fail_msg("seed %u: tokens are left after job %d", seed, i);
+        }
+        struct err e;
+        assert_true(journal_audit_verify(f->engine->store, &e));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(a_review_survives_a_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_due_time_of_a_clock_that_was_ahead_is_not_slept_for, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
+                cmocka_unit_test_setup_teardown(cancelling_in_any_state_ends_without_tokens, setup, teardown),
+                cmocka_unit_test_setup_teardown(jobs_that_exclude_each_other_go_one_after_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_journal_that_takes_nothing_is_tried_ever_less_often_and_sends_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_order_that_was_sent_is_never_sent_again_unasked, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        an_order_that_was_not_yet_sent_is_sent_without_a_question, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        an_order_that_was_not_yet_sent_is_cancelled_without_one, setup, teardown),
+                cmocka_unit_test_setup_teardown(without_the_note_the_ca_is_asked, setup, teardown),
+                cmocka_unit_test_setup_teardown(random_events_never_break_the_invariants, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
