@@ -165,9 +165,12 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                         strcmp(s->cert_sha256, c->row.live_sha256) != 0 && !c->job;
                 if (moved && !c->row.stopped) {
                         CLEANUP(free_p)
-                        char *why = text_format("%s holds a newer certificate (%s) than the one live here; automatic "
+                        char *why = text_format("%s holds a newer certificate (%s) than the one live here%s; automatic "
                                                 "reissues are stopped",
-                                ca->name, s->id);
+                                ca->name, s->id,
+                                cert_never_taken(c, ca, s, err)
+                                        ? ", for a key of this host: dcvctl reissue takes it over"
+                                        : "");
                         job_set(&c->row.stopped, why);
                         log_warning(c->row.name, "%s; run dcvctl import or dcvctl reissue", why ? why : "");
                 } else if (s && !moved && c->row.stopped) {

@@ -127,7 +127,13 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
         note_subject(d, s);
         if (s && d->index == 0)
                 cert_note_subject(d->cert, d->ca, s, err);
-        if (!err)
+        bool untaken = cert_never_taken(d->cert, d->ca, s, err);
+        if (untaken) {
+                json_put_text(d->result, "takes", s->id);
+                json_put_text(d->result, "spends", "nothing");
+                json_put_bool(d->result, "last_one", false);
+        }
+        if (!err || untaken)
                 return test_services(d);
         bool for_good = err->kind == ERR_RULE || err->kind == ERR_DENIED || err->kind == ERR_PROTOCOL ||
                 err->kind == ERR_CONFIG;

@@ -289,6 +289,15 @@ bool subject_from_text(const char *text, struct ca_subject *ret);
 void cert_note_subject(
         struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
 
+/* untaken.c: did the CA issue this certificate for a key of this host, and no set here has it? Not one that the journal
+ * knows, unless the CA would refuse another (refusal: its rule; NULL: none). */
+bool cert_never_taken(
+        const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
+void subject_set_untaken(struct ca_subject *s); /* what is to be resumed is the certificate itself */
+bool subject_is_untaken(const struct ca_subject *s);
+/* At a start: a job that has no order yet, but a set of its own, was loaded from an older journal. It deploys that. */
+void job_find_own_set(struct job *j);
+
 /* tokens.c */
 struct token *token_find(struct engine *g, const char *publisher, const struct proof *p);
 struct token *token_new(

@@ -506,6 +506,7 @@ static bool due_is_credible(const struct job *j)
 
 void job_resume_loaded(struct job *j)
 {
+        job_find_own_set(j);
         j->lock_held = (job_has_order_open(j->row.state) || j->row.state == JOB_KEYED) && job_subject(j) != NULL;
         if (j->row.due_ms > clock_now_ms() && due_is_credible(j))
                 engine_due_set(j->engine, &j->due, j->row.due_ms);

@@ -91,7 +91,10 @@ static void adopt_running(struct job *j, const struct ca_subject *s)
                         j->row.cert);
                 return job_trouble(j, &e);
         }
-        job_note(j, "R5: reissue %s is running since %s; resuming it", s->resume_id, when);
+        if (subject_is_untaken(s))
+                job_note(j, "%s was issued for a key of this host and never taken over: fetching it, nothing is sent", s->id);
+        else
+                job_note(j, "R5: reissue %s is running since %s; resuming it", s->resume_id, when);
         struct store_batch *b = store_batch_new();
         struct order_row row = { .ca = j->row.ca,
                 .order_id = s->resume_id[0] ? (char *)s->resume_id : NULL,
@@ -105,7 +108,7 @@ static void adopt_running(struct job *j, const struct ca_subject *s)
         if (b)
                 engine_order_put(j->engine, b, &row);
         j->lock_held = true;
-        job_go_with(j, JOB_ORDERED, b, "a running reissue is adopted");
+        job_go_with(j, JOB_ORDERED, b, subject_is_untaken(s) ? "what was issued is taken over" : "a running reissue is adopted");
 }
 
 static void tested(void *arg, const struct deploy_result *result, const struct err *err)
@@ -162,11 +165,13 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
         j->ca_call = NULL;
         if (!j->policy->staging && (subject || (err && (err->kind == ERR_RULE || err->kind == ERR_WAITING))))
                 cert_note_subject(j->cert, j->ca, subject, err);
+        bool untaken = cert_never_taken(j->cert, j->ca, subject, err);
         if (subject) {
-                mark_reported_key(j, subject->spki_hex);
+                if (!untaken) /* else its key is a fresh one: what was reported is live */
+                        mark_reported_key(j, subject->spki_hex);
                 j->organization = subject->organization;
         }
-        if (err)
+        if (err && !untaken)
                 return refused(j, err);
         struct ca_subject *copy = calloc(1, sizeof *copy);
         struct err e;
@@ -175,6 +180,8 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
                 err_memory(&e);
                 return job_trouble(j, &e);
         }
+        if (untaken)
+                subject_set_untaken(copy);
         char *text = subject_to_text(copy);
         if (!text) {
                 ca_subject_done(copy);

@@ -55,7 +55,7 @@ static bool accept_chain(struct job *j, const struct chain *c, struct err *e)
                 .names = &j->policy->names,
                 .extra_ok = s ? &s->names : NULL,
                 .now_s = now_by_ca_s(j),
-                .old_sha256 = s && s->cert_sha256[0] ? s->cert_sha256 : NULL };
+                .old_sha256 = s && s->cert_sha256[0] && !subject_is_untaken(s) ? s->cert_sha256 : NULL };
         if (!chain_check(c, &r, e))
                 return false;
         char date[32];
