@@ -11,7 +11,7 @@
 #include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/deploy/helper_verbs.h"
-#include "agent/job/engine.h"
+#include "agent/job/helper_kinds.h"
 #include "agent/net/helper.h"
 #include "config/config.h"
 
@@ -25,7 +25,7 @@ static bool load(const char *path, struct conf **ret, struct err *e)
         struct conf_problems p = { 0 };
         if (!config_check_owner(path, geteuid(), e))
                 return false;
-        bool good = config_load(path, engine_kinds(), ret, &p);
+        bool good = config_load(path, helper_kinds, ret, &p);
         if (!good)
                 err_set(e, ERR_CONFIG, "helper.config", "%s",
                         p.text.count ? p.text.item[0] : "the configuration cannot be read");

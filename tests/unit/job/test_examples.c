@@ -7,6 +7,7 @@
 #include "agent/base/file.h"
 #include "agent/base/util.h"
 #include "agent/job/engine.h"
+#include "agent/job/helper_kinds.h"
 #include "config/config.h"
 
 static char *read_source(const char *name, size_t *ret_len)
@@ -42,7 +43,7 @@ static void the_interfaces_examples_lack_only_what_later_builds_bring(void **sta
         for (size_t i = 0; i < ARRAY_LEN(files); i++) {
                 size_t len;
                 CLEANUP(free_p) char *text = read_source(files[i], &len);
-                load(files[i], text, len, true);
+                load(files[i], text, len, i > 0); /* the smallest works as it stands */
         }
 }
 
@@ -93,10 +94,31 @@ static void every_example_of_readme_and_docs_loads(void **state)
         assert_int_equal(load_blocks("docs/tencent-cloud.md"), 1);
 }
 
+/* Else dcvd-helper would refuse, or understand in another way, what the daemon took. */
+static void the_helper_knows_the_kinds_of_the_daemon(void **state)
+{
+        const struct conf_kind *a = engine_kinds(), *b = helper_kinds;
+        (void)state;
+        for (; a->section; a++, b++) {
+                assert_non_null(b->section);
+                assert_string_equal(a->section, b->section);
+                assert_string_equal(a->type, b->type);
+                assert_true(a->keys == b->keys || (!a->keys->name && !b->keys->name));
+                assert_int_equal(a->size, b->size);
+                assert_ptr_equal(a->check, b->check);
+                assert_ptr_equal(a->key_types, b->key_types);
+                assert_int_equal(a->can, b->can);
+                assert_int_equal(a->by_person, b->by_person);
+                assert_null(a->not_in_build);
+        }
+        assert_null(b->section);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_interfaces_examples_lack_only_what_later_builds_bring),
+                cmocka_unit_test(the_helper_knows_the_kinds_of_the_daemon),
                 cmocka_unit_test(the_example_files_load),
                 cmocka_unit_test(every_example_of_readme_and_docs_loads),
         };
