@@ -9,9 +9,11 @@
 
 #include "agent/base/err.h"
 #include "agent/base/log.h"
+#include "agent/base/memory.h"
 #include "agent/base/metrics.h"
 #include "agent/base/util.h"
 #include "agent/ctl/admin.h"
+#include "agent/ctl/manager.h"
 #include "agent/ctl/server.h"
 #include "agent/job/engine.h"
 #include "agent/job/start.h"
@@ -20,6 +22,7 @@
 #include "config/config.h"
 
 enum { EXIT_LOCKED = 75, EXIT_BAD_CONFIG = 78 };
+enum { REST_MS = 3 * 1000 }; /* so long nothing happened: the next thing may be months away */
 
 struct daemon {
         const char *config_path;
@@ -34,9 +37,23 @@ struct daemon {
 static int usage(FILE *to, int status)
 {
         fprintf(to,
-                "usage: dcvd [--config FILE] [--check-config] [--print-config] [--print-schema] [--version] [--help]\n"
-                "Stays in the foreground. Exit 78: bad configuration, 75: the state directory is locked. See dcvd(8), "
-                "dcvd.yaml(5).\n");
+                "usage: dcvd [--config FILE] [--check-config] [--print-config] [--print-schema] [--version] "
+                "[--help]\n\n"
+                "The domain control validation daemon: replaces TLS certificates without a person. Stays in the "
+                "foreground.\n\n"
+                "options:\n"
+                "  --config FILE   configuration (DCVD_CONFIG; " CONF_DEFAULT_PATH ")\n"
+                "  --check-config  say every mistake of the configuration, and end\n"
+                "  --print-config  print the configuration in force, each value with its origin\n"
+                "  --print-schema  print a JSON Schema of the configuration, for editors\n"
+                "  --version       the version\n"
+                "  -h, --help      this\n\n"
+                "signals: SIGHUP takes a new configuration, whole or not at all; SIGTERM ends, jobs go on at the next "
+                "start\n"
+                "exit status: 0 ended as asked, 78 bad configuration, 75 the state directory is locked, 2 wrong usage, "
+                "1 anything "
+                "else\n"
+                "dcvd(8), dcvd.yaml(5), dcvctl(8)\n");
         return status;
 }
 
@@ -79,43 +96,66 @@ static void on_stop(void *arg, int signum)
 {
         struct daemon *d = arg;
         log_info("", "stopping (signal %d); jobs go on at the next start", signum);
-        (void)sd_notify(0, "STOPPING=1");
+        (void)manager_tell("STOPPING=1");
         loop_stop(d->loop);
+}
+
+static bool check_secrets(struct conf *conf, struct err *e)
+{
+        struct texts absent = { 0 };
+        bool good = config_check_secrets(conf, SECRETS_ALL, &absent, e);
+        for (size_t i = 0; good && i < absent.count; i++)
+                log_warning("", "%s", absent.item[i]);
+        texts_done(&absent);
+        return good;
+}
+
+static void tell_ready(size_t certificates)
+{
+        (void)manager_tell("READY=1\nSTATUS=%zu certificate%s", certificates, certificates == 1 ? "" : "s");
+}
+
+/* New listeners open before anything else changes, old ones close last. */
+static bool take(struct daemon *d, struct conf *conf, struct err *e)
+{
+        if (!config_take_env_secrets(conf, engine_config(d->engine), e) ||
+                !config_keep_credentials(conf, engine_config(d->engine), e) || !check_secrets(conf, e) ||
+                !admin_prepare(d->admin, conf, e))
+                return false;
+        if (!engine_reconfigure(d->engine, conf, e)) {
+                admin_abandon(d->admin);
+                return false;
+        }
+        admin_commit(d->admin);
+        return true;
 }
 
 /* Whole or not at all: what cannot be used leaves everything as it is. */
 static void on_reload(void *arg, int signum)
 {
+        static const char kept[] = "the new configuration is not taken; the old one stays in force";
         struct daemon *d = arg;
         struct conf *conf = NULL;
         struct err e;
-        struct admin *admin = NULL;
         (void)signum;
-        (void)sd_notify(0, "RELOADING=1");
+        (void)manager_tell("RELOADING=1");
         if (!load_config(d->config_path, &conf)) {
-                log_error("", "the new configuration is not taken; the old one stays in force");
-        } else if (!config_take_env_secrets(conf, engine_config(d->engine), &e) ||
-                !engine_reconfigure(d->engine, conf, &e)) {
-                log_err("", "the new configuration is not taken; the old one stays in force", &e);
+                log_error("", "%s", kept);
+        } else if (!take(d, conf, &e)) {
+                log_err("", kept, &e);
                 config_free(conf);
         } else {
                 const struct conf *now = engine_config(d->engine);
                 log_set((enum log_level)now->log_level, (enum log_format)now->log_format);
-                admin_close(d->admin);
-                d->admin = NULL;
-                if (admin_open(&admin, d->engine, &e))
-                        d->admin = admin;
-                else
-                        log_err("", "the admin listener could not be opened", &e);
-                log_info("", "new configuration: %zu certificates", now->cert_count);
+                log_info("", "new configuration: %zu certificate%s", now->cert_count, now->cert_count == 1 ? "" : "s");
         }
-        (void)sd_notify(0, "READY=1");
+        tell_ready(engine_config(d->engine)->cert_count);
 }
 
 static void ping(void *arg)
 {
         struct daemon *d = arg;
-        (void)sd_notify(0, "WATCHDOG=1");
+        (void)manager_tell("WATCHDOG=1");
         timer_start(d->watchdog, d->watchdog_ms);
 }
 
@@ -131,6 +171,12 @@ static bool start_watchdog(struct daemon *d, struct err *e)
         return true;
 }
 
+static void rest(void *arg)
+{
+        (void)arg;
+        memory_give_back();
+}
+
 /* ---- running ---- */
 
 static bool open_all(struct daemon *d, struct conf *conf, int helper_fd, struct err *e)
@@ -144,8 +190,8 @@ static bool open_all(struct daemon *d, struct conf *conf, int helper_fd, struct 
         engine_start(d->engine);
         return engine_listen_tokens(d->engine, e) && ctl_server_open(&d->control, d->engine, control, ctl_verbs, e) &&
                 admin_open(&d->admin, d->engine, e) && start_watchdog(d, e) &&
-                loop_on_signal(d->loop, SIGTERM, on_stop, d, e) && loop_on_signal(d->loop, SIGINT, on_stop, d, e) &&
-                loop_on_signal(d->loop, SIGHUP, on_reload, d, e);
+                loop_on_rest(d->loop, REST_MS, rest, d, e) && loop_on_signal(d->loop, SIGTERM, on_stop, d, e) &&
+                loop_on_signal(d->loop, SIGINT, on_stop, d, e) && loop_on_signal(d->loop, SIGHUP, on_reload, d, e);
 }
 
 static void close_all(struct daemon *d, struct conf *conf)
@@ -161,6 +207,15 @@ static void close_all(struct daemon *d, struct conf *conf)
         metrics_done();
 }
 
+/* Better said now than in the night, when the helper refuses to install. */
+static void warn_of_owner(const char *path)
+{
+        struct err e;
+        if (!config_check_owner(path, 0, &e) && (geteuid() == 0 || !config_check_owner(path, geteuid(), &e)))
+                log_warning(
+                        "", "dcvd-helper will refuse this configuration: %s%s%s", e.text, e.fix[0] ? "; " : "", e.fix);
+}
+
 static int run(const char *path, struct conf *conf)
 {
         struct daemon d = { .config_path = path };
@@ -168,7 +223,9 @@ static int run(const char *path, struct conf *conf)
         int helper_fd = -1;
         size_t count = conf->cert_count;
         log_init("dcvd", (enum log_level)conf->log_level, (enum log_format)conf->log_format);
-        if (!start_privileges(conf, path, &helper_fd, &e) || !config_take_env_secrets(conf, NULL, &e)) {
+        warn_of_owner(path);
+        if (!start_privileges(conf, path, &helper_fd, &e) || !config_take_env_secrets(conf, NULL, &e) ||
+                !check_secrets(conf, &e)) {
                 log_err("", "dcvd cannot start", &e);
                 config_free(conf);
                 return exit_of(&e);
@@ -181,49 +238,108 @@ static int run(const char *path, struct conf *conf)
                 return exit_of(&e);
         }
         log_info("", "dcvd " DCVD_VERSION " is ready: %zu certificate%s", count, count == 1 ? "" : "s");
-        (void)sd_notifyf(0, "READY=1\nSTATUS=%zu certificates", count);
+        tell_ready(count);
         loop_run(d.loop);
         close_all(&d, conf);
         return EXIT_SUCCESS;
 }
 
+struct asked {
+        const char *path;
+        bool check, print, schema, version, help;
+};
+
+static const char *const option_names[] = { "--config", "--check-config", "--print-config", "--print-schema",
+        "--version", "--help" };
+
+static int unknown(const char *text)
+{
+        const char *near = NULL;
+        unsigned max = 3;
+        for (size_t i = 0; i < ARRAY_LEN(option_names); i++) {
+                unsigned distance = text_distance(text, option_names[i], max);
+                if (distance <= max) {
+                        near = option_names[i];
+                        max = distance;
+                }
+        }
+        fprintf(stderr, "dcvd: unknown %s %s%s%s%s\n", text[0] == '-' ? "option" : "argument", text,
+                near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        return usage(stderr, 2);
+}
+
+/* 0: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct asked *a)
+{
+        bool *const place[] = { NULL, &a->check, &a->print, &a->schema, &a->version, &a->help };
+        for (int i = 1; i < argc; i++) {
+                const char *text = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];
+                size_t k = 1;
+                while (k < ARRAY_LEN(option_names) && strcmp(text, option_names[k]) != 0)
+                        k++;
+                if (k < ARRAY_LEN(option_names)) {
+                        *place[k] = true;
+                        continue;
+                }
+                if (strncmp(text, "--config", 8) != 0 || (text[8] && text[8] != '='))
+                        return unknown(text);
+                const char *value = text[8] ? text + 9 : i + 1 < argc ? argv[++i] : "";
+                if (!value[0]) {
+                        fprintf(stderr, "dcvd: --config needs a file\n");
+                        return usage(stderr, 2);
+                }
+                a->path = value;
+        }
+        return 0;
+}
+
+static int print_schema(void)
+{
+        CLEANUP(free_p) char *schema = config_schema_json(engine_kinds());
+        return schema && puts(schema) >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Alerts of which a person must find out whose key it is. */
+static void warn_of_hints(const struct conf *conf)
+{
+        for (size_t i = 0; i < conf->intake.webhooks.count; i++) {
+                const struct conf_webhook *h = &conf->intake.webhooks.item[i];
+                bool fetches = h->format == CONF_ALERT_GITHUB && h->token.source != SECRET_NONE;
+                if ((h->format != CONF_ALERT_GITHUB && h->format != CONF_ALERT_GITGUARDIAN) || fetches)
+                        continue;
+                fprintf(stderr,
+                        "warning: alerts.webhooks.%s: its alerts do not say which key leaked: a person is told to "
+                        "look%s\n",
+                        h->name, h->format == CONF_ALERT_GITHUB ? "; with token: dcvd fetches the key and acts" : "");
+        }
+}
+
+static int check_config(const char *path, struct conf *conf)
+{
+        warn_of_hints(conf);
+        printf("%s: good, %zu certificate%s\n", path, conf->cert_count, conf->cert_count == 1 ? "" : "s");
+        config_free(conf);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
         const char *path = getenv("DCVD_CONFIG");
-        bool check = false, print = false;
+        struct asked a = { .path = path && path[0] ? path : CONF_DEFAULT_PATH };
         struct conf *conf = NULL;
-        path = path && path[0] ? path : CONF_DEFAULT_PATH;
         log_init("dcvd", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
-        for (int i = 1; i < argc; i++) {
-                if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
-                        path = argv[++i];
-                } else if (strncmp(argv[i], "--config=", 9) == 0) {
-                        path = argv[i] + 9;
-                } else if (strcmp(argv[i], "--check-config") == 0) {
-                        check = true;
-                } else if (strcmp(argv[i], "--print-config") == 0) {
-                        print = true;
-                } else if (strcmp(argv[i], "--print-schema") == 0) {
-                        CLEANUP(free_p) char *schema = config_schema_json(engine_kinds());
-                        return schema && puts(schema) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-                } else if (strcmp(argv[i], "--version") == 0) {
-                        return printf("dcvd " DCVD_VERSION "\n") > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-                } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-                        return usage(stdout, EXIT_SUCCESS);
-                } else {
-                        fprintf(stderr, "dcvd: unknown option %s\n", argv[i]);
-                        return usage(stderr, 2);
-                }
-        }
-        if (print)
-                return print_config(path);
-        if (!load_config(path, &conf))
+        int wrong = read_options(argc, argv, &a);
+        if (wrong)
+                return wrong;
+        if (a.help)
+                return usage(stdout, EXIT_SUCCESS);
+        if (a.version)
+                return printf("dcvd " DCVD_VERSION "\n") > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (a.schema)
+                return print_schema();
+        if (a.print)
+                return print_config(a.path);
+        if (!load_config(a.path, &conf))
                 return EXIT_BAD_CONFIG;
-        if (check)
-                printf("%s: good, %zu certificate%s\n", path, conf->cert_count, conf->cert_count == 1 ? "" : "s");
-        if (check) {
-                config_free(conf);
-                return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-        }
-        return run(path, conf);
+        return a.check ? check_config(a.path, conf) : run(a.path, conf);
 }

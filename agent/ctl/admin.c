@@ -12,11 +12,11 @@
 #include "agent/job/actions.h"
 #include "agent/job/engine.h"
 #include "agent/net/httpd.h"
+#include "agent/net/httpd_set.h"
 
 struct admin {
         struct engine *engine;
-        struct httpd **httpd;
-        size_t count;
+        struct httpd_set now, next;
 };
 
 static const char *const no_store[] = { "Cache-Control", "no-store", "X-Content-Type-Options", "nosniff",
@@ -45,14 +45,22 @@ static void status_page(void *arg, const json_t *result, const struct err *err)
         buf_done(&b);
 }
 
-static void metrics(struct httpd_exchange *x)
+static void metrics(struct admin *a, struct httpd_exchange *x)
 {
         struct buf b = { 0 };
+        metrics_collect(a->engine);
         if (metrics_render(&b))
                 httpd_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", b.data ? b.data : "", b.len, no_store);
         else
                 httpd_reply(x, 500, "text/plain; charset=utf-8", "", 0, no_store);
         buf_done(&b);
+}
+
+/* /status.json?now and /status.json are one page. */
+static bool is_path(const struct httpd_request *r, const char *path)
+{
+        size_t len = strcspn(r->target, "?");
+        return strlen(path) == len && memcmp(r->target, path, len) == 0;
 }
 
 static void handle(void *arg, struct httpd_exchange *x, const struct httpd_request *r)
@@ -61,44 +69,61 @@ static void handle(void *arg, struct httpd_exchange *x, const struct httpd_reque
         static const char *const allow[] = { "Allow", "GET, HEAD", NULL };
         if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
                 return httpd_reply(x, 405, "text/plain; charset=utf-8", "GET only\n", 9, allow);
-        if (strcmp(r->target, "/metrics") == 0)
-                return metrics(x);
-        if (strcmp(r->target, "/healthz") == 0)
+        if (is_path(r, "/metrics"))
+                return metrics(a, x);
+        if (is_path(r, "/healthz"))
                 return httpd_reply(x, 200, "text/plain; charset=utf-8", "ok\n", 3, no_store);
-        if (strcmp(r->target, "/status.json") == 0)
+        if (is_path(r, "/status.json"))
                 return action_status(a->engine, NULL, status_json, x);
-        if (strcmp(r->target, "/") == 0)
+        if (is_path(r, "/"))
                 return action_status(a->engine, NULL, status_page, x);
         httpd_reply(x, 404, "text/plain; charset=utf-8", "not found\n", 10, no_store);
+}
+
+static bool listen_one(void *arg, const char *where, struct httpd **ret, struct err *e)
+{
+        struct admin *a = arg;
+        struct httpd_conf conf = {
+                .listen = where, .fd = -1, .body_max_bytes = 1024, .name = "admin", .want_suspend = true
+        };
+        if (strcmp(where, "systemd") == 0) {
+                conf.listen = NULL;
+                conf.fd = listen_fd_by_name("admin");
+                if (conf.fd < 0)
+                        return err_set(e, ERR_CONFIG, "listen", "systemd passed no socket named admin");
+        }
+        return httpd_open(ret, engine_loop(a->engine), &conf, handle, a, e);
+}
+
+bool admin_prepare(struct admin *a, const struct conf *conf, struct err *e)
+{
+        return httpd_set_prepare(&a->now, &conf->admin_listen, listen_one, a, &a->next, e) ||
+                err_wrap(e, "admin.listen");
+}
+
+void admin_commit(struct admin *a)
+{
+        httpd_set_commit(&a->now, &a->next);
+}
+
+void admin_abandon(struct admin *a)
+{
+        httpd_set_abandon(&a->now, &a->next);
 }
 
 bool admin_open(struct admin **ret, struct engine *g, struct err *e)
 {
         const char *const version[] = { DCVD_VERSION };
-        const struct texts *where = &engine_config(g)->admin_listen;
         struct admin *a = calloc(1, sizeof *a);
-        if (!a || !(a->httpd = calloc(where->count + 1, sizeof(struct httpd *)))) {
-                free(a);
+        if (!a)
                 return err_memory(e);
-        }
         a->engine = g;
         metric_set(&info, version, 1);
-        for (size_t i = 0; i < where->count; i++) {
-                struct httpd_conf conf = { .listen = where->item[i],
-                        .fd = -1,
-                        .body_max_bytes = 1024,
-                        .name = "admin",
-                        .want_suspend = true };
-                if (strcmp(where->item[i], "systemd") == 0) {
-                        conf.listen = NULL;
-                        conf.fd = listen_fd_by_name("admin");
-                }
-                if (!httpd_open(&a->httpd[a->count], engine_loop(g), &conf, handle, a, e)) {
-                        admin_close(a);
-                        return err_wrap(e, "admin.listen");
-                }
-                a->count++;
+        if (!admin_prepare(a, engine_config(g), e)) {
+                free(a);
+                return false;
         }
+        admin_commit(a);
         *ret = a;
         return true;
 }
@@ -107,8 +132,6 @@ void admin_close(struct admin *a)
 {
         if (!a)
                 return;
-        for (size_t i = 0; i < a->count; i++)
-                httpd_close(a->httpd[i]);
-        free(a->httpd);
+        httpd_set_done(&a->now);
         free(a);
 }

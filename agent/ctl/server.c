@@ -18,7 +18,8 @@
 #include "agent/job/engine.h"
 #include "agent/net/loop.h"
 
-#define CONNECTIONS_MAX 64
+#define CONNECTIONS_MAX 256
+#define STRANGERS_MAX 16 /* of them, by users who may ask for nothing: they cannot keep the others out */
 #define REQUEST_MAX (512 * 1024)
 #define REQUEST_MS 30000
 #define QUEUED_MAX (4 * 1024 * 1024) /* unread answers of one follower, before it is dropped */
@@ -60,6 +61,14 @@ static bool in_groups(const struct texts *names, gid_t primary, const gid_t *mor
                                 return true;
         }
         return false;
+}
+
+static bool too_many(const struct ctl_server *s)
+{
+        unsigned strangers = 0;
+        for (const struct connection *c = s->first; c; c = c->next)
+                strangers += !c->may_read;
+        return s->count > CONNECTIONS_MAX || strangers > STRANGERS_MAX;
 }
 
 static bool check_peer(struct connection *c)
@@ -165,7 +174,7 @@ static void done(void *arg, const json_t *result, const struct err *err)
         if (err)
                 return send_line(c, "error", ctl_error_json(err));
         send_line(c, "result", json_incref((json_t *)result));
-        if (c->deadline)
+        if (c->deadline && !c->listener)
                 timer_start(c->deadline, REQUEST_MS);
 }
 
@@ -287,7 +296,7 @@ static void connected(uv_stream_t *listener, int status)
         c->next = s->first;
         s->first = c;
         s->count++;
-        if (uv_accept(listener, (uv_stream_t *)&c->pipe) != 0 || s->count > CONNECTIONS_MAX || !check_peer(c) ||
+        if (uv_accept(listener, (uv_stream_t *)&c->pipe) != 0 || !check_peer(c) || too_many(s) ||
                 !timer_new(&c->deadline, engine_loop(s->engine), too_slow, c, &e) ||
                 uv_read_start((uv_stream_t *)&c->pipe, allocate, received) != 0)
                 return drop(c);
@@ -317,7 +326,7 @@ bool ctl_server_open(
         if (r == 0 && chmod(path, 0666) < 0)
                 r = -errno;
         if (r == 0)
-                r = uv_listen((uv_stream_t *)&s->pipe, 16, connected);
+                r = uv_listen((uv_stream_t *)&s->pipe, CONNECTIONS_MAX, connected);
         if (r != 0) {
                 err_errno(e, -r, "control", "control socket %s", path);
                 ctl_server_close(s);

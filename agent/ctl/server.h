@@ -23,8 +23,8 @@ struct ctl_verb {
 extern const struct ctl_verb ctl_verbs[];
 const struct ctl_verb *ctl_verb_find(const struct ctl_verb *verbs, const char *name);
 
-/* Listens on path (RUNTIME/dcvd.sock; an old one is replaced). Bounded: 64 connections, a request of 512 KiB, 30 s to
- * send it. */
+/* Listens on path (RUNTIME/dcvd.sock; an old one is replaced). Bounded: 256 connections, 16 of
+ * them by users without any right, a request of 512 KiB, 30 s to send it. */
 bool ctl_server_open(
         struct ctl_server **ret, struct engine *g, const char *path, const struct ctl_verb *verbs, struct err *e);
 void ctl_server_close(struct ctl_server *s);
