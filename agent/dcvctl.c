@@ -9,128 +9,110 @@
 #include "agent/base/metrics.h"
 #include "agent/base/util.h"
 #include "agent/cli/cli.h"
+#include "agent/cli/common.h"
 #include "config/config.h"
+
+static const char common_options[] =
+        "  --config FILE       configuration (DCVD_CONFIG; " CONF_DEFAULT_PATH ")\n"
+        "  --json              one JSON document on standard output\n"
+        "  --quiet             no progress, no text; errors only\n"
+        "  --no-color          no colours (NO_COLOR)\n"
+        "  --timeout DURATION  how long to follow a job or to wait for an answer (90s, 10m); the job goes on\n"
+        "  --yes               no questions\n"
+        "  --dry-run           say what would happen, do nothing; exit as the real run\n"
+        "  --wait              follow the job to its end (on a terminal: the default)\n"
+        "  --detach            return when the job is journalled (elsewhere: the default)\n"
+        "  -h, --help          this, or a command with its options and examples\n"
+        "  --version           the version\n";
 
 static int help(void)
 {
         printf("dcvctl " DCVD_VERSION
                " - asks dcvd, the domain control validation daemon\n\nusage: dcvctl [options] COMMAND ...\n\n");
         for (const struct cli_command *c = cli_commands; c->name; c++)
-                if (c->about)
-                        printf("  %-9s %s\n", c->name, c->about);
-        printf("\noptions:\n"
-               "  --config FILE        configuration (DCVD_CONFIG; " CONF_DEFAULT_PATH ")\n"
-               "  --json               one JSON document on standard output\n"
-               "  --quiet, --no-color  less; plain\n"
-               "  --timeout DURATION   how long to follow a job (90s, 10m)\n"
-               "  --yes                no questions\n"
-               "  --dry-run            say what would happen, do nothing\n"
-               "  --wait, --detach     follow the job to its end; or return when it is journalled\n"
-               "  --help, --version\n\n"
-               "exit status: 0 done, 1 failed, 2 usage or configuration, 3 no daemon, 4 waiting for a person or the "
-               "CA, 5 refused by a rule\n"
-               "dcvctl COMMAND --help shows a command with examples; dcvctl(8) all of it.\n");
+                printf("  %-10s %s\n", c->name, c->about);
+        printf("\noptions of every command:\n%s\n"
+               "exit status: 0 done, 1 failed, 2 usage or configuration, 3 no daemon answers, 4 waiting for a person "
+               "or "
+               "the CA,\n5 refused by a rule, 130 interrupted\n"
+               "dcvctl COMMAND --help shows a command with examples; dcvctl(8) all of it.\n",
+                common_options);
         return EXIT_GOOD;
+}
+
+static void indented(const char *title, const char *lines)
+{
+        if (!lines[0])
+                return;
+        printf("\n%s:\n", title);
+        while (*lines) {
+                int len = (int)strcspn(lines, "\n");
+                printf("  %.*s\n", len, lines);
+                lines += len + (lines[len] == '\n');
+        }
 }
 
 static int help_of(const struct cli_command *c)
 {
-        printf("usage: dcvctl %s %s\n\n%s\n", c->name, c->synopsis, c->about ? c->about : "not in this build");
-        if (c->examples[0])
-                printf("\nexamples:\n%s", c->examples);
+        printf("usage: dcvctl %s%s%s\n\n%s\n", c->name, c->synopsis[0] ? " " : "", c->synopsis, c->about);
+        indented("options", c->options);
+        indented("examples", c->examples);
+        printf("\noptions of every command: --config --json --quiet --no-color --timeout --yes --dry-run --wait "
+               "--detach "
+               "--help --version\n");
         return EXIT_GOOD;
 }
 
 static const struct cli_command *find(const char *name)
 {
         const char *near = NULL;
+        unsigned max = 2;
         for (const struct cli_command *c = cli_commands; c->name; c++) {
-                if (strcmp(c->name, name) == 0)
+                unsigned distance = text_distance(name, c->name, max);
+                if (distance == 0)
                         return c;
-                if (!near && text_distance(name, c->name, 2) <= 2)
-                        near = c->name;
+                if (distance > max)
+                        continue;
+                near = c->name;
+                max = distance;
         }
+        if (name[0] == '-')
+                near = cli_common_near(name, 3);
+        const char *what = name[0] == '-' ? "option" : "command";
         if (near)
-                cli_usage("unknown command %s; did you mean %s?", name, near);
+                cli_usage("unknown %s %s; did you mean %s?", what, name, near);
         else
-                cli_usage("unknown command %s", name);
+                cli_usage("unknown %s %s", what, name);
         return NULL;
 }
 
-/* Common options may stand before or after the command: taken out of argv wherever they are, up to "--". */
-struct common {
-        struct cli_options o;
-        bool help, version, bad;
-};
-
-static bool flag(struct common *c, const char *text)
+static int version(bool json)
 {
-        const struct {
-                const char *name;
-                bool *flag;
-                bool value;
-        } flags[] = { { "--json", &c->o.json, true }, { "--quiet", &c->o.quiet, true },
-                { "--no-color", &c->o.color, false }, { "--yes", &c->o.yes, true },
-                { "--dry-run", &c->o.dry_run, true }, { "--wait", &c->o.wait, true },
-                { "--detach", &c->o.detach, true }, { "--help", &c->help, true }, { "-h", &c->help, true },
-                { "--version", &c->version, true } };
-        for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-                if (strcmp(flags[i].name, text) == 0) {
-                        *flags[i].flag = flags[i].value;
-                        return true;
-                }
-        return false;
-}
-
-static bool valued(struct common *c, int argc, char **argv, int *at)
-{
-        const char *text = argv[*at], *value = NULL;
-        const char *const names[] = { "--config", "--timeout" };
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-                size_t n = strlen(names[i]);
-                if (strncmp(text, names[i], n) != 0 || (text[n] && text[n] != '='))
-                        continue;
-                value = text[n] == '=' ? text + n + 1 : *at + 1 < argc ? argv[++*at] : NULL;
-                if (!value || (i == 1 && (!parse_duration_ms(value, &c->o.timeout_ms) || c->o.timeout_ms == 0))) {
-                        cli_usage("%s needs %s", names[i], i == 0 ? "a file" : "a duration like 90s or 10m");
-                        c->bad = true;
-                } else if (i == 0) {
-                        c->o.config = value;
-                }
-                return true;
-        }
-        return false;
+        int n = json ? printf("{\"program\": \"dcvctl\", \"version\": \"" DCVD_VERSION "\"}\n")
+                     : printf("dcvctl " DCVD_VERSION "\n");
+        return n > 0 && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_JOB_FAILED;
 }
 
 int main(int argc, char **argv)
 {
-        const char *config = getenv("DCVD_CONFIG");
-        struct common c = { .o = { .config = config && config[0] ? config : CONF_DEFAULT_PATH,
-                                    .color = !getenv("NO_COLOR"),
-                                    .program = argv[0] } };
+        const char *config = getenv("DCVD_CONFIG"), *no_color = getenv("NO_COLOR");
+        struct cli_common c = { .o = { .config = config && config[0] ? config : CONF_DEFAULT_PATH,
+                                        .color = !no_color || !no_color[0],
+                                        .argv = argv } };
         CLEANUP(free_p) char **rest = calloc((size_t)argc + 1, sizeof *rest);
         int count = 0;
         if (!rest)
                 return EXIT_JOB_FAILED;
-        for (int i = 1; i < argc; i++) {
-                if (strcmp(argv[i], "--") == 0) {
-                        while (i < argc)
-                                rest[count++] = argv[i++];
-                        break;
-                }
-                if (!flag(&c, argv[i]) && !valued(&c, argc, argv, &i))
-                        rest[count++] = argv[i];
-                if (c.bad)
-                        return EXIT_USAGE;
-        }
-        if (c.version) {
-                printf("dcvctl " DCVD_VERSION "\n");
-                return EXIT_GOOD;
+        if (!cli_common_read(argc, argv, &c, rest, &count))
+                return EXIT_USAGE;
+        if (c.version)
+                return version(c.o.json);
+        if (count > 0 && strcmp(rest[0], "help") == 0) {
+                c.help = true;
+                memmove(rest, rest + 1, (size_t)count-- * sizeof *rest);
         }
         if (count == 0)
                 return c.help ? help() : cli_usage("no command was given");
-        if (c.o.wait && c.o.detach)
-                return cli_usage("--wait and --detach exclude each other");
         log_init("dcvctl", LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
         const struct cli_command *command = find(rest[0]);
         if (!command)

@@ -4,15 +4,25 @@
 
 #include "agent/base/buf.h"
 #include "agent/cli/cli.h"
+#include "agent/cli/common.h"
 
-static bool near(const char *text, const struct cli_arg *args)
+/* Names the option that was meant: the command's own, or a common one. */
+static void unknown(const char *text, const struct cli_arg *args)
 {
-        for (const struct cli_arg *a = args; a->name; a++)
-                if (text_distance(text, a->name, 3) <= 3) {
-                        cli_usage("unknown option %s; did you mean %s?", text, a->name);
-                        return true;
+        const char *best = NULL;
+        unsigned max = 3;
+        for (const struct cli_arg *a = args; a->name; a++) {
+                unsigned distance = text_distance(text, a->name, max);
+                if (distance <= max) {
+                        best = a->name;
+                        max = distance;
                 }
-        return false;
+        }
+        const char *common = cli_common_near(text, best && max > 0 ? max - 1 : max);
+        if (common || best)
+                cli_usage("unknown option %s; did you mean %s?", text, common ? common : best);
+        else
+                cli_usage("unknown option %s", text);
 }
 
 static bool take(int argc, char **argv, int *at, const struct cli_arg *args)
@@ -31,8 +41,7 @@ static bool take(int argc, char **argv, int *at, const struct cli_arg *args)
                 *a->value = equals ? equals + 1 : argv[++*at];
                 return true;
         }
-        if (!near(text, args))
-                cli_usage("unknown option %s", text);
+        unknown(text, args);
         return false;
 }
 

@@ -25,8 +25,9 @@ enum {
 struct cli_options {
         const char *config; /* --config, DCVD_CONFIG or the default */
         bool json, quiet, color, yes, dry_run, wait, detach, local;
+        bool look; /* only looks: without a daemon, an engine in this process lets jobs rest */
         int64_t timeout_ms; /* 0: none */
-        const char *program; /* argv[0] */
+        char *const *argv; /* as typed; NULL-terminated */
 };
 
 /* A way to ask: the daemon's socket, or an engine in this process (under the lock). */
@@ -42,10 +43,19 @@ void session_close(struct session *s);
 bool session_is_local(const struct session *s);
 /* result: new reference. */
 bool session_ask(struct session *s, const char *verb, const json_t *args, json_t **ret, struct err *e);
+/* The same for what takes minutes: fn hears what happens meanwhile ("id" is added to args). */
+bool session_ask_long(struct session *s, const char *verb, json_t *args, session_event_fn *fn, void *arg,
+        int64_t within_ms, json_t **ret, struct err *e);
+/* From here on nothing that happens to these jobs is lost: asked once, before their state is asked for. */
+bool session_watch(struct session *s, const json_t *job_ids, struct err *e);
 /* Calls fn for what happens to these jobs until fn says stop, the time is over (ERR_TEMPORARY "timeout"), or SIGINT
- * (ERR_CANCELLED). */
+ * (ERR_CANCELLED). After session_watch. */
 bool session_follow(
         struct session *s, const json_t *job_ids, session_event_fn *fn, void *arg, int64_t timeout_ms, struct err *e);
+
+/* After "no-daemon": connects again, within this time. */
+bool session_reopen(struct session *s, const struct cli_options *o, int64_t within_ms);
+void session_pause(struct session *s, int64_t ms); /* a local engine goes on meanwhile */
 
 /* The configuration, for commands that need it without a daemon. Prints every problem; false: exit 2. */
 bool cli_config(const struct cli_options *o, struct conf **ret);
@@ -57,21 +67,28 @@ int cli_exit_of(const struct err *e);
 void cli_progress(const struct cli_options *o, const char *format, ...)
         __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
 void cli_print_json(const json_t *document);
-bool cli_confirm(const struct cli_options *o, const char *question); /* --yes: true; no terminal: false */
+/* --yes: true; no terminal, or not answered with y: false, and said so (EXIT_REFUSED). */
+bool cli_confirm(const struct cli_options *o, const char *question);
+/* What was typed is wrong: said on stderr and, after cli_json_errors(true), as a document on stdout. EXIT_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_json_errors(bool wanted);
 const char *cli_when(int64_t unix_s, char ret[64]); /* "2026-12-05 07:59 UTC (in 12 d 4 h)" */
 
-/* After an action that answered {jobs:[...]}: says so, then follows them or returns, as the options and the terminal
- * want. */
-int cli_after_start(const struct cli_options *o, struct session *s, const json_t *result);
+int cli_worse(int a, int b); /* the exit status of two together: 1 before 4 before 5 before 0 */
 
-/* Follows jobs and shows them; the exit status of all together (1 before 4 before 5). */
-int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t *jobs);
+/* After an action that answered {jobs:[...]}, and perhaps {refused:[...]}: says so, then follows them or returns, as the
+ * options and the terminal want. */
+int cli_after_start(const struct cli_options *o, struct session *s, json_t *result);
+
+/* Follows jobs ({id, cert}) and shows them; the exit status of all together (1 before 4 before 5), those in refused
+ * (NULL: none; told already, with their exit) too. */
+int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t *jobs, const json_t *refused);
 
 struct cli_command {
         const char *name;
         const char *synopsis; /* after "dcvctl NAME" */
         const char *about; /* one line */
+        const char *options; /* its own, a line each, "" if none */
         const char *examples; /* lines, "" if none */
         int (*run)(const struct cli_options *o, int argc, char **argv); /* argv[0] is the command's name */
 };
@@ -87,7 +104,5 @@ int cli_import(const struct cli_options *o, int argc, char **argv);
 int cli_deploy(const struct cli_options *o, int argc, char **argv);
 int cli_sets(const struct cli_options *o, int argc, char **argv);
 int cli_forget(const struct cli_options *o, int argc, char **argv);
-int cli_later(
-        const struct cli_options *o, int argc, char **argv); /* commands of later builds: "not in this build", exit 2 */
 
 #endif

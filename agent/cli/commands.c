@@ -1,61 +1,56 @@
-/* The one table of commands. What the interface names and this build does not have yet is refused, never ignored. */
-#include <stdio.h>
-
+/* The one table of commands. */
 #include "agent/cli/cli.h"
-
-int cli_later(const struct cli_options *o, int argc, char **argv)
-{
-        (void)o;
-        (void)argc;
-        fprintf(stderr, "dcvctl: %s is not in this build\n", argv[0]);
-        return EXIT_USAGE;
-}
-
-#define LATER(name)                                                                                                    \
-        {                                                                                                              \
-                name, "", NULL, "", cli_later                                                                          \
-        }
 
 const struct cli_command cli_commands[] = {
         { "status", "[CERT...] [--watch] [--check] [--records]", "what is live, running, next, and who must act",
-                "dcvctl status www\ndcvctl status --check --quiet || mail-somebody\n", cli_status },
+                "--watch    again every two seconds, until Ctrl-C\n"
+                "--check    exit 1 if one is failed, stuck, not served or under seven days\n"
+                "--records  every token that is out: the exact record or file\n",
+                "dcvctl status www\n"
+                "dcvctl status --check --quiet || echo 'look at dcvctl status'\n",
+                cli_status },
         { "reissue",
-                "CERT... | --all | --spki HEX | --issuer TEXT | --serial HEX|@FILE [--reason TEXT] [--key-compromised] "
-                "[--force] [--local]",
+                "CERT... | --all | --spki HEX | --issuer TEXT | --serial HEX|@FILE\n"
+                "              [--reason TEXT] [--key-compromised] [--force] [--local]",
                 "replaces certificates at their CA",
-                "dcvctl reissue www --key-compromised --reason \"key in a public repository\"\ndcvctl reissue www "
-                "--dry-run\n",
+                "--all              every certificate of the configuration\n"
+                "--spki HEX         those whose key has this SHA-256\n"
+                "--issuer TEXT      those whose issuer contains this text\n"
+                "--serial HEX       the one with this serial number; @FILE: a list, one a line\n"
+                "--reason TEXT      for the audit trail\n"
+                "--key-compromised  marks the key for ever: no certificate uses it again\n"
+                "--force            lifts cooldown, storm brake and the rules that are not certain\n"
+                "--local            the whole job in this process, without a daemon\n",
+                "dcvctl reissue www --key-compromised --reason \"key in a public repository\"\n"
+                "dcvctl reissue www --dry-run\n"
+                "dcvctl reissue --serial @affected.txt --yes --wait\n",
                 cli_reissue },
-        { "import", "CERT --cert FILE --key FILE [--csr FILE] [--passphrase-file FILE] | --from tencent [ID]",
-                "takes over the certificate the host has, or lists what the CA's account holds",
-                "dcvctl import www --cert /etc/nginx/www.pem --key /etc/nginx/www.key\ndcvctl import --from tencent "
-                "a1B2c3D4\n",
+        { "import",
+                "CERT --cert FILE --key FILE [--csr FILE] [--passphrase-file FILE]\n"
+                "       dcvctl import --from tencent [ID]",
+                "takes over the certificate the host has, or prints a configuration for one of an account",
+                "--cert FILE             the certificate with its chain, PEM\n"
+                "--key FILE              its private key, PEM\n"
+                "--csr FILE              the request, for a key that is held elsewhere\n"
+                "--passphrase-file FILE  opens an encrypted key\n"
+                "--from tencent [ID]     lists the account's certificates; with ID prints the configuration of one\n",
+                "dcvctl import www --cert /etc/nginx/www.pem --key /etc/nginx/www.key\n"
+                "dcvctl import --from tencent a1B2c3D4\n",
                 cli_import },
-        { "history", "[CERT] [--since TIME]", "the audit trail", "dcvctl history www --since 3d\n", cli_history },
-        { "cancel", "CERT", "stops its job, withdraws tokens, cancels the order where the CA can",
-                "dcvctl cancel www\n", cli_cancel },
-        { "verify", "[CERT...]", "looks at what every endpoint serves and compares", "dcvctl verify\n", cli_verify },
-        { "deploy", "CERT [--set N]", "puts a set to use again, without a new order", "dcvctl deploy www --set 12\n",
+        { "history", "[CERT] [--since TIME]", "the audit trail",
+                "--since TIME  from then on: 2026-11-23, 2026-11-23T07:00:00Z, or an age like 3d\n",
+                "dcvctl history www --since 3d\n", cli_history },
+        { "cancel", "CERT", "stops its job, withdraws tokens, cancels the order where the CA can", "",
+                "dcvctl cancel www --dry-run\n", cli_cancel },
+        { "verify", "[CERT...]", "looks at what every endpoint serves and compares", "", "dcvctl verify\n",
+                cli_verify },
+        { "deploy", "CERT [--set N]", "puts a set to use again, without a new order",
+                "--set N  an older good one of dcvctl sets; default: the live one\n", "dcvctl deploy www --set 12\n",
                 cli_deploy },
-        { "sets", "CERT", "lists the sets that are kept", "dcvctl sets www\n", cli_sets },
+        { "sets", "CERT", "lists the sets that are kept", "", "dcvctl sets www\n", cli_sets },
         { "withdraw", "CERT | --stale", "removes tokens of ours that a crash or a person left behind",
-                "dcvctl withdraw --stale\n", cli_withdraw },
+                "--stale  of every certificate\n", "dcvctl withdraw --stale\n", cli_withdraw },
         { "forget", "CERT [--purge]", "retires a certificate that is no longer configured",
-                "dcvctl forget old --purge\n", cli_forget },
-        LATER("check"),
-        LATER("rehearse"),
-        LATER("issue"),
-        LATER("incidents"),
-        LATER("incident"),
-        LATER("confirm"),
-        LATER("dismiss"),
-        LATER("report"),
-        LATER("revoke"),
-        LATER("publish"),
-        LATER("publishers"),
-        LATER("account"),
-        LATER("alert"),
-        LATER("notify"),
-        LATER("snippet"),
-        { NULL, NULL, NULL, NULL, NULL },
+                "--purge  its sets and keys too\n", "dcvctl forget old --purge\n", cli_forget },
+        { NULL, NULL, NULL, NULL, NULL, NULL },
 };

@@ -55,8 +55,9 @@ static void print_yaml(const json_t *answer, const json_t *c)
                 json_str(c, "validation") ? json_str(c, "validation") : "dns", name);
 }
 
-static void print_listed(const json_t *answer)
+static void print_listed(FILE *to, const json_t *answer)
 {
+        (void)to;
         size_t i;
         json_t *c;
         char ends[64], until[64];

@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
+#include "agent/base/log.h"
 #include "agent/base/util.h"
 #include "agent/ctl/server.h"
 #include "agent/job/engine.h"
@@ -14,17 +17,22 @@
 #include "agent/net/loop.h"
 #include "agent/pki/key.h"
 
-#define SETTLE_MS 60000
+#define SETTLE_MS 60000 /* after a job that was followed to its end: its tokens go back */
+#define SETTLE_BRIEFLY_MS 5000 /* after anything else */
 
 struct local {
         struct loop *loop;
         struct engine *engine;
-        bool interrupted, finished;
+        unsigned interrupted; /* how often */
+        bool finished;
+        bool started; /* jobs run */
+        int64_t settle_ms;
         /* of the question that runs */
         bool answered;
         json_t *result;
         struct err err;
         bool failed;
+        int64_t id; /* whose events are heard meanwhile */
         /* of the following */
         session_event_fn *fn;
         void *arg;
@@ -40,7 +48,46 @@ static void on_signal(void *arg, int signum)
 {
         struct local *l = arg;
         (void)signum;
-        l->interrupted = l->answered = l->finished = true;
+        l->interrupted++;
+        l->answered = l->finished = true;
+}
+
+/* "sudo dcvctl reissue www --local": what to type instead; words with odd characters in quotes. */
+static void sudo_line(const struct cli_options *o, struct buf *b)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./:@,+%";
+        buf_add(b, "sudo dcvctl");
+        for (size_t i = 1; o->argv && o->argv[i]; i++) {
+                bool bare = o->argv[i][0] && strspn(o->argv[i], plain) == strlen(o->argv[i]);
+                buf_addf(b, bare ? " %s" : " '%s'", o->argv[i]);
+        }
+}
+
+/* The state directory belongs to one user; root becomes that user, nobody else can. */
+static bool may_open(const struct cli_options *o, const struct conf *conf, struct err *e)
+{
+        struct stat st;
+        struct buf b = { .max = 300 };
+        const char *path = conf->state_directory;
+        if (geteuid() == 0 || (stat(path, &st) == 0 ? st.st_uid == geteuid() : errno != EACCES))
+                return true;
+        err_set(e, ERR_CONFIG, "local.rights", "the state directory %s belongs to another user, and no daemon answers",
+                path);
+        sudo_line(o, &b);
+        if (b.data && !b.failed)
+                err_fix(e, "%s", b.data);
+        buf_done(&b);
+        return false;
+}
+
+/* Beside a daemon --local is wrong usage; without --local the daemon was asked first, and did not answer. */
+static void say_locked(const struct cli_options *o, struct err *e)
+{
+        struct err locked = *e;
+        err_set(e, o->local ? ERR_CONFIG : ERR_TEMPORARY, o->local ? "locked" : "no-daemon", "%s", locked.text);
+        err_fix(e, "%s",
+                o->local ? "a dcvd runs on this state directory: use dcvctl without --local"
+                         : "it is starting, or its socket is elsewhere: ask again, or look at that process");
 }
 
 bool local_open(struct local **ret, const struct cli_options *o, struct err *e)
@@ -54,8 +101,9 @@ bool local_open(struct local **ret, const struct cli_options *o, struct err *e)
                 free(l);
                 return err_set(e, ERR_CONFIG, "config", "the configuration %s cannot be used", o->config);
         }
-        bool good = start_privileges(conf, o->config, &helper_fd, e) && config_take_env_secrets(conf, NULL, e) &&
-                key_secure_heap_init(e) && loop_open(&l->loop, e) && loop_on_signal(l->loop, SIGINT, on_signal, l, e);
+        bool good = may_open(o, conf, e) && start_privileges(conf, o->config, &helper_fd, e) &&
+                config_take_env_secrets(conf, NULL, e) && key_secure_heap_init(e) && loop_open(&l->loop, e) &&
+                loop_on_signal(l->loop, SIGINT, on_signal, l, e);
         struct engine_conf c = { .conf = conf, .helper_fd = helper_fd };
         if (!good || !engine_open(&l->engine, l->loop, &c, e)) {
                 config_free(conf);
@@ -63,10 +111,16 @@ bool local_open(struct local **ret, const struct cli_options *o, struct err *e)
                         loop_close(l->loop);
                 free(l);
                 if (strcmp(e->code, "locked") == 0)
-                        err_fix(e, "a dcvd runs on this state directory: use dcvctl without --local");
+                        say_locked(o, e);
                 return false;
         }
-        engine_start(l->engine);
+        l->settle_ms = SETTLE_BRIEFLY_MS;
+        if (!o->look) {
+                engine_start(l->engine);
+                l->started = true;
+                if (!engine_listen_tokens(l->engine, e))
+                        log_err("", "tokens that dcvd itself should answer will not be seen", e);
+        }
         *ret = l;
         return true;
 }
@@ -75,14 +129,19 @@ void local_close(struct local *l)
 {
         if (!l)
                 return;
-        /* A withdrawal that has begun is worth a moment; what is left is the next start's. */
-        for (int64_t until_ms = clock_boot_ms() + SETTLE_MS;
-                !l->interrupted && !engine_idle(l->engine) && clock_boot_ms() < until_ms;) {
+        /* A withdrawal that has begun is worth a moment; what is left is the next start's. A job goes on then too, but
+         * the probes of a rehearsal are taken back even after Ctrl-C; a second one ends that. */
+        bool rehearsed = engine_end_rehearsals(l->engine);
+        if (l->interrupted && !rehearsed)
+                l->settle_ms = 0;
+        for (int64_t until_ms = clock_boot_ms() + l->settle_ms;
+                l->started && l->interrupted < 2 && !engine_idle(l->engine) && clock_boot_ms() < until_ms;) {
                 bool never = false;
                 (void)loop_run_until(l->loop, &never, 20);
         }
         engine_close(l->engine);
         loop_close(l->loop);
+        json_decref(l->result); /* an answer that came too late */
         free(l);
 }
 
@@ -97,15 +156,28 @@ static void answered(void *arg, const json_t *result, const struct err *err)
                 l->result = json_incref((json_t *)result);
 }
 
-bool local_ask(struct local *l, const char *verb, const json_t *args, json_t **ret, struct err *e)
+static void heard(void *arg, const json_t *e)
+{
+        struct local *l = arg;
+        if (json_i64(e, "job", 0) == l->id)
+                (void)l->fn(l->arg, e);
+}
+
+bool local_ask(struct local *l, const char *verb, const json_t *args, session_event_fn *fn, void *arg,
+        int64_t within_ms, json_t **ret, struct err *e)
 {
         const struct ctl_verb *v = ctl_verb_find(ctl_verbs, verb);
         if (!v)
                 return err_set(e, ERR_BUG, "verb", "no verb %s", verb);
         l->answered = l->failed = false;
         l->result = NULL;
+        l->fn = fn;
+        l->arg = arg;
+        l->id = json_i64(args, "id", 0);
+        struct engine_listener *listener = fn ? engine_listen(l->engine, heard, l) : NULL;
         v->run(l->engine, args, answered, l);
-        (void)loop_run_until(l->loop, &l->answered, 300000);
+        (void)loop_run_until(l->loop, &l->answered, within_ms);
+        engine_unlisten(l->engine, listener);
         if (l->interrupted)
                 return err_set(e, ERR_CANCELLED, "interrupted", "interrupted");
         if (!l->answered)
@@ -114,8 +186,14 @@ bool local_ask(struct local *l, const char *verb, const json_t *args, json_t **r
                 *e = l->err;
                 return false;
         }
-        *ret = l->result;
+        *ret = STEAL(l->result);
         return true;
+}
+
+void local_pause(struct local *l, int64_t ms)
+{
+        bool never = false;
+        (void)loop_run_until(l->loop, &never, ms);
 }
 
 static void event(void *arg, const json_t *e)
@@ -138,6 +216,7 @@ bool local_follow(
                 return err_memory(e);
         bool ended = loop_run_until(l->loop, &l->finished, timeout_ms ? timeout_ms : INT64_MAX / 4);
         engine_unlisten(l->engine, listener);
+        l->settle_ms = ended ? SETTLE_MS : 0; /* who had no patience for the job has none now */
         if (l->interrupted)
                 return err_set(e, ERR_CANCELLED, "interrupted",
                         "interrupted; the job goes on at the next start of dcvd or dcvctl --local");

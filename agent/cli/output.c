@@ -20,6 +20,8 @@ int cli_exit_of(const struct err *e)
                 return EXIT_WAITING;
         case ERR_CANCELLED:
                 return EXIT_INTERRUPTED;
+        case ERR_DENIED:
+                return strcmp(e->code, "control.denied") == 0 ? EXIT_USAGE : EXIT_JOB_FAILED; /* sudo was missing */
         default:
                 return strcmp(e->code, "no-daemon") == 0 ? EXIT_NO_DAEMON : EXIT_JOB_FAILED;
         }
@@ -61,29 +63,49 @@ void cli_print_json(const json_t *document)
         free(text);
 }
 
+static bool json_errors;
+
+void cli_json_errors(bool wanted)
+{
+        json_errors = wanted;
+}
+
+static bool not_confirmed(const struct cli_options *o, const char *text, const char *fix)
+{
+        struct err e;
+        err_set(&e, ERR_RULE, "confirm", "%s", text);
+        if (fix)
+                err_fix(&e, "%s", fix);
+        (void)cli_fail(o, &e); /* the caller knows that it is EXIT_REFUSED */
+        return false;
+}
+
 bool cli_confirm(const struct cli_options *o, const char *question)
 {
         char line[16];
         if (o->yes)
                 return true;
-        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-                fprintf(stderr, "dcvctl: %s\n        say --yes to do it\n", question);
-                return false;
-        }
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+                return not_confirmed(o, question, "say --yes to do it");
         fprintf(stderr, "%s\nGo on? [y/N] ", question);
-        return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+        if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+                return true;
+        return not_confirmed(o, "not confirmed: nothing was done", NULL);
 }
 
 int cli_usage(const char *format, ...)
 {
         struct buf b = { .max = 4096 };
+        const struct cli_options o = { .json = json_errors };
+        struct err e;
         va_list ap;
         va_start(ap, format);
         buf_addv(&b, format, ap);
         va_end(ap);
-        fprintf(stderr, "dcvctl: %s\n        dcvctl --help\n", b.data ? b.data : "wrong usage");
+        err_set(&e, ERR_CONFIG, "usage", "%s", b.data ? b.data : "wrong usage");
+        err_fix(&e, "dcvctl --help");
         buf_done(&b);
-        return EXIT_USAGE;
+        return cli_fail(&o, &e);
 }
 
 const char *cli_when(int64_t unix_s, char ret[64])

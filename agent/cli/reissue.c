@@ -3,15 +3,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/err.h"
 #include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/cli/args.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/simple.h"
 
 #define SERIALS_MAX 20000
 
-/* "--serial HEX" or "@FILE" with one a line. Colons and case do not matter. */
+/* "--serial HEX" or "@FILE" with one a line; a key's hash is written the same way. Colons and case do not matter. */
 static bool serials(const char *text, json_t **ret, struct err *e)
 {
         CLEANUP(free_p) char *data = NULL;
@@ -41,75 +42,130 @@ static bool serials(const char *text, json_t **ret, struct err *e)
         return true;
 }
 
-static void print_dry(const json_t *r)
+/* The CA did not refuse: it was not reached, or gave no answer that could be read. */
+static bool no_answer(const json_t *error)
+{
+        const char *kind = json_str(error, "kind");
+        enum err_kind k = kind ? err_kind_from_name(kind) : ERR_RULE;
+        return k == ERR_TEMPORARY || k == ERR_UNKNOWN || k == ERR_PROTOCOL || k == ERR_RATE_LIMITED;
+}
+
+void print_dry_run(FILE *to, const json_t *r)
 {
         size_t i;
         json_t *note;
         const json_t *error = json_object_get(r, "error");
         char when[64];
-        if (!json_str(r, "cert")) {
-                json_array_foreach(json_object_get(r, "names"), i, note)
-                {
-                        printf("would reissue %s\n", json_string_value(note));
-                }
-                return;
+        bool issues = json_bool(r, "issues", false);
+        json_array_foreach(json_object_get(r, "refused"), i, note) /* the CAs before it */
+        {
+                fprintf(to, "%s: refused by %s: %s\n", json_str(r, "cert"), json_str(note, "ca"),
+                        json_str(note, "text"));
         }
-        if (error)
-                printf("%s: refused by %s: %s\n", json_str(r, "cert"), json_str(r, "ca"), json_str(error, "text"));
+        bool here = error && json_str(error, "code") && text_starts(json_str(error, "code"), "deploy.");
+        if (here) /* by a web server on this host */
+                fprintf(to, "%s: refused: %s\n", json_str(r, "cert"), json_str(error, "text"));
+        else if (error && no_answer(error))
+                fprintf(to, "%s: not known now: %s\n", json_str(r, "cert"), json_str(error, "text"));
+        else if (error)
+                fprintf(to, "%s: refused by %s: %s\n", json_str(r, "cert"), json_str(r, "ca"), json_str(error, "text"));
         else if (json_str(r, "resumes"))
-                printf("%s: would resume the running reissue %s at %s\n", json_str(r, "cert"), json_str(r, "resumes"),
-                        json_str(r, "ca"));
+                fprintf(to, "%s: would resume the running reissue %s at %s\n", json_str(r, "cert"),
+                        json_str(r, "resumes"), json_str(r, "ca"));
+        else if (json_str(r, "takes"))
+                fprintf(to,
+                        "%s: would take over %s, which %s issued for a key of this host and which was never fetched\n",
+                        json_str(r, "cert"), json_str(r, "takes"), json_str(r, "ca"));
+        else if (issues)
+                fprintf(to, "%s: would order a new certificate from %s\n", json_str(r, "cert"), json_str(r, "ca"));
         else
-                printf("%s: would ask %s to reissue %s\n", json_str(r, "cert"), json_str(r, "ca"),
+                fprintf(to, "%s: would ask %s to reissue %s\n", json_str(r, "cert"), json_str(r, "ca"),
                         json_str(r, "replaces") ? json_str(r, "replaces") : "?");
-        if (json_str(r, "replaces") && !error) {
-                printf("  product     %s\n", json_str(r, "product") ? json_str(r, "product") : "?");
-                printf("  spends      %s\n", json_str(r, "spends"));
-                printf("  key         %s\n", json_str(r, "key_type"));
-                printf("  validation  %s%s\n", json_str(r, "validation"),
+        if ((json_str(r, "replaces") || issues) && !error) {
+                fprintf(to, "  product     %s\n", json_str(r, "product") ? json_str(r, "product") : "?");
+                fprintf(to, "  spends      %s", json_str(r, "spends"));
+                if (json_i64(r, "issued_this_week", 0) > 0)
+                        fprintf(to, "; it gave this host %lld of these names in the last seven days",
+                                (long long)json_i64(r, "issued_this_week", 0));
+                fprintf(to, "\n");
+                fprintf(to, "  key         %s\n", json_str(r, "key_type"));
+                fprintf(to, "  validation  %s%s\n", json_str(r, "validation"),
                         json_bool(r, "validation_expected", true) ? "" : " (none expected)");
-                printf("  person      %s\n",
+                fprintf(to, "  person      %s\n",
                         json_bool(r, "person_expected", false) ? "somebody must approve after validation"
                                                                : "none expected");
-                printf("  ends        %s, as before\n", cli_when(json_i64(r, "not_after", 0), when));
+                if (!issues)
+                        fprintf(to, "  ends        %s, as before\n", cli_when(json_i64(r, "not_after", 0), when));
         }
         json_array_foreach(json_object_get(r, "notes"), i, note)
         {
-                printf("  note        %s\n", json_string_value(note));
+                fprintf(to, "  note        %s\n", json_string_value(note));
         }
         if (error && json_str(error, "fix") && json_str(error, "fix")[0])
-                printf("  fix         %s\n", json_str(error, "fix"));
+                fprintf(to, "  fix         %s\n", json_str(error, "fix"));
 }
 
-static json_t *ids(const json_t *jobs)
+/* Those that could not be started, while others were. */
+static int say_refused(const json_t *refused)
 {
-        json_t *list = json_array(), *j;
         size_t i;
-        json_array_foreach(jobs, i, j)
+        json_t *one;
+        int worst = EXIT_GOOD;
+        json_array_foreach(refused, i, one)
         {
-                json_array_append(list, json_object_get(j, "id"));
+                const json_t *error = json_object_get(one, "error");
+                const char *code = json_str(error, "code"), *text = json_str(error, "text"),
+                           *fix = json_str(error, "fix");
+                struct err e;
+                err_set(&e, err_kind_from_name(json_str(error, "kind")), code ? code : "error", "%s", text ? text : "");
+                fprintf(stderr, "dcvctl: %s: %s\n", json_str(one, "cert"), e.text);
+                if (fix && fix[0])
+                        fprintf(stderr, "        %s\n", fix);
+                json_put_i64(one, "exit", cli_exit_of(&e));
+                worst = cli_worse(worst, cli_exit_of(&e));
         }
-        return list;
+        return worst;
 }
 
 /* After an action that answers {jobs:[...]}: say so, follow or return. */
-int cli_after_start(const struct cli_options *o, struct session *s, const json_t *result)
+int cli_after_start(const struct cli_options *o, struct session *s, json_t *result)
 {
         size_t i;
-        json_t *j;
-        json_array_foreach(json_object_get(result, "jobs"), i, j)
+        json_t *j, *jobs = json_object_get(result, "jobs"), *refused = json_object_get(result, "refused");
+        int worst = say_refused(refused);
+        json_array_foreach(jobs, i, j)
         {
                 cli_progress(o, "job %lld: %s%s", (long long)json_i64(j, "id", 0), json_str(j, "cert"),
                         json_bool(j, "joined", false) ? " (was running already)" : "");
         }
-        bool follow = session_is_local(s) || o->wait || (!o->detach && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO));
-        if (follow) {
-                CLEANUP(json_decref_p) json_t *list = ids(json_object_get(result, "jobs"));
-                return cli_follow_jobs(o, s, list);
+        json_array_foreach(json_object_get(result, "also"), i, j)
+        {
+                cli_progress(o, "%s has the same key and is reissued too: dcvctl incidents", json_string_value(j));
         }
+        bool follow = session_is_local(s) || o->wait || (!o->detach && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO));
+        if (follow && json_array_size(jobs) > 0)
+                return cli_follow_jobs(o, s, jobs, refused);
+        json_put_i64(result, "exit", worst);
         if (o->json)
                 cli_print_json(result);
-        return EXIT_GOOD;
+        return worst;
+}
+
+/* How many, and which: the first ten. */
+static char *question_of(const json_t *names)
+{
+        size_t i, count = json_array_size(names);
+        json_t *name;
+        struct buf b = { .max = 4096 };
+        buf_addf(&b, "%zu certificates would be reissued:", count);
+        json_array_foreach(names, i, name)
+        {
+                if (i < 10)
+                        buf_addf(&b, "%s %s", i ? "," : "", json_string_value(name));
+        }
+        if (count > 10)
+                buf_addf(&b, " and %zu more", count - 10);
+        return buf_steal(&b);
 }
 
 static int started(const struct cli_options *o, struct session *s, json_t *args)
@@ -119,9 +175,7 @@ static int started(const struct cli_options *o, struct session *s, json_t *args)
         if (!session_ask(s, "reissue", args, &r, &e))
                 return cli_fail(o, &e);
         if (json_bool(r, "confirm", false)) {
-                CLEANUP(free_p)
-                char *question = text_format(
-                        "%zu certificates would be reissued.", json_array_size(json_object_get(r, "names")));
+                CLEANUP(free_p) char *question = question_of(json_object_get(r, "names"));
                 if (!question || !cli_confirm(o, question))
                         return EXIT_REFUSED;
                 json_put_bool(args, "yes", true);
@@ -133,63 +187,189 @@ static int started(const struct cli_options *o, struct session *s, json_t *args)
         return cli_after_start(o, s, r);
 }
 
-/* What the CA says comes before anything is spent; the last reissue is asked for once more. */
+static bool ask_dry(struct session *s, const json_t *args, json_t **ret, struct err *e)
+{
+        CLEANUP(json_decref_p) json_t *dry = json_deep_copy(args);
+        json_put_bool(dry, "dry_run", true);
+        return session_ask(s, "reissue", dry, ret, e);
+}
+
+/* Of one certificate: what the CA says. A failure becomes its part of the document. */
+static json_t *dry_of(struct session *s, const json_t *args, json_t *name)
+{
+        struct err e;
+        json_t *r = NULL;
+        CLEANUP(json_decref_p) json_t *one = json_deep_copy(args);
+        CLEANUP(json_decref_p) json_t *names = json_pack("[O]", name);
+        const char *const chosen[] = { "all", "spki", "issuer", "serials" };
+        for (size_t i = 0; i < ARRAY_LEN(chosen); i++)
+                json_object_del(one, chosen[i]);
+        json_object_set(one, "certs", names);
+        if (ask_dry(s, one, &r, &e))
+                return r;
+        return json_pack("{s:O, s:b, s:i, s:{s:s, s:s, s:s}}", "cert", name, "dry_run", 1, "exit", cli_exit_of(&e),
+                "error", "code", e.code, "text", e.text, "fix", e.fix);
+}
+
+/* How many, before one reads which. */
+static void print_count(FILE *to, const json_t *list)
+{
+        size_t i, go = 0, wait = 0;
+        json_t *one;
+        json_array_foreach(list, i, one)
+        {
+                go += json_i64(one, "exit", 0) == EXIT_GOOD;
+                wait += json_i64(one, "exit", 0) == EXIT_WAITING;
+        }
+        fprintf(to, "%zu certificates: %zu would be reissued, %zu would wait, %zu refused\n", i, go, wait,
+                i - go - wait);
+}
+
+/* What each CA would be asked for: it counts, and so does this. */
+static void print_ca(FILE *to, const json_t *list, const char *ca)
+{
+        size_t i, count = 0, last = 0;
+        json_t *one;
+        int64_t most = 0;
+        const char *most_of = NULL;
+        json_array_foreach(list, i, one)
+        {
+                const char *its = json_str(one, "ca");
+                if (!its || strcmp(its, ca) != 0 || json_object_get(one, "error"))
+                        continue;
+                count++;
+                last += json_bool(one, "last_one", false);
+                if (json_i64(one, "issued_this_week", 0) > most) {
+                        most = json_i64(one, "issued_this_week", 0);
+                        most_of = json_str(one, "cert");
+                }
+        }
+        if (count == 0)
+                return;
+        fprintf(to, "  at %s %zu", ca, count);
+        if (last > 0)
+                fprintf(to, ", for %zu the only one that is left", last);
+        if (most > 0)
+                fprintf(to,
+                        "; of the same names in the last seven days at most %lld (%s): compare that with its limits",
+                        (long long)most, most_of);
+        fprintf(to, "\n");
+}
+
+static void print_cas(FILE *to, const json_t *list)
+{
+        size_t i;
+        json_t *one;
+        struct texts seen = { 0 };
+        json_array_foreach(list, i, one)
+        {
+                const char *ca = json_str(one, "ca");
+                if (ca && !texts_has(&seen, ca) && texts_add(&seen, ca))
+                        print_ca(to, list, ca);
+        }
+        texts_done(&seen);
+}
+
+static void print_dry_runs(FILE *to, const json_t *r)
+{
+        size_t i;
+        json_t *one;
+        print_count(to, json_object_get(r, "certificates"));
+        print_cas(to, json_object_get(r, "certificates"));
+        json_array_foreach(json_object_get(r, "certificates"), i, one)
+        {
+                print_dry_run(to, one);
+        }
+}
+
+/* Several are asked about one after the other: the answer is that of each, and the worst exit. */
+static int dry_runs(const struct cli_options *o, struct session *s, const json_t *args, const json_t *names)
+{
+        size_t i;
+        json_t *name;
+        int worst = EXIT_GOOD;
+        CLEANUP(json_decref_p) json_t *all = json_pack("{s:b, s:[]}", "dry_run", 1, "certificates");
+        json_array_foreach(names, i, name)
+        {
+                json_t *one = dry_of(s, args, name);
+                worst = cli_worse(worst, (int)json_i64(one, "exit", 0));
+                json_array_append_new(json_object_get(all, "certificates"), one);
+        }
+        json_put_i64(all, "exit", worst);
+        return cli_answer(o, all, print_dry_runs);
+}
+
+static int dry_run(const struct cli_options *o, struct session *s, const json_t *args)
+{
+        struct err e;
+        CLEANUP(json_decref_p) json_t *r = NULL;
+        if (!ask_dry(s, args, &r, &e))
+                return cli_fail(o, &e);
+        if (!json_str(r, "cert"))
+                return dry_runs(o, s, args, json_object_get(r, "names"));
+        return cli_answer(o, r, print_dry_run);
+}
+
+/* What the CA says comes before anything is spent: the last reissue of a certificate is asked for. */
 static int ask_first(const struct cli_options *o, struct session *s, const json_t *args, bool *ret_go)
 {
         struct err e;
-        CLEANUP(json_decref_p) json_t *dry = json_deep_copy(args);
         CLEANUP(json_decref_p) json_t *r = NULL;
         *ret_go = false;
-        json_put_bool(dry, "dry_run", true);
-        if (!session_ask(s, "reissue", dry, &r, &e))
+        if (!ask_dry(s, args, &r, &e))
                 return cli_fail(o, &e);
-        if (o->dry_run) {
-                if (o->json)
-                        cli_print_json(r);
-                else
-                        print_dry(r);
-                return (int)json_i64(r, "exit", 0);
-        }
-        *ret_go = true;
-        if (!json_bool(r, "last_one", false) || json_object_get(r, "error") || json_str(r, "resumes"))
-                return EXIT_GOOD;
-        *ret_go = cli_confirm(o, "This spends the only reissue of the certificate.");
+        bool spends = json_bool(r, "last_one", false) && !json_object_get(r, "error") && !json_str(r, "resumes");
+        CLEANUP(free_p)
+        char *question = text_format("This spends the only reissue of %s (%s at %s).", json_str(r, "cert"),
+                json_str(r, "replaces") ? json_str(r, "replaces") : "?", json_str(r, "ca"));
+        *ret_go = !spends || (question && cli_confirm(o, question));
         return *ret_go ? EXIT_GOOD : EXIT_REFUSED;
 }
 
 int cli_reissue(const struct cli_options *o, int argc, char **argv)
 {
         const char *reason = NULL, *spki = NULL, *issuer = NULL, *serial = NULL;
-        bool all = false, compromised = false, force = false, local = false, staging = false, go = true;
+        bool all = false, compromised = false, force = false, local = false, go = true;
         const struct cli_arg options[] = { { "--reason", &reason, NULL }, { "--spki", &spki, NULL },
                 { "--issuer", &issuer, NULL }, { "--serial", &serial, NULL }, { "--all", NULL, &all },
                 { "--key-compromised", NULL, &compromised }, { "--force", NULL, &force }, { "--local", NULL, &local },
-                { "--staging", NULL, &staging }, { NULL, NULL, NULL } };
+                { NULL, NULL, NULL } };
         CLEANUP(json_decref_p) json_t *names = NULL;
         CLEANUP(json_decref_p) json_t *list = NULL;
+        CLEANUP(json_decref_p) json_t *key = NULL;
         struct session *s = NULL;
         struct err e;
         if (!cli_args(argc, argv, options, &names))
                 return EXIT_USAGE;
-        if (staging)
-                return cli_usage("--staging is not in this build (it belongs to ACME)");
         if ((json_array_size(names) > 0) + all + (spki != NULL) + (issuer != NULL) + (serial != NULL) != 1)
                 return cli_usage("reissue needs certificates, or one of --all, --spki, --issuer, --serial");
         if (serial && !serials(serial, &list, &e))
                 return cli_fail(o, &e);
+        if (spki && (spki[0] == '@' || !serials(spki, &key, &e) || json_array_size(key) != 1))
+                return cli_usage("--spki %s: the SHA-256 of a public key in hex", spki);
+        if (spki)
+                spki = json_string_value(json_array_get(key, 0)); /* without colons */
         CLEANUP(json_decref_p)
         json_t *args = json_pack("{s:O, s:b, s:s?, s:s?, s:s?, s:b, s:b, s:b}", "certs", names, "all", all, "spki",
-                spki, "issuer", issuer, "reason", reason, "compromised", compromised, "force", force, "yes", o->yes);
+                spki, "issuer", issuer, "reason", reason, "compromised", compromised, "force", force, "yes",
+                o->yes);
         if (list)
                 json_object_set(args, "serials", list);
         struct cli_options mine = *o;
         mine.local = local;
-        if (!(local ? session_open_local(&s, &mine, &e) : session_open(&s, &mine, false, &e)))
+        if (!(local ? session_open_local(&s, &mine, &e) : session_open(&s, &mine, false, &e))) {
+                if (strcmp(e.code, "no-daemon") == 0)
+                        err_fix(&e,
+                                "start it: systemctl start dcvd; or do the whole job without one: dcvctl reissue "
+                                "--local");
                 return cli_fail(o, &e);
+        }
         int status = EXIT_GOOD;
-        if (o->dry_run || (json_array_size(names) == 1 && !o->yes && isatty(STDIN_FILENO)))
+        if (o->dry_run)
+                status = dry_run(&mine, s, args);
+        else if (json_array_size(names) == 1 && !o->yes)
                 status = ask_first(&mine, s, args, &go);
-        if (go)
+        if (!o->dry_run && go)
                 status = started(&mine, s, args);
         session_close(s);
         return status;

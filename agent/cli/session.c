@@ -1,6 +1,7 @@
 /* Asking: over the control socket, or an engine in this process. The socket side is plain blocking I/O with a deadline:
  * dcvctl does one thing. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,25 +21,36 @@
 
 #define LINE_MAX_BYTES (16 * 1024 * 1024)
 #define ASK_TIMEOUT_MS 120000
+#define LOCAL_ASK_MS 300000
 
 struct session {
         int fd; /* -1: local */
         struct local *local;
         struct buf in;
+        json_t *events; /* came while an answer was awaited */
+        int64_t ask_ms;
+        bool plain; /* answers are printed as text: nothing in them may command the terminal */
 };
 
 static volatile sig_atomic_t interrupted;
+static int wake[2] = { -1, -1 }; /* a pipe: a signal that comes just before a poll is still there in it */
 
 static void on_interrupt(int signum)
 {
+        int error = errno;
         (void)signum;
         interrupted = 1;
+        if (write(wake[1], "", 1) < 0)
+                interrupted = 1; /* full: it is readable already */
+        errno = error;
 }
 
 static void watch_interrupt(void)
 {
         struct sigaction action = { .sa_handler = on_interrupt };
-        (void)sigaction(SIGINT, &action, NULL); /* no SA_RESTART: poll returns */
+        if (wake[0] < 0 && pipe2(wake, O_CLOEXEC | O_NONBLOCK) < 0)
+                wake[0] = wake[1] = -1; /* then a signal ends only what it meets */
+        (void)sigaction(SIGINT, &action, NULL);
 }
 
 /* The daemon's socket: from the configuration where it can be read, else the default. */
@@ -51,7 +63,7 @@ static void socket_path(const struct cli_options *o, char *ret, size_t size)
                 snprintf(ret, size, "%s/dcvd.sock", conf->runtime_directory);
                 config_free(conf);
         } else {
-                snprintf(ret, size, "%s/dcvd.sock", runtime ? runtime : "/run/dcvd");
+                snprintf(ret, size, "%s/dcvd.sock", runtime && runtime[0] ? runtime : "/run/dcvd");
         }
         conf_problems_done(&p);
 }
@@ -73,7 +85,7 @@ static bool try_socket(struct session *s, const struct cli_options *o, char *pat
         return false;
 }
 
-static struct session *session_new(struct err *e)
+static struct session *session_new(const struct cli_options *o, struct err *e)
 {
         struct session *s = calloc(1, sizeof *s);
         if (!s) {
@@ -82,13 +94,16 @@ static struct session *session_new(struct err *e)
         }
         s->fd = -1;
         s->in = (struct buf){ .max = LINE_MAX_BYTES };
+        s->events = json_array();
+        s->plain = !o->json;
+        s->ask_ms = o->timeout_ms ? o->timeout_ms : ASK_TIMEOUT_MS;
         watch_interrupt();
         return s;
 }
 
 bool session_open_local(struct session **ret, const struct cli_options *o, struct err *e)
 {
-        struct session *s = session_new(e);
+        struct session *s = session_new(o, e);
         if (!s)
                 return false;
         if (!local_open(&s->local, o, e)) {
@@ -103,7 +118,9 @@ bool session_open(struct session **ret, const struct cli_options *o, bool local_
 {
         char path[256];
         int error = 0;
-        struct session *s = session_new(e);
+        if (strcmp(o->config, CONF_DEFAULT_PATH) != 0 && access(o->config, F_OK) != 0)
+                return err_errno(e, errno, "config", "configuration %s", o->config);
+        struct session *s = session_new(o, e);
         if (!s)
                 return false;
         if (try_socket(s, o, path, sizeof path, &error)) {
@@ -116,7 +133,7 @@ bool session_open(struct session **ret, const struct cli_options *o, bool local_
         err_set(e, ERR_TEMPORARY, "no-daemon", "no daemon answers at %s: %s", path, strerror(error));
         return err_fix(e,
                 error == EACCES ? "use sudo, or join one of the groups of control.act"
-                                : "systemctl start dcvd, or use --local");
+                                : "start it: systemctl start dcvd");
 }
 
 void session_close(struct session *s)
@@ -126,12 +143,37 @@ void session_close(struct session *s)
         close_p(&s->fd);
         local_close(s->local);
         buf_done(&s->in);
+        json_decref(s->events);
         free(s);
 }
 
 bool session_is_local(const struct session *s)
 {
         return s->local != NULL;
+}
+
+/* Control characters of texts that came from outside (a reason, a CA's words) become \\xNN. */
+static void escape_strings(json_t *value)
+{
+        const char *key;
+        json_t *item;
+        size_t i;
+        void *next;
+        if (json_is_string(value)) {
+                struct buf b = { 0 };
+                size_t len = json_string_length(value);
+                if (buf_add_escaped(&b, json_string_value(value), len, len) && b.data)
+                        (void)json_string_set(value, b.data);
+                buf_done(&b);
+        }
+        json_object_foreach_safe(value, next, key, item)
+        {
+                escape_strings(item);
+        }
+        json_array_foreach(value, i, item)
+        {
+                escape_strings(item);
+        }
 }
 
 static bool write_line(struct session *s, const char *text, struct err *e)
@@ -151,15 +193,15 @@ static bool write_line(struct session *s, const char *text, struct err *e)
 
 static bool more(struct session *s, int64_t until_ms, struct err *e)
 {
-        struct pollfd p = { .fd = s->fd, .events = POLLIN };
+        struct pollfd p[] = { { .fd = s->fd, .events = POLLIN }, { .fd = wake[0], .events = POLLIN } };
         char data[65536];
         int64_t left_ms = until_ms ? until_ms - clock_boot_ms() : -1;
         if (until_ms && left_ms <= 0)
                 return err_set(e, ERR_TEMPORARY, "timeout", "no answer in time");
-        int r = poll(&p, 1, left_ms < 0 ? -1 : left_ms > 60000 ? 60000 : (int)left_ms);
+        int r = poll(p, ARRAY_LEN(p), left_ms < 0 ? -1 : left_ms > 60000 ? 60000 : (int)left_ms);
         if (interrupted)
                 return err_set(e, ERR_CANCELLED, "interrupted", "interrupted");
-        if (r <= 0)
+        if (r <= 0 || !p[0].revents)
                 return true;
         ssize_t n = recv(s->fd, data, sizeof data, 0);
         if (n <= 0)
@@ -177,6 +219,8 @@ static bool read_line(struct session *s, int64_t until_ms, json_t **ret, struct 
                         return false;
         size_t line = (size_t)(end - s->in.data);
         bool good = json_read(s->in.data, line, 32, ret, e);
+        if (good && s->plain)
+                escape_strings(*ret);
         memmove(s->in.data, s->in.data + line + 1, s->in.len - line - 1);
         s->in.len -= line + 1;
         return good;
@@ -191,22 +235,57 @@ static bool error_of(const json_t *o, struct err *e)
         return fix && fix[0] ? err_fix(e, "%s", fix) : false;
 }
 
-bool session_ask(struct session *s, const char *verb, const json_t *args, json_t **ret, struct err *e)
+/* Who hears what happens while an answer is awaited; fn NULL: it is kept for session_follow. */
+struct hearer {
+        session_event_fn *fn;
+        void *arg;
+        int64_t within_ms;
+};
+
+static bool ask_local(
+        struct session *s, const char *verb, const json_t *args, const struct hearer *h, json_t **ret, struct err *e)
+{
+        CLEANUP(json_decref_p) json_t *r = NULL;
+        if (!local_ask(s->local, verb, args, h->fn, h->arg, h->fn ? h->within_ms : LOCAL_ASK_MS, &r, e))
+                return false;
+        *ret = json_deep_copy(r);
+        if (*ret && s->plain)
+                escape_strings(*ret);
+        return *ret || err_memory(e);
+}
+
+static void hear(struct session *s, const struct hearer *h, const json_t *event)
+{
+        if (h->fn)
+                (void)h->fn(h->arg, event);
+        else
+                json_array_append(s->events, (json_t *)event);
+}
+
+static bool ask(
+        struct session *s, const char *verb, const json_t *args, const struct hearer *h, json_t **ret, struct err *e)
 {
         if (s->local)
-                return local_ask(s->local, verb, args, ret, e);
+                return ask_local(s, verb, args, h, ret, e);
         CLEANUP(json_decref_p) json_t *request = json_pack("{s:s, s:O*}", "verb", verb, "args", args);
         CLEANUP(free_p) char *text = json_text(request);
         CLEANUP(free_p) char *line = text ? text_format("%s\n", text) : NULL;
         bool sent = line ? write_line(s, line, e) : err_memory(e);
+        int64_t until_ms = clock_boot_ms() + h->within_ms;
         if (text)
                 wipe(text, strlen(text)); /* an import carries a private key */
         if (line)
                 wipe(line, strlen(line));
         while (sent) {
                 CLEANUP(json_decref_p) json_t *answer = NULL;
-                if (!read_line(s, clock_boot_ms() + ASK_TIMEOUT_MS, &answer, e))
+                if (!read_line(s, until_ms, &answer, e)) {
+                        if (strcmp(e->code, "timeout") == 0)
+                                err_set(e, ERR_TEMPORARY, "no-daemon", "the daemon did not answer within %lld s",
+                                        (long long)(h->within_ms / 1000));
                         return false;
+                }
+                if (json_object_get(answer, "event"))
+                        hear(s, h, json_object_get(answer, "event"));
                 if (json_object_get(answer, "error"))
                         return error_of(answer, e);
                 json_t *result = json_object_get(answer, "result");
@@ -218,17 +297,71 @@ bool session_ask(struct session *s, const char *verb, const json_t *args, json_t
         return false;
 }
 
+bool session_ask(struct session *s, const char *verb, const json_t *args, json_t **ret, struct err *e)
+{
+        const struct hearer nobody = { .within_ms = s->ask_ms };
+        return ask(s, verb, args, &nobody, ret, e);
+}
+
+bool session_ask_long(struct session *s, const char *verb, json_t *args, session_event_fn *fn, void *arg,
+        int64_t within_ms, json_t **ret, struct err *e)
+{
+        const struct hearer h = { fn, arg, within_ms };
+        int64_t id = -(int64_t)(random_u64() >> 16) - 1;
+        CLEANUP(json_decref_p) json_t *ids = json_pack("[I]", (json_int_t)id);
+        json_put_i64(args, "id", id);
+        return session_watch(s, ids, e) && ask(s, verb, args, &h, ret, e);
+}
+
+/* A daemon that is restarted is back soon. */
+bool session_reopen(struct session *s, const struct cli_options *o, int64_t within_ms)
+{
+        char path[256];
+        int error = 0;
+        int64_t until_ms = clock_boot_ms() + within_ms;
+        close_p(&s->fd);
+        s->fd = -1;
+        buf_reset(&s->in);
+        while (!s->local && !interrupted && clock_boot_ms() < until_ms) {
+                if (try_socket(s, o, path, sizeof path, &error))
+                        return true;
+                (void)poll(NULL, 0, 200);
+        }
+        return false;
+}
+
+bool session_watch(struct session *s, const json_t *job_ids, struct err *e)
+{
+        json_t *ready = NULL;
+        if (s->local)
+                return true; /* nothing happens before local_follow runs the loop */
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "jobs", job_ids);
+        if (!session_ask(s, "follow", args, &ready, e))
+                return false;
+        json_decref(ready);
+        return true;
+}
+
+/* What came while an answer was awaited. */
+static bool run_queued(struct session *s, session_event_fn *fn, void *arg)
+{
+        while (json_array_size(s->events) > 0) {
+                CLEANUP(json_decref_p) json_t *event = json_incref(json_array_get(s->events, 0));
+                json_array_remove(s->events, 0);
+                if (!fn(arg, event))
+                        return false;
+        }
+        return true;
+}
+
 bool session_follow(
         struct session *s, const json_t *job_ids, session_event_fn *fn, void *arg, int64_t timeout_ms, struct err *e)
 {
         if (s->local)
                 return local_follow(s->local, job_ids, fn, arg, timeout_ms, e);
-        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "jobs", job_ids);
-        json_t *ready = NULL;
         int64_t until_ms = timeout_ms ? clock_boot_ms() + timeout_ms : 0;
-        if (!session_ask(s, "follow", args, &ready, e))
-                return false;
-        json_decref(ready);
+        if (!run_queued(s, fn, arg))
+                return true;
         for (;;) {
                 CLEANUP(json_decref_p) json_t *line = NULL;
                 if (!read_line(s, until_ms, &line, e))
@@ -237,4 +370,12 @@ bool session_follow(
                 if (event && !fn(arg, event))
                         return true;
         }
+}
+
+void session_pause(struct session *s, int64_t ms)
+{
+        if (s->local)
+                return local_pause(s->local, ms);
+        struct pollfd p = { .fd = wake[0], .events = POLLIN };
+        (void)poll(&p, 1, (int)ms); /* cut short by a signal: the next question says so */
 }

@@ -6,7 +6,7 @@
 #include "agent/cli/args.h"
 #include "agent/cli/simple.h"
 
-static void print(const json_t *r)
+void print_sets(FILE *to, const json_t *r)
 {
         size_t i;
         json_t *s;
@@ -14,10 +14,10 @@ static void print(const json_t *r)
         json_array_foreach(json_object_get(r, "sets"), i, s)
         {
                 if (json_str(s, "damaged")) {
-                        printf("%4lld  damaged: %s\n", (long long)json_i64(s, "set", 0), json_str(s, "damaged"));
+                        fprintf(to, "%4lld  damaged: %s\n", (long long)json_i64(s, "set", 0), json_str(s, "damaged"));
                         continue;
                 }
-                printf("%4lld %s %-9s ends %-28s serial %s%s%s\n", (long long)json_i64(s, "set", 0),
+                fprintf(to, "%4lld %s %-9s ends %-28s serial %s%s%s\n", (long long)json_i64(s, "set", 0),
                         json_bool(s, "live", false) ? "*" : " ", json_str(s, "origin") ? json_str(s, "origin") : "-",
                         cli_when(json_i64(s, "not_after", 0), when),
                         json_str(s, "serial") ? json_str(s, "serial") : "-",
@@ -25,7 +25,7 @@ static void print(const json_t *r)
                         json_bool(s, "good", false) ? "" : "  never seen served");
         }
         if (i == 0)
-                printf("no sets; dcvctl import takes over what the host has\n");
+                fprintf(to, "no sets; dcvctl import takes over what the host has\n");
 }
 
 int cli_sets(const struct cli_options *o, int argc, char **argv)
@@ -37,5 +37,7 @@ int cli_sets(const struct cli_options *o, int argc, char **argv)
         if (json_array_size(names) != 1)
                 return cli_usage("sets takes one certificate");
         CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "cert", json_array_get(names, 0));
-        return cli_simple(o, "sets", args, print);
+        struct cli_options mine = *o;
+        mine.look = true;
+        return cli_simple(&mine, "sets", args, print_sets);
 }

@@ -28,7 +28,18 @@ static bool ask(
         return true;
 }
 
-int cli_simple(const struct cli_options *o, const char *verb, json_t *args, void (*print)(const json_t *answer))
+int cli_answer(const struct cli_options *o, const json_t *answer, print_fn *print)
+{
+        if (o->json)
+                cli_print_json(answer);
+        else if (!o->quiet && print)
+                print(stdout, answer);
+        else if (!o->quiet && json_str(answer, "text"))
+                printf("%s\n", json_str(answer, "text"));
+        return (int)json_i64(answer, "exit", 0);
+}
+
+int cli_simple(const struct cli_options *o, const char *verb, json_t *args, print_fn *print)
 {
         struct session *s = NULL;
         struct err e;
@@ -38,17 +49,9 @@ int cli_simple(const struct cli_options *o, const char *verb, json_t *args, void
         json_put_bool(args, "dry_run", o->dry_run);
         if (!session_open(&s, o, true, &e))
                 return cli_fail(o, &e);
-        if (ask(o, s, verb, args, &r, &status)) {
-                status = (int)json_i64(r, "exit", 0);
-                if (o->json)
-                        cli_print_json(r);
-                else if (json_array_size(json_object_get(r, "jobs")) > 0)
-                        status = cli_after_start(o, s, r);
-                else if (print)
-                        print(r);
-                else if (!o->quiet && json_str(r, "text"))
-                        printf("%s\n", json_str(r, "text"));
-        }
+        if (ask(o, s, verb, args, &r, &status))
+                status = json_array_size(json_object_get(r, "jobs")) > 0 ? cli_after_start(o, s, r)
+                                                                         : cli_answer(o, r, print);
         session_close(s);
         return status;
 }

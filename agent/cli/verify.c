@@ -14,7 +14,14 @@
 #include "agent/pki/chain.h"
 #include "config/config.h"
 
-static void print(const json_t *r)
+#define LOOK_MS 60000
+
+static const char *or_empty(const char *text)
+{
+        return text ? text : "";
+}
+
+void print_verify(FILE *to, const json_t *r)
 {
         size_t i, k;
         json_t *c, *x;
@@ -22,14 +29,14 @@ static void print(const json_t *r)
         {
                 json_array_foreach(json_object_get(c, "endpoints"), k, x)
                 {
-                        printf("%s: %s%s%s: %s%s%s\n", json_str(c, "cert"), json_str(x, "endpoint"),
-                                json_str(x, "sni") ? " as " : "", json_str(x, "sni") ? json_str(x, "sni") : "",
-                                json_bool(x, "match", false) ? "serves the live certificate" : "DIFFERENT",
-                                json_bool(x, "match", false) ? "" : ": ",
-                                json_bool(x, "match", false) ? "" : json_str(x, "text"));
+                        bool same = json_bool(x, "match", false);
+                        fprintf(to, "%s: %s%s%s: %s%s\n", or_empty(json_str(c, "cert")),
+                                or_empty(json_str(x, "endpoint")), json_str(x, "sni") ? " as " : "",
+                                or_empty(json_str(x, "sni")), same ? "serves the live certificate" : "DIFFERENT: ",
+                                same ? "" : or_empty(json_str(x, "text")));
                 }
                 if (k == 0)
-                        printf("%s: %s\n", json_str(c, "cert"),
+                        fprintf(to, "%s: %s\n", or_empty(json_str(c, "cert")),
                                 json_str(c, "text") ? json_str(c, "text") : "no endpoint");
         }
 }
@@ -70,7 +77,7 @@ static bool live_chain(const struct conf *conf, const char *cert, struct chain *
         return path && file_read(path, CHAIN_PEM_MAX, &pem, &len, e) && chain_read(pem, len, NULL, ret, e);
 }
 
-static bool look_at(struct loop *loop, const struct conf *conf, const struct conf_cert *c, struct alone *a)
+static void look_at(struct loop *loop, const struct conf *conf, const struct conf_cert *c, struct alone *a)
 {
         struct chain chain = { 0 };
         struct err e;
@@ -80,18 +87,19 @@ static bool look_at(struct loop *loop, const struct conf *conf, const struct con
                 json_array_append_new(json_object_get(a->result, "certificates"),
                         json_pack("{s:s, s:[], s:s}", "cert", c->name, "endpoints", "text",
                                 "not adopted, or the state directory cannot be read: nothing to compare with"));
-                return true;
+                return;
         }
         struct look_request r = {
                 .cert = c, .want_sha256 = chain.leaf.sha256, .key_type = chain.leaf.key_type, .in_a_row = 1
         };
         struct look_run *run = look_start(loop, &r, looked, a, &e);
-        if (!run || !loop_run_until(loop, &a->done, 60000))
-                a->different = true;
-        if (run && !a->done)
+        if (run && !loop_run_until(loop, &a->done, LOOK_MS)) {
                 look_cancel(run);
+                err_set(&e, ERR_TEMPORARY, "look", "its endpoints could not be looked at within %d s", LOOK_MS / 1000);
+        }
+        if (!a->done)
+                looked(a, NULL, 0, &e);
         chain_done(&chain);
-        return run != NULL;
 }
 
 static int alone(const struct cli_options *o, const json_t *names)
@@ -119,16 +127,12 @@ static int alone(const struct cli_options *o, const json_t *names)
                 for (size_t k = 0; k < json_array_size(names); k++)
                         wanted = wanted || strcmp(json_string_value(json_array_get(names, k)), conf->cert[i].name) == 0;
                 if (wanted)
-                        (void)look_at(loop, conf, &conf->cert[i], &a); /* a failure is in the result */
+                        look_at(loop, conf, &conf->cert[i], &a);
         }
         loop_close(loop);
         config_free(conf);
         json_put_i64(result, "exit", a.different ? EXIT_JOB_FAILED : EXIT_GOOD);
-        if (o->json)
-                cli_print_json(result);
-        else
-                print(result);
-        return a.different ? EXIT_JOB_FAILED : EXIT_GOOD;
+        return cli_answer(o, result, print_verify);
 }
 
 int cli_verify(const struct cli_options *o, int argc, char **argv)
@@ -143,5 +147,5 @@ int cli_verify(const struct cli_options *o, int argc, char **argv)
                 return alone(o, names);
         session_close(s);
         CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "certs", names);
-        return cli_simple(o, "verify", args, print);
+        return cli_simple(o, "verify", args, print_verify);
 }

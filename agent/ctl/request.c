@@ -1,10 +1,22 @@
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/ctl/server.h"
 
 #define REQUEST_DEPTH 8
+
+/* As `systemctl reload dcvd`: taken whole or not at all, when the loop comes to it. */
+static void action_reload(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        CLEANUP(json_decref_p) json_t *o = json_pack("{s:i}", "exit", 0);
+        (void)g;
+        (void)args;
+        (void)kill(getpid(), SIGHUP); /* to oneself: cannot fail */
+        done(arg, o, NULL);
+}
 
 const struct ctl_verb ctl_verbs[] = {
         { "status", CTL_READ, action_status },
@@ -19,6 +31,7 @@ const struct ctl_verb ctl_verbs[] = {
         { "list", CTL_ACT, action_list },
         { "deploy", CTL_ACT, action_deploy },
         { "forget", CTL_ACT, action_forget },
+        { "reload", CTL_ACT, action_reload },
         { NULL, CTL_READ, NULL },
 };
 
