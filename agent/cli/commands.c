@@ -11,7 +11,7 @@ const struct cli_command cli_commands[] = {
                 cli_status },
         { "reissue",
                 "CERT... | --all | --spki HEX | --issuer TEXT | --serial HEX|@FILE\n"
-                "              [--reason TEXT] [--key-compromised] [--force] [--local]",
+                "              [--reason TEXT] [--key-compromised] [--force] [--local] [--staging]",
                 "replaces certificates at their CA",
                 "--all              every certificate of the configuration\n"
                 "--spki HEX         those whose key has this SHA-256\n"
@@ -20,11 +20,20 @@ const struct cli_command cli_commands[] = {
                 "--reason TEXT      for the audit trail\n"
                 "--key-compromised  marks the key for ever: no certificate uses it again\n"
                 "--force            lifts cooldown, storm brake and the rules that are not certain\n"
-                "--local            the whole job in this process, without a daemon\n",
+                "--local            the whole job in this process, without a daemon\n"
+                "--staging          a whole order at the CA's staging directory; nothing is deployed\n",
                 "dcvctl reissue www --key-compromised --reason \"key in a public repository\"\n"
                 "dcvctl reissue www --dry-run\n"
                 "dcvctl reissue --serial @affected.txt --yes --wait\n",
                 cli_reissue },
+        { "issue", "CERT [--force] [--local] [--staging]", "first certificate, at the first CA of its list that issues",
+                "--force    even if there is one already\n"
+                "--local    the whole job in this process, without a daemon\n"
+                "--staging  a whole order at the CA's staging directory; nothing is deployed\n",
+                "dcvctl issue www --dry-run\n"
+                "dcvctl issue www --staging --wait\n"
+                "dcvctl issue www --wait\n",
+                cli_issue },
         { "import",
                 "CERT --cert FILE --key FILE [--csr FILE] [--passphrase-file FILE]\n"
                 "       dcvctl import --from tencent [ID]",

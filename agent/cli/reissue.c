@@ -329,11 +329,11 @@ static int ask_first(const struct cli_options *o, struct session *s, const json_
 int cli_reissue(const struct cli_options *o, int argc, char **argv)
 {
         const char *reason = NULL, *spki = NULL, *issuer = NULL, *serial = NULL;
-        bool all = false, compromised = false, force = false, local = false, go = true;
+        bool all = false, compromised = false, force = false, local = false, staging = false, go = true;
         const struct cli_arg options[] = { { "--reason", &reason, NULL }, { "--spki", &spki, NULL },
                 { "--issuer", &issuer, NULL }, { "--serial", &serial, NULL }, { "--all", NULL, &all },
                 { "--key-compromised", NULL, &compromised }, { "--force", NULL, &force }, { "--local", NULL, &local },
-                { NULL, NULL, NULL } };
+                { "--staging", NULL, &staging }, { NULL, NULL, NULL } };
         CLEANUP(json_decref_p) json_t *names = NULL;
         CLEANUP(json_decref_p) json_t *list = NULL;
         CLEANUP(json_decref_p) json_t *key = NULL;
@@ -341,6 +341,8 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
         struct err e;
         if (!cli_args(argc, argv, options, &names))
                 return EXIT_USAGE;
+        if (staging && compromised)
+                return cli_usage("--staging only tries: a compromised key is replaced without it");
         if ((json_array_size(names) > 0) + all + (spki != NULL) + (issuer != NULL) + (serial != NULL) != 1)
                 return cli_usage("reissue needs certificates, or one of --all, --spki, --issuer, --serial");
         if (serial && !serials(serial, &list, &e))
@@ -350,9 +352,9 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
         if (spki)
                 spki = json_string_value(json_array_get(key, 0)); /* without colons */
         CLEANUP(json_decref_p)
-        json_t *args = json_pack("{s:O, s:b, s:s?, s:s?, s:s?, s:b, s:b, s:b}", "certs", names, "all", all, "spki",
-                spki, "issuer", issuer, "reason", reason, "compromised", compromised, "force", force, "yes",
-                o->yes);
+        json_t *args = json_pack("{s:O, s:b, s:s?, s:s?, s:s?, s:b, s:b, s:b, s:b}", "certs", names, "all", all, "spki",
+                spki, "issuer", issuer, "reason", reason, "compromised", compromised, "force", force, "staging",
+                staging, "yes", o->yes);
         if (list)
                 json_object_set(args, "serials", list);
         struct cli_options mine = *o;

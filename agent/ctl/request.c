@@ -25,6 +25,7 @@ const struct ctl_verb ctl_verbs[] = {
         { "sets", CTL_READ, action_sets },
         { "verify", CTL_READ, action_verify },
         { "reissue", CTL_ACT, action_reissue },
+        { "issue", CTL_ACT, action_issue },
         { "cancel", CTL_ACT, action_cancel },
         { "withdraw", CTL_ACT, action_withdraw },
         { "import", CTL_ACT, action_import },

@@ -116,16 +116,18 @@ static bool new_row(struct engine *g, struct cert *c, const json_t *args, struct
                 return err_set(
                         e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration", c->row.name);
         const char *reason = json_str(args, "reason"), *trigger = json_str(args, "trigger");
-        CLEANUP(free_p) char *policy = policy_text(conf);
+        bool staging = json_bool(args, "staging", false);
+        CLEANUP(free_p)
+        char *policy = staging ? staging_policy(g, conf, (size_t)json_i64(args, "ca_index", 0), e) : policy_text(conf);
         if (!policy)
-                return err_memory(e);
+                return staging ? false : err_memory(e);
         *ret = (struct job_row){
                 .id = g->next_job,
                 .cert = text_dup(c->row.name),
                 .state = JOB_QUEUED,
                 .policy = STEAL(policy),
                 .trigger = text_dup(trigger ? trigger : "operator"),
-                .ca_index = MIN(json_i64(args, "ca_index", 0), (int64_t)conf->ca_count - 1),
+                .ca_index = staging ? 0 : MIN(json_i64(args, "ca_index", 0), (int64_t)conf->ca_count - 1),
                 .reason = reason ? text_dup_n(reason, MIN(strlen(reason), REASON_MAX))
                                  : text_dup(json_bool(args, "compromised", false) ? "key compromised" : "reissue"),
                 .compromised = json_bool(args, "compromised", false),
@@ -170,15 +172,34 @@ static void wake(struct job *j)
                 job_run(j);
 }
 
+/* A trial and a real job do not run beside each other: the real one goes first. */
+static bool trial_in_the_way(struct cert *c, bool staging, struct err *e)
+{
+        struct job *j = c->job;
+        if (!j || j->policy->staging == staging)
+                return true;
+        if (staging)
+                return err_set(e, ERR_RULE, "running", "%s: job %lld is running; a trial waits until it has ended",
+                        c->row.name, (long long)j->row.id);
+        j->stop_wanted = true;
+        if (!j->moving)
+                (void)job_stop_if_wanted(j);
+        return err_set(e, ERR_TEMPORARY, "staging", "%s: the trial of job %lld is being ended; ask again", c->row.name,
+                (long long)j->row.id);
+}
+
 static bool start_one(struct reissue *r, struct cert *c, const json_t *args, struct err *e)
 {
-        bool compromised = json_bool(args, "compromised", false);
+        bool staging = json_bool(args, "staging", false);
+        bool compromised = json_bool(args, "compromised", false) && !staging;
         bool marked = json_bool(args, "marked", false); /* by an incident: what is live now may be fresh already */
         if (compromised && !marked && c->row.live_spki && !compromised_has(r->g->keystore, c->row.live_spki)) {
                 const char *reason = json_str(args, "reason");
                 if (!engine_put_compromised(r->g, c->row.live_spki, reason ? reason : "reported by the operator", e))
                         return false;
         }
+        if (!trial_in_the_way(c, staging, e))
+                return false;
         if (c->job && !key_is_reported(c->job)) {
                 c->job->row.compromised = c->job->row.compromised || compromised;
                 note_job(r, c->job->row.id, c->row.name, true);

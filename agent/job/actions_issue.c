@@ -52,12 +52,13 @@ void action_issue(struct engine *g, const json_t *args, action_done_fn *done, vo
                         c->row.name);
                 return done(arg, NULL, &e);
         }
-        if (has_one(c) && !c->job && !json_bool(args, "force", false))
+        bool staging = json_bool(args, "staging", false);
+        if (has_one(c) && !c->job && !staging && !json_bool(args, "force", false))
                 return answer_has_one(c, done, arg);
         const char *reason = json_str(args, "reason");
         CLEANUP(json_decref_p)
-        json_t *more = json_pack("{s:[s], s:s, s:i, s:b, s:b}", "certs", c->row.name, "reason",
-                reason ? reason : "first certificate", "ca_index", (int)index, "yes", 1, "dry_run",
+        json_t *more = json_pack("{s:[s], s:s, s:i, s:b, s:b, s:b}", "certs", c->row.name, "reason",
+                reason ? reason : "first certificate", "ca_index", (int)index, "yes", 1, "staging", staging, "dry_run",
                 json_bool(args, "dry_run", false));
         if (!more) {
                 err_memory(&e);

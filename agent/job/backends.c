@@ -106,7 +106,11 @@ bool backends_open_cas(
         if (!*ret)
                 return err_memory(e);
         for (size_t i = 0; i < conf->ca_count; i++) {
+                const struct ca_ops *ops = ca_ops_of(g, conf->ca[i].kind->type);
                 if (!open_ca(g, conf, i, false, &(*ret)[(*ret_count)++], e))
+                        return false;
+                if (ops->staging && ops->staging(conf->ca[i].parsed) &&
+                        !open_ca(g, conf, i, true, &(*ret)[(*ret_count)++], e))
                         return false;
         }
         return true;

@@ -16,7 +16,7 @@ struct dry_run {
         struct cert *cert;
         size_t index; /* of the CA that is asked */
         struct backend_ca *ca;
-        bool compromised, force;
+        bool compromised, force, staging;
         struct ca_call *asking;
         struct deploy_run *testing;
         json_t *result;
@@ -125,9 +125,9 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
         json_put_text(d->result, "ca", d->ca->name);
         json_put_bool(d->result, "issues", d->ca->ops->can & CONF_CA_ISSUES);
         note_subject(d, s);
-        if (s && d->index == 0)
+        if (s && d->index == 0 && !d->staging)
                 cert_note_subject(d->cert, d->ca, s, err);
-        bool untaken = cert_never_taken(d->cert, d->ca, s, err);
+        bool untaken = !d->staging && cert_never_taken(d->cert, d->ca, s, err);
         if (untaken) {
                 json_put_text(d->result, "takes", s->id);
                 json_put_text(d->result, "spends", "nothing");
@@ -137,7 +137,7 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                 return test_services(d);
         bool for_good = err->kind == ERR_RULE || err->kind == ERR_DENIED || err->kind == ERR_PROTOCOL ||
                 err->kind == ERR_CONFIG;
-        if (!for_good || !conf || d->index + 1 >= conf->ca_count)
+        if (!for_good || d->staging || !conf || d->index + 1 >= conf->ca_count)
                 return conclude(d, err);
         json_array_append_new(json_object_get(d->result, "refused"), error_json(d, err));
         d->index++;
@@ -148,8 +148,14 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
 static bool ask(struct dry_run *d, struct err *e)
 {
         const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
+        while (d->staging && conf && d->index + 1 < conf->ca_count && !staging_of(d->engine, conf->ca[d->index].ca))
+                d->index++;
         const char *name = conf ? conf->ca[d->index].ca : "";
-        struct backend_ca *ca = engine_ca(d->engine, name);
+        struct backend_ca *ca = d->staging ? staging_of(d->engine, name) : engine_ca(d->engine, name);
+        if (conf && d->staging && !ca) {
+                free(staging_policy(d->engine, conf, 0, e)); /* says why */
+                return false;
+        }
         if (!ca)
                 return err_set(e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration",
                         d->cert->row.name);
@@ -177,6 +183,7 @@ bool dry_run_start(struct engine *g, struct cert *c, const json_t *args, action_
                 .cert = c,
                 .compromised = json_bool(args, "compromised", false),
                 .force = json_bool(args, "force", false),
+                .staging = json_bool(args, "staging", false),
                 .index = (size_t)json_i64(args, "ca_index", 0),
                 .result = json_pack("{s:s, s:b, s:[]}", "cert", c->row.name, "dry_run", 1, "refused"),
                 .done = done,

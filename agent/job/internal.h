@@ -329,6 +329,7 @@ json_t *propagation_servers_json(const struct propagation_state *s);
 struct keying;
 void keying_start(struct job *j, enum key_type type);
 void keying_drop(struct job *j);
+void key_drop_staging(struct job *j); /* what a trial made is of no use to anybody */
 void keys_retire(struct engine *g); /* removes keys that nothing names any more */
 
 /* actions.c: names it, what is near, or those there are; returns false */
@@ -353,6 +354,13 @@ void dry_runs_cancel(struct engine *g); /* each is answered: the backends are ab
 
 void job_cancel_order(struct job *j);
 void job_cancel_forget(struct job *j); /* the job ends otherwise: whoever asked is told */
+
+/* staging.c */
+struct backend_ca *staging_of(struct engine *g, const char *ca); /* NULL: it has none */
+/* The policy of a trial: one CA, nothing to deploy to. from: which CA of the list to begin with. */
+char *staging_policy(struct engine *g, const struct conf_cert *conf, size_t from, struct err *e);
+void staging_done(struct job *j); /* issued and checked: that was all */
+void staging_clear(struct job *j); /* at its end, however it came: order, key */
 
 /* actions_issue.c: the first CA of the list with one of these CONF_CA_* */
 bool cert_ca_that_can(struct engine *g, const struct conf_cert *conf, unsigned can, size_t *ret);

@@ -232,6 +232,18 @@ static void key_removed(struct engine *g, const char *spki, const char *cert)
                 store_batch_free(b);
 }
 
+void key_drop_staging(struct job *j)
+{
+        struct err e;
+        const char *spki = j->row.spki;
+        if (!spki || j->policy->key_csr || !keystore_has(j->engine->keystore, spki))
+                return;
+        if (keystore_remove(j->engine->keystore, spki, &e))
+                key_removed(j->engine, spki, j->row.cert);
+        else
+                log_err(j->row.cert, "the key of a trial could not be removed", &e);
+}
+
 struct retire {
         struct engine *g;
         struct texts go, cert;

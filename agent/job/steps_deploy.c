@@ -425,6 +425,7 @@ void step_final(struct job *j)
         keying_drop(j);
         if (!j->counted) { /* once: a withdrawal that ends comes back here */
                 j->counted = true;
+                staging_clear(j);
                 tokens_let_go(j->engine, j->row.id);
         }
         if (!still_out(j))

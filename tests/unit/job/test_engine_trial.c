@@ -1,0 +1,138 @@
+/* What runs beside the real jobs: trials with another account, and the renewal information of what lives. */
+#include "test.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/util.h"
+#include "agent/net/loop.h"
+#include "engine_fixture.h"
+#include "fake_ca.h"
+
+static size_t files_in(const struct fixture *f, const char *folder)
+{
+        char path[120];
+        snprintf(path, sizeof path, "%s/%s", f->directory, folder);
+        DIR *d = opendir(path);
+        size_t n = 0;
+        for (struct dirent *x; d && (x = readdir(d));)
+                n += x->d_name[0] != '.';
+        if (d)
+                closedir(d);
+        return n;
+}
+
+static void try_it(struct fixture *f)
+{
+        f->exit = -1;
+        ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "www", "staging", 1));
+}
+
+static void a_trial_orders_all_and_leaves_nothing(void **state)
+{
+        struct fixture *f = *state;
+        try_it(f);
+        assert_int_equal(f->refused.kind, ERR_CONFIG);
+        assert_string_equal(f->refused.code, "staging");
+        fake_ca_has_staging(true);
+        stop_engine(f);
+        start_engine(f);
+        try_it(f);
+        assert_string_equal(f->engine->job[0]->policy->ca[0].ca, "ca.staging");
+        expect_done(f);
+        assert_non_null(strstr(f->text, "nothing of it was kept or deployed"));
+        const struct cert *c = engine_cert(f->engine, "www");
+        assert_int_equal(fake_ca.orders, 1);
+        assert_int_equal(c->row.live_set + c->row.last_success_s + c->row.last_failure_s, 0);
+        assert_int_equal(files_in(f, "keys") + files_in(f, "sets/www") + f->engine->order_count, 0);
+        fake_ca.open = false;
+        reissue(f, "www", false); /* the real one owes it nothing */
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 2);
+        fake_ca_has_staging(false);
+}
+
+static void a_real_job_ends_a_trial_and_is_not_joined_to_it(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_has_staging(true);
+        stop_engine(f);
+        start_engine(f);
+        try_it(f);
+        reissue(f, "www", true);
+        assert_string_equal(f->refused.code, "staging");
+        assert_true(run_to(f, idle_without_jobs, 5000));
+        fake_ca.open = false;
+        reissue(f, "www", false);
+        assert_int_equal(f->refused.kind, ERR_NONE);
+        f->answered = false;
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:[s], s:b}", "certs", "www", "staging", 1);
+        action_reissue(f->engine, args, on_answer, f);
+        assert_string_equal(f->refused.code, "running");
+        f->exit = -1;
+        expect_done(f);
+        fake_ca_has_staging(false);
+}
+
+static void ask_for_the_window(struct fixture *f, struct cert *c)
+{
+        c->window_next_s = 0;
+        cert_due(c);
+        for (int i = 0; i < 20; i++) {
+                bool never = false;
+                (void)loop_run_until(f->loop, &never, 1);
+        }
+}
+
+static bool counted(void *arg, const struct store_row *row)
+{
+        *(int64_t *)arg = row_i64(row, 0);
+        return false;
+}
+
+static int64_t alarms(struct fixture *f)
+{
+        struct err e;
+        int64_t rows = -1;
+        assert_true(store_query(f->engine->store,
+                "SELECT COUNT(*) FROM audit WHERE event='revocation-alarm' AND data LIKE '%about to revoke%'", "",
+                counted, &rows, &e));
+        return rows;
+}
+
+static void renewal_information_is_asked_for_what_lives(void **state)
+{
+        struct fixture *f = *state;
+        struct cert *c = engine_cert(f->engine, "www");
+        int64_t now_s = clock_now_s();
+        fake_ca_renews(true);
+        f->engine->clock_suspect_until_ms = INT64_MAX; /* nothing renews meanwhile */
+        reissue(f, "www", false);
+        expect_done(f);
+        fake_ca.window_start_s = now_s + 86400;
+        fake_ca.window_end_s = now_s + 2 * 86400;
+        ask_for_the_window(f, c);
+        assert_true(fake_ca.renewals > 0 && c->window_renew_s > now_s);
+        assert_int_equal(alarms(f), 0);
+        fake_ca.window_start_s = now_s - 7200; /* over when it is first named */
+        fake_ca.window_end_s = now_s - 3600;
+        ask_for_the_window(f, c);
+        ask_for_the_window(f, c);
+        assert_int_equal(alarms(f), 1);
+        unsigned asked = fake_ca.renewals;
+        c->row.live_not_after_s = now_s - 1; /* it has ended: nobody is asked */
+        ask_for_the_window(f, c);
+        assert_int_equal(fake_ca.renewals, asked);
+        fake_ca_renews(false);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(a_trial_orders_all_and_leaves_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_real_job_ends_a_trial_and_is_not_joined_to_it, setup, teardown),
+                cmocka_unit_test_setup_teardown(renewal_information_is_asked_for_what_lives, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
