@@ -51,6 +51,11 @@ const struct cli_command cli_commands[] = {
                 "dcvctl history www --since 3d\n", cli_history },
         { "cancel", "CERT", "stops its job, withdraws tokens, cancels the order where the CA can", "",
                 "dcvctl cancel www --dry-run\n", cli_cancel },
+        { "rehearse", "CERT...", "publishes a probe token, sees it everywhere, withdraws it; no order is opened", "",
+                "dcvctl rehearse www\n"
+                "dcvctl rehearse www shop --json\n"
+                "dcvctl rehearse www --dry-run\n",
+                cli_rehearse },
         { "verify", "[CERT...]", "looks at what every endpoint serves and compares", "", "dcvctl verify\n",
                 cli_verify },
         { "deploy", "CERT [--set N]", "puts a set to use again, without a new order",

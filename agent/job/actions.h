@@ -27,6 +27,9 @@ action_fn action_sets; /* {cert} */
 action_fn action_deploy; /* {cert, set, dry_run} */
 action_fn action_forget; /* {cert, purge, yes} */
 action_fn action_withdraw; /* {cert | stale} */
+/* {certs:[..], dry_run, timeout_ms, id} -> dcvd.rehearse/1. What happens meanwhile is told as events of "job" id, a
+ * negative number of the asker's. */
+action_fn action_rehearse;
 action_fn action_verify; /* {certs:[..]} */
 action_fn action_job; /* {id}: the state of one job, also an ended one */
 
