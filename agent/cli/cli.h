@@ -100,6 +100,7 @@ int cli_status(const struct cli_options *o, int argc, char **argv);
 int cli_history(const struct cli_options *o, int argc, char **argv);
 int cli_cancel(const struct cli_options *o, int argc, char **argv);
 int cli_verify(const struct cli_options *o, int argc, char **argv);
+int cli_check(const struct cli_options *o, int argc, char **argv);
 int cli_rehearse(const struct cli_options *o, int argc, char **argv);
 int cli_withdraw(const struct cli_options *o, int argc, char **argv);
 int cli_import(const struct cli_options *o, int argc, char **argv);

@@ -66,5 +66,23 @@ const struct cli_command cli_commands[] = {
                 "--stale  of every certificate\n", "dcvctl withdraw --stale\n", cli_withdraw },
         { "forget", "CERT [--purge]", "retires a certificate that is no longer configured",
                 "--purge  its sets and keys too\n", "dcvctl forget old --purge\n", cli_forget },
+        { "check",
+                "[CERT...] [--name NAME... [--validation METHOD] [--caa DOMAIN] [--internal]]\n"
+                "              [--value TEXT] [-v | --verbose] [--watch] [--strict] [--catalogue]",
+                "finds what would make the CA refuse, before anything is spent",
+                "--name NAME...       names that need not be configured\n"
+                "--validation METHOD  dns (default), file, tls-alpn, dns-persist\n"
+                "--caa DOMAIN         what the CA calls itself in CAA records: letsencrypt.org\n"
+                "--internal           the CA is not a public one\n"
+                "--value TEXT         the token that should be there now: is it, and right, everywhere? (a file of\n"
+                "                     Tencent Cloud: NAME=CONTENT)\n"
+                "-v, --verbose        every name server with its answer, and what could not be judged\n"
+                "--watch              again until it passes\n"
+                "--strict             a warning makes the exit status 1, too\n"
+                "--catalogue          everything that can be found, as docs/checks.md\n",
+                "dcvctl check --name example.com www.example.com --validation dns --caa letsencrypt.org\n"
+                "dcvctl check www -v\n"
+                "dcvctl check --strict --quiet || mail -s 'dcvctl check' ops@example.com </dev/null\n",
+                cli_check },
         { NULL, NULL, NULL, NULL, NULL, NULL },
 };

@@ -28,6 +28,7 @@ const struct ctl_verb ctl_verbs[] = {
         { "issue", CTL_ACT, action_issue },
         { "cancel", CTL_ACT, action_cancel },
         { "withdraw", CTL_ACT, action_withdraw },
+        { "check", CTL_ACT, action_check },
         { "rehearse", CTL_ACT, action_rehearse },
         { "import", CTL_ACT, action_import },
         { "list", CTL_ACT, action_list },

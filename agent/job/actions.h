@@ -27,6 +27,7 @@ action_fn action_sets; /* {cert} */
 action_fn action_deploy; /* {cert, set, dry_run} */
 action_fn action_forget; /* {cert, purge, yes} */
 action_fn action_withdraw; /* {cert | stale} */
+action_fn action_check; /* {certs:[..]}: what only the daemon can say for dcvctl check */
 /* {certs:[..], dry_run, timeout_ms, id} -> dcvd.rehearse/1. What happens meanwhile is told as events of "job" id, a
  * negative number of the asker's. */
 action_fn action_rehearse;

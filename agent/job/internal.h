@@ -159,6 +159,7 @@ struct engine {
         struct alpn_table *alpn_table;
         struct dry_run *dry_run; /* those that run */
         struct rehearsal *rehearsal; /* also */
+        struct looks *looks; /* for dcvctl check */
         int64_t last_rehearsal; /* the newest holder of probes that is no job: negative */
         struct httpd_set tokens_httpd;
         struct tls_alpn *tokens_tls;
@@ -350,6 +351,7 @@ bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct
 /* dry_run.c */
 bool dry_run_start(
         struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e);
+void looks_cancel(struct engine *g); /* actions_check.c: also */
 void dry_runs_cancel(struct engine *g); /* each is answered: the backends are about to go */
 
 void job_cancel_order(struct job *j);
