@@ -96,6 +96,7 @@ extern const struct cli_command cli_commands[]; /* ended by name NULL */
 
 int cli_reissue(const struct cli_options *o, int argc, char **argv);
 int cli_issue(const struct cli_options *o, int argc, char **argv);
+int cli_account(const struct cli_options *o, int argc, char **argv);
 int cli_status(const struct cli_options *o, int argc, char **argv);
 int cli_history(const struct cli_options *o, int argc, char **argv);
 int cli_cancel(const struct cli_options *o, int argc, char **argv);
@@ -107,5 +108,8 @@ int cli_import(const struct cli_options *o, int argc, char **argv);
 int cli_deploy(const struct cli_options *o, int argc, char **argv);
 int cli_sets(const struct cli_options *o, int argc, char **argv);
 int cli_forget(const struct cli_options *o, int argc, char **argv);
+int cli_publish(const struct cli_options *o, int argc, char **argv);
+int cli_publishers(const struct cli_options *o, int argc, char **argv);
+int cli_snippet(const struct cli_options *o, int argc, char **argv);
 
 #endif

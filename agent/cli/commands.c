@@ -56,6 +56,13 @@ const struct cli_command cli_commands[] = {
                 "dcvctl rehearse www shop --json\n"
                 "dcvctl rehearse www --dry-run\n",
                 cli_rehearse },
+        { "account", "show|rollover|deactivate CA", "the account at an ACME CA",
+                "show        where it is, its state and contact\n"
+                "rollover    gives it a new key\n"
+                "deactivate  ends it for ever; asked first\n",
+                "dcvctl account show letsencrypt\n"
+                "dcvctl account rollover letsencrypt\n",
+                cli_account },
         { "verify", "[CERT...]", "looks at what every endpoint serves and compares", "", "dcvctl verify\n",
                 cli_verify },
         { "deploy", "CERT [--set N]", "puts a set to use again, without a new order",
@@ -84,5 +91,15 @@ const struct cli_command cli_commands[] = {
                 "dcvctl check www -v\n"
                 "dcvctl check --strict --quiet || mail -s 'dcvctl check' ops@example.com </dev/null\n",
                 cli_check },
+        { "publish", "CERT", "puts the tokens of its open order out again, now", "",
+                "dcvctl publish www\n"
+                "dcvctl publish www --dry-run\n",
+                cli_publish },
+        { "publishers", "", "where tokens can be put, and which certificates do so", "", "dcvctl publishers\n",
+                cli_publishers },
+        { "snippet", "nginx|apache|haproxy|caddy [CERT]", "prints what a web server needs for dcvd", "",
+                "dcvctl snippet nginx www\n"
+                "dcvctl snippet caddy\n",
+                cli_snippet },
         { NULL, NULL, NULL, NULL, NULL, NULL },
 };

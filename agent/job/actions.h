@@ -18,6 +18,7 @@ typedef void action_fn(struct engine *g, const json_t *args, action_done_fn *don
 action_fn action_reissue;
 action_fn
         action_issue; /* {cert, force, dry_run}: a first certificate; like reissue, or {text} if there is one already */
+action_fn action_account; /* {verb: show|rollover|deactivate, ca, yes, dry_run} */
 action_fn action_cancel; /* {cert, yes} */
 action_fn action_status; /* {certs:[..], records} -> dcvd.status/1 */
 action_fn action_history; /* {cert, since_s, limit} */
@@ -27,6 +28,8 @@ action_fn action_sets; /* {cert} */
 action_fn action_deploy; /* {cert, set, dry_run} */
 action_fn action_forget; /* {cert, purge, yes} */
 action_fn action_withdraw; /* {cert | stale} */
+action_fn action_publish; /* {cert, dry_run}: what is wanted of it, again ->
+                             {tokens:[{token,value,publisher,state,problem}]} */
 action_fn action_check; /* {certs:[..]}: what only the daemon can say for dcvctl check */
 /* {certs:[..], dry_run, timeout_ms, id} -> dcvd.rehearse/1. What happens meanwhile is told as events of "job" id, a
  * negative number of the asker's. */

@@ -1,0 +1,131 @@
+/* dcvctl account: what we have at an ACME CA. A write that is being made is known to its CA alone; with the backends it
+ * goes, and the CA is asked at the next use. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/json.h"
+#include "agent/base/util.h"
+#include "agent/job/actions.h"
+#include "agent/job/internal.h"
+
+struct account_ask {
+        struct engine *engine;
+        struct account_ask *next;
+        struct backend_ca *ca;
+        struct ca_call *call;
+        enum ca_account_verb verb;
+        action_done_fn *done;
+        void *arg;
+};
+
+static void ask_free(struct account_ask *a)
+{
+        for (struct account_ask **at = &a->engine->account_ask; *at; at = &(*at)->next)
+                if (*at == a) {
+                        *at = a->next;
+                        break;
+                }
+        free(a);
+}
+
+void account_asks_cancel(struct engine *g)
+{
+        struct err e;
+        while (g->account_ask) {
+                struct account_ask *a = g->account_ask;
+                a->ca->ops->cancel(a->ca->ca, a->call);
+                err_set(&e, ERR_TEMPORARY, "reconfigured",
+                        "the configuration changed meanwhile; dcvctl account show tells how it ended");
+                a->done(a->arg, NULL, &e);
+                ask_free(a);
+        }
+}
+
+static const char *const verb_text[] = { "", "has a new key", "is ended: no order can be made with it" };
+
+static void answered(void *arg, const char *text, size_t len, const struct err *err)
+{
+        struct account_ask *a = arg;
+        struct err e;
+        CLEANUP(json_decref_p) json_t *o = NULL;
+        a->call = NULL;
+        if (err || !json_read(text, len, 4, &o, &e)) {
+                a->done(a->arg, NULL, err ? err : &e);
+                return ask_free(a);
+        }
+        struct buf b = { .max = 4096 };
+        const json_t *contact = json_object_get(o, "contact");
+        buf_addf(&b, "%s: the account %s%s%s, %s, key %s, contact", a->ca->name, json_str(o, "url"), a->verb ? " " : "",
+                verb_text[a->verb], json_str(o, "status"), json_str(o, "key"));
+        for (size_t i = 0; i < json_array_size(contact); i++) {
+                const char *one = json_string_value(json_array_get(contact, i));
+                buf_add(&b, " ");
+                buf_add_escaped(&b, one ? one : "?", one ? strlen(one) : 1, 200);
+        }
+        buf_add(&b, json_array_size(contact) ? "" : " none");
+        json_put_text(o, "text", b.data);
+        buf_done(&b);
+        json_put_text(o, "ca", a->ca->name);
+        json_put_i64(o, "exit", 0);
+        a->done(a->arg, o, NULL);
+        ask_free(a);
+}
+
+static bool choose(struct account_ask *a, const json_t *args, struct err *e)
+{
+        static const char *const verbs[] = { "show", "rollover", "deactivate" };
+        const char *name = json_str(args, "ca"), *verb = json_str(args, "verb");
+        size_t i = 0;
+        while (i < ARRAY_LEN(verbs) && (!verb || strcmp(verb, verbs[i]) != 0))
+                i++;
+        if (i == ARRAY_LEN(verbs))
+                return err_set(e, ERR_CONFIG, "usage", "account show, rollover or deactivate");
+        a->verb = (enum ca_account_verb)i;
+        a->ca = name ? engine_ca(a->engine, name) : NULL;
+        if (!a->ca)
+                return err_set(e, ERR_CONFIG, "ca.unknown", "there is no CA %s in the configuration", name ? name : "");
+        return a->ca->ops->account ||
+                err_set(e, ERR_CONFIG, "ca.account", "%s is of type %s: it has no account of ours", name,
+                        a->ca->ops->type);
+}
+
+static bool asked_first(const struct account_ask *a, const json_t *args)
+{
+        bool dry = json_bool(args, "dry_run", false);
+        if (a->verb == CA_ACCOUNT_SHOW || (!dry && (a->verb != CA_ACCOUNT_DEACTIVATE || json_bool(args, "yes", false))))
+                return false;
+        CLEANUP(json_decref_p)
+        json_t *o = json_pack("{s:i, s:s, s:b}", "exit", 0, "ca", a->ca->name, dry ? "dry_run" : "confirm", 1);
+        CLEANUP(free_p)
+        char *text = text_format(a->verb == CA_ACCOUNT_DEACTIVATE
+                        ? "This ends the account at %s for ever: no certificate can be ordered with it any more"
+                        : "would give the account at %s a new key",
+                a->ca->name);
+        json_put_text(o, "text", text);
+        a->done(a->arg, o, NULL);
+        return true;
+}
+
+void action_account(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
+{
+        struct err e;
+        struct account_ask *a = calloc(1, sizeof *a);
+        if (!a) {
+                err_memory(&e);
+                return done(arg, NULL, &e);
+        }
+        a->engine = g;
+        a->done = done;
+        a->arg = arg;
+        bool good = choose(a, args, &e);
+        if (good && asked_first(a, args))
+                return ask_free(a);
+        if (good)
+                a->call = a->ca->ops->account(a->ca->ca, a->verb, answered, a, &e);
+        if (!a->call) {
+                done(arg, NULL, &e);
+                return ask_free(a);
+        }
+        a->next = g->account_ask;
+        g->account_ask = a;
+}
