@@ -96,6 +96,7 @@ extern const struct cli_command cli_commands[]; /* ended by name NULL */
 
 int cli_reissue(const struct cli_options *o, int argc, char **argv);
 int cli_issue(const struct cli_options *o, int argc, char **argv);
+int cli_revoke(const struct cli_options *o, int argc, char **argv);
 int cli_account(const struct cli_options *o, int argc, char **argv);
 int cli_status(const struct cli_options *o, int argc, char **argv);
 int cli_history(const struct cli_options *o, int argc, char **argv);

@@ -56,6 +56,13 @@ const struct cli_command cli_commands[] = {
                 "dcvctl rehearse www shop --json\n"
                 "dcvctl rehearse www --dry-run\n",
                 cli_rehearse },
+        { "revoke", "CERT [--serial HEX] [--live] [--reason REASON]", "revokes superseded certificates",
+                "--serial HEX     the one with this serial number; default: the newest that is not live\n"
+                "--live           the one that is live\n"
+                "--reason REASON  keyCompromise, superseded, cessationOfOperation or unspecified\n",
+                "dcvctl revoke www --dry-run\n"
+                "dcvctl revoke www --reason keyCompromise --yes\n",
+                cli_revoke },
         { "account", "show|rollover|deactivate CA", "the account at an ACME CA",
                 "show        where it is, its state and contact\n"
                 "rollover    gives it a new key\n"

@@ -26,6 +26,7 @@ const struct ctl_verb ctl_verbs[] = {
         { "verify", CTL_READ, action_verify },
         { "reissue", CTL_ACT, action_reissue },
         { "account", CTL_ACT, action_account },
+        { "revoke", CTL_ACT, action_revoke },
         { "issue", CTL_ACT, action_issue },
         { "cancel", CTL_ACT, action_cancel },
         { "withdraw", CTL_ACT, action_withdraw },

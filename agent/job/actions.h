@@ -19,6 +19,7 @@ action_fn action_reissue;
 action_fn
         action_issue; /* {cert, force, dry_run}: a first certificate; like reissue, or {text} if there is one already */
 action_fn action_account; /* {verb: show|rollover|deactivate, ca, yes, dry_run} */
+action_fn action_revoke; /* {cert, serial, live, reason, yes, dry_run}: by default the newest one that is not live */
 action_fn action_cancel; /* {cert, yes} */
 action_fn action_status; /* {certs:[..], records} -> dcvd.status/1 */
 action_fn action_history; /* {cert, since_s, limit} */

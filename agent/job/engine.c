@@ -430,6 +430,7 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
                 }
         dry_runs_cancel(g);
         looks_cancel(g);
+        revocations_cancel(g);
         account_asks_cancel(g);
         backends_close(g->ca, g->ca_count, g->publisher, g->publisher_count);
         g->ca = ca;
@@ -459,6 +460,7 @@ void engine_close(struct engine *g)
         tls_alpn_close(g->tokens_tls);
         dry_runs_cancel(g);
         looks_cancel(g);
+        revocations_cancel(g);
         account_asks_cancel(g);
         for (size_t i = 0; i < g->job_count; i++)
                 job_stop_work(g->job[i]);

@@ -161,6 +161,7 @@ struct engine {
         struct rehearsal *rehearsal; /* also */
         struct looks *looks; /* for dcvctl check */
         int64_t last_rehearsal; /* the newest holder of probes that is no job: negative */
+        struct revocation *revocation;
         struct account_ask *account_ask;
         struct httpd_set tokens_httpd;
         struct tls_alpn *tokens_tls;
@@ -352,6 +353,10 @@ bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct
 /* dry_run.c */
 bool dry_run_start(
         struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e);
+void revocations_cancel(struct engine *g);
+/* Would revoking an older certificate of c at this CA take the live one with it? Then *ret_what says so. */
+bool revocation_takes_live(
+        struct engine *g, const struct cert *c, const struct backend_ca *ca, char *ret_what, size_t size);
 void account_asks_cancel(struct engine *g);
 void looks_cancel(struct engine *g); /* actions_check.c: also */
 void dry_runs_cancel(struct engine *g); /* each is answered: the backends are about to go */
