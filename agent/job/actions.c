@@ -8,6 +8,7 @@
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
+#include "agent/job/incident.h"
 #include "agent/job/internal.h"
 
 #define REASON_MAX 200
@@ -188,6 +189,37 @@ static bool trial_in_the_way(struct cert *c, bool staging, struct err *e)
                 (long long)j->row.id);
 }
 
+static void incident_taken(void *arg, const struct incident_answer *answer, const struct err *err)
+{
+        (void)arg;
+        (void)answer;
+        if (err)
+                log_err("", "the other certificates with a compromised key are not in an incident", err);
+}
+
+/* I6: every other certificate with that key is replaced too, and what is kept of it. */
+static void take_others(struct reissue *r, const struct cert *c, const char *reason)
+{
+        struct engine *g = r->g;
+        struct texts sharing = { 0 };
+        struct err e;
+        if (!cert_shared_key(g, c->row.live_spki, &sharing))
+                return texts_done(&sharing);
+        const struct report report = { .source = "operator",
+                .strength = REPORT_EXACT,
+                .spki_hex = c->row.live_spki,
+                .text = reason && strlen(reason) <= REPORT_TEXT_MAX ? reason : NULL,
+                .by_operator = true,
+                .revocation_reason = -1 };
+        bool shared = sharing.count > 1;
+        if (shared && !incident_take(g, &report, incident_taken, NULL, &e))
+                incident_taken(NULL, NULL, &e);
+        for (size_t i = 0; shared && i < sharing.count; i++)
+                if (strcmp(sharing.item[i], c->row.name) != 0)
+                        json_array_append_new(json_object_get(r->result, "also"), json_string(sharing.item[i]));
+        texts_done(&sharing);
+}
+
 static bool start_one(struct reissue *r, struct cert *c, const json_t *args, struct err *e)
 {
         bool staging = json_bool(args, "staging", false);
@@ -200,6 +232,8 @@ static bool start_one(struct reissue *r, struct cert *c, const json_t *args, str
         }
         if (!trial_in_the_way(c, staging, e))
                 return false;
+        if (compromised && !marked && c->row.live_spki)
+                take_others(r, c, json_str(args, "reason"));
         if (c->job && !key_is_reported(c->job)) {
                 c->job->row.compromised = c->job->row.compromised || compromised;
                 note_job(r, c->job->row.id, c->row.name, true);
@@ -373,6 +407,7 @@ static void order_cancelled(void *arg, const struct err *err)
                 struct err e = *err;
                 err_wrap(&e, "the order at the CA could not be cancelled; the job goes on");
                 cancel_answer(j, NULL, &e);
+                j->restart = false;
                 return job_run(j);
         }
         struct store_batch *b = store_batch_new();
@@ -383,10 +418,14 @@ static void order_cancelled(void *arg, const struct err *err)
                 .opened_s = j->row.ordered_s,
                 .job = j->row.id };
         bool put = b && engine_order_put(g, b, &row);
+        if (put && j->restart)
+                return job_restart(j, b);
         if (put)
                 engine_commit_logged(g, b);
         else
                 store_batch_free(b);
+        if (j->restart)
+                return job_restart(j, NULL);
         cancel_answer(j, "cancelled; the order was cancelled at the CA, tokens are withdrawn", NULL);
         job_end(j, JOB_CANCELLED, "cancelled by the operator; the order was cancelled at the CA");
 }

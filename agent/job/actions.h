@@ -36,6 +36,10 @@ action_fn action_check; /* {certs:[..]}: what only the daemon can say for dcvctl
  * negative number of the asker's. */
 action_fn action_rehearse;
 action_fn action_verify; /* {certs:[..]} */
+action_fn action_incidents; /* {all}: open ones, or also those that are over -> dcvd.incidents/1 */
+action_fn action_incident; /* {id} -> dcvd.incident/1, its evidence inside */
+action_fn action_confirm; /* {id, yes, dry_run}: answers what the incident asks now */
+action_fn action_dismiss; /* {id, because, dry_run} */
 action_fn action_job; /* {id}: the state of one job, also an ended one */
 
 #endif

@@ -133,6 +133,7 @@ static bool adopt(struct engine *g, struct cert *cert, const struct brought *b, 
                 engine_commit_logged(g, batch);
         else
                 store_batch_free(batch);
+        incidents_look_back(g, c->leaf.spki_hex, c->leaf.sha256);
         return true;
 }
 

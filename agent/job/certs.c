@@ -7,6 +7,7 @@
 #include "agent/base/log.h"
 #include "agent/base/util.h"
 #include "agent/job/actions.h"
+#include "agent/job/incident.h"
 #include "agent/job/internal.h"
 #include "agent/job/when.h"
 
@@ -141,6 +142,7 @@ static void warn_of_end(struct cert *c, int64_t not_before_s, int64_t not_after_
                 log_error(c->row.name, "%s", text);
         else
                 log_warning(c->row.name, "%s", text);
+        cert_notice_end(c, not_after_s - now_s, text);
 }
 
 static void save_row(struct cert *c)
@@ -243,6 +245,33 @@ static int64_t renewal_s(const struct cert *c)
         return MAX(at_s, MIN(c->engine->rest_until_s, end_s - life_s / 10));
 }
 
+static void alarm_taken(void *arg, const struct incident_answer *answer, const struct err *err)
+{
+        (void)arg;
+        (void)answer;
+        if (err) /* the detector finds it again in its next round */
+                log_err("", "the alarm of a CA is not kept", err);
+}
+
+/* At once: the detector that looks at the windows comes by once an hour. A window of the last third is the usual one.
+ */
+static void report_alarm(const struct cert *c, const struct ca_renewal *w, int64_t now_s, const char *text)
+{
+        struct err e;
+        const struct report r = { .source = "detector revocation",
+                .strength = REPORT_REVOKED,
+                .cert_sha256 = c->row.live_sha256,
+                .text = text,
+                .link = w->explanation[0] ? w->explanation : NULL,
+                .revocation_reason = -1 };
+        int64_t life_s = c->row.live_not_after_s - c->live_not_before_s;
+        if (c->engine->conf->detectors.revocation_ms == 0 || now_s > c->row.live_not_after_s - life_s / 3 ||
+                strlen(text) > REPORT_TEXT_MAX)
+                return;
+        if (!incident_take(c->engine, &r, alarm_taken, NULL, &e))
+                log_err(c->row.name, "the alarm of a CA is not taken", &e);
+}
+
 /* A window that is over already when the CA first names it: it wants the certificate gone. Written down once
  * for each window and process; the renewal starts by itself where there is one. */
 static void raise_alarm(struct cert *c, const struct ca_renewal *r, int64_t now_s)
@@ -265,6 +294,8 @@ static void raise_alarm(struct cert *c, const struct ca_renewal *r, int64_t now_
                 engine_commit_logged(g, b);
         else
                 store_batch_free(b);
+        if (text)
+                report_alarm(c, r, now_s, text);
 }
 
 /* Renewal information (RFC 9773): the moment is drawn once for a window, so that it does not move at every look. */

@@ -291,7 +291,7 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
                 helper_open(&g->helper, loop, HELPER_SOCKET, HELPER_HOOK_SOCKET, c->helper_fd, e) &&
                 backends_open_cas(g, g->conf, &g->ca, &g->ca_count, e) &&
                 backends_open_publishers(g, g->conf, &g->publisher, &g->publisher_count, e) &&
-                engine_load(g, origin, e) &&
+                engine_load(g, origin, e) && incidents_open(g, e) &&
                 due_timer_open(&g->due_timer, loop, &g->heap, engine_due_fired, jumped, g, e);
         if (!good) {
                 g->conf = NULL; /* stays the caller's */
@@ -355,6 +355,7 @@ void engine_start(struct engine *g)
                 job_resume_loaded(g->job[i]);
         for (size_t i = 0; i < g->cert_count; i++)
                 cert_plan_first(g->cert[i]);
+        incidents_start(g);
         due_timer_arm(g->due_timer);
 }
 
@@ -447,6 +448,7 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
                         job_run(g->job[i]);
         for (size_t i = 0; i < g->cert_count; i++)
                 cert_plan(g->cert[i]);
+        incidents_look(g);
         return true;
 }
 
@@ -468,6 +470,8 @@ void engine_close(struct engine *g)
         rehearsals_end(g, &e);
         if (g->store && g->started)
                 (void)store_flush(g->store, &e); /* what is queued is on disk; callbacks see closing */
+        incidents_close(g);
+        notices_done(g);
         while (g->job_count > 0)
                 job_free(g->job[g->job_count - 1]);
         work_finish(g->loop); /* a key in the making still writes through the keystore */

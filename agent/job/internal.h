@@ -40,7 +40,7 @@ struct backend_publisher {
 };
 
 /* One heap serves certificates, jobs and tokens: the kind says what an entry sits in. */
-enum due_kind { DUE_CERT, DUE_JOB, DUE_TOKEN };
+enum due_kind { DUE_CERT, DUE_JOB, DUE_TOKEN, DUE_INCIDENT };
 struct due {
         struct due_entry entry;
         enum due_kind kind;
@@ -103,6 +103,7 @@ struct job {
         bool cancelling; /* its order is being cancelled at the CA: no step begins */
         struct cancel *cancel; /* who asked for that */
         bool organization; /* the CA that was asked last has an OV or EV certificate here */
+        bool restart; /* its order is being cancelled because its key was reported */
         bool order_over; /* it ended; the pause before another one runs */
         bool key_refused; /* the CA took one key not: another was made, once */
         unsigned orders_ended; /* of this attempt, without a certificate */
@@ -182,6 +183,8 @@ struct engine {
         struct due_heap heap;
         struct due_timer *due_timer;
         struct engine_listener *listener;
+        struct incidents *incidents;
+        struct notice_listener *notices;
         size_t acting; /* jobs that hold a slot */
         int64_t ask_phase_s; /* of this process: when certificates at rest are asked for in groups (certs.c) */
         int64_t next_job, next_token;
@@ -256,6 +259,16 @@ int64_t job_wait_ms(struct job *j, int64_t wanted_ms); /* not past that moment *
 bool job_go_elsewhere(struct job *j, const struct err *why); /* to the next CA of its list, if there may be one */
 void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why); /* from eligible on */
 
+/* job_notice.c: what people want to be told */
+void job_notice_end(struct job *j); /* it is in a final state */
+void job_notice_waiting(struct job *j, const struct err *e);
+void job_notice_again(struct job *j, const struct err *e); /* after its failure was counted */
+void cert_notice_end(struct cert *c, int64_t left_s, const char *text); /* nothing renews it */
+
+/* job_key.c */
+void job_leave_key(struct job *j); /* its key is reported: called again until the job has another one */
+void job_restart(struct job *j, struct store_batch *b_own);
+
 /* steps_*.c: one action per state */
 void step_queued(struct job *j);
 void step_eligible(struct job *j);
@@ -319,6 +332,22 @@ void token_withdraw(struct token *t); /* unless it is wanted */
 bool token_exclusive_conflict(struct engine *g, const char *publisher, const struct proof *p, struct token **ret);
 void token_free(struct token *t);
 
+/* incident_step.c */
+bool incidents_open(struct engine *g, struct err *e); /* loads them */
+void incidents_start(struct engine *g);
+void incidents_close(struct engine *g);
+void incidents_look(struct engine *g); /* something they may wait for has happened */
+void incident_due(struct due *d);
+/* notices.c */
+void notices_done(struct engine *g);
+void incidents_status(struct engine *g, json_t *status); /* its members "incidents" and "held" */
+/* Certificates that wait: party "brake" or "person". */
+void incidents_each_waiting(
+        struct engine *g, void (*fn)(void *arg, const char *cert, const char *party), void *arg);
+size_t incidents_count(const struct engine *g, int64_t *ret_deadline_s); /* open ones; the first deadline, 0: none */
+void incidents_look_back(struct engine *g, const char *spki, const char *sha256); /* was it reported before it came? */
+bool incidents_need_set(struct engine *g, const char *cert, unsigned number); /* it is still to be revoked */
+bool incidents_need_key(struct engine *g, const char *spki);
 /* rehearsal.c: a token that is out, or is not; that is back, or stays; before engine and backends go, those of no
  * job */
 void rehearsals_token_moved(struct engine *g, const struct token *t, const struct err *err);

@@ -182,6 +182,8 @@ static void moved(void *arg, int64_t rowid, const struct err *e)
         j->row.state = j->next;
         metrics_job_moved(j, from);
         say_state(j);
+        if (job_is_final(j->row.state))
+                job_notice_end(j);
         if (!job_has_order_open(j->row.state) && j->row.state != JOB_KEYED && j->row.state != JOB_REHEARSED)
                 job_unlock_order(j);
         if (!job_stop_if_wanted(j))
@@ -324,6 +326,7 @@ static void again_later(struct job *j, const struct err *e)
         format_span(in_ms / 1000, span, sizeof span);
         log_warning(j->row.cert, "job %lld: %s: %s; again in %s%s%s", (long long)j->row.id,
                 job_state_name(j->row.state), e->text, span, e->fix[0] ? "; " : "", e->fix);
+        job_notice_again(j, e);
         save_and_sleep(j, "again");
 }
 
@@ -344,6 +347,7 @@ void job_wait(struct job *j, const struct err *e, const json_t *waiting, int64_t
                 return;
         }
         job_note(j, "%s", e->text);
+        job_notice_waiting(j, e);
         save_and_sleep(j, "waiting");
 }
 

@@ -193,6 +193,8 @@ void step_keyed(struct job *j)
 
 static bool named(struct engine *g, const char *spki)
 {
+        if (incidents_need_key(g, spki))
+                return true;
         for (size_t i = 0; i < g->job_count; i++)
                 if ((g->job[i]->row.spki && strcmp(g->job[i]->row.spki, spki) == 0) || g->job[i]->keying)
                         return true;

@@ -42,6 +42,11 @@ static const struct metric_family success = { "dcvd_certificate_last_success_tim
 static const struct metric_family failure = { "dcvd_certificate_last_failure_timestamp_seconds",
         "Last reissue that failed.", METRIC_GAUGE, by_cert, NULL };
 
+static const struct metric_family open_incidents = { "dcvd_incidents_open", "Incidents that are not over.",
+        METRIC_GAUGE, NULL, NULL };
+static const struct metric_family incident_deadline = { "dcvd_incident_deadline_timestamp_seconds",
+        "The first deadline of an incident whose certificates are not all replaced.", METRIC_GAUGE, NULL, NULL };
+
 /* ---- what happens ---- */
 
 void metrics_job_moved(struct job *j, enum job_state from)
@@ -127,10 +132,26 @@ static void collect_cert(const struct cert *c)
         collect_served(c);
 }
 
+static void collect_waiting(void *arg, const char *cert, const char *party)
+{
+        const char *of[] = { cert, party };
+        (void)arg;
+        metric_set(&waiting, of, 1);
+}
+
+static void collect_incidents(struct engine *g)
+{
+        int64_t deadline_s;
+        metric_set(&open_incidents, NULL, (double)incidents_count(g, &deadline_s));
+        if (deadline_s)
+                metric_set(&incident_deadline, NULL, (double)deadline_s);
+        incidents_each_waiting(g, collect_waiting, NULL);
+}
+
 void metrics_collect(struct engine *g)
 {
         const struct metric_family *const gauges[] = { &jobs, &next_attempt, &waiting, &not_after, &reissuable,
-                &served_match, &success, &failure };
+                &served_match, &success, &failure, &incident_deadline };
         for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
                 metric_clear(gauges[i]); /* what is gone is not shown again */
         for (size_t i = 0; i < g->job_count; i++)
@@ -138,4 +159,5 @@ void metrics_collect(struct engine *g)
                         collect_job(g->job[i]);
         for (size_t i = 0; i < g->cert_count; i++)
                 collect_cert(g->cert[i]);
+        collect_incidents(g);
 }

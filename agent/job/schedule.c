@@ -47,6 +47,8 @@ void engine_due_fired(void *engine, struct due_entry *entry)
                 cert_due(CONTAINER_OF(d, struct cert, due));
         else if (d->kind == DUE_JOB)
                 job_run(CONTAINER_OF(d, struct job, due));
+        else if (d->kind == DUE_INCIDENT)
+                incident_due(d);
         else
                 token_due(CONTAINER_OF(d, struct token, due));
 }

@@ -194,6 +194,7 @@ void action_status(struct engine *g, const json_t *args, action_done_fn *done, v
         json_put_i64(o, "running", (int64_t)g->job_count);
         json_put_bool(o, "rebuilt", g->rebuilt || g->rest_until_s > clock_now_s());
         json_put_i64(o, "rest_until", g->rest_until_s > clock_now_s() ? g->rest_until_s : 0);
+        incidents_status(g, o);
         json_object_set_new(o, "certificates", list);
         for (size_t i = 0; i < json_array_size(wanted); i++) {
                 const char *name = json_string_value(json_array_get(wanted, i));

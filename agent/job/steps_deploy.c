@@ -226,7 +226,7 @@ static void retire_sets(struct job *j)
                 return;
         int64_t keep = j->engine->conf->keep_sets;
         for (size_t i = count; i-- > 0;) {
-                if (number[i] == live || keep-- > 0)
+                if (number[i] == live || keep-- > 0 || incidents_need_set(j->engine, j->row.cert, number[i]))
                         continue;
                 if (!sets_remove(j->engine->sets, j->row.cert, number[i], &e))
                         log_err(j->row.cert, "an old set could not be removed", &e);
@@ -380,6 +380,7 @@ static void over(void *arg, int64_t rowid, const struct err *err)
         job_rest(j);
         job_free(j);
         keys_retire(g);
+        incidents_look(g);
         cert_plan_soon(c); /* what the CA allows now is not what it allowed before */
 }
 
