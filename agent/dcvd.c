@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "agent/alerts/notify.h"
 #include "agent/base/err.h"
 #include "agent/base/log.h"
 #include "agent/base/memory.h"
@@ -30,6 +31,7 @@ struct daemon {
         struct engine *engine;
         struct ctl_server *control;
         struct admin *admin;
+        struct notifier *notifier;
         struct timer *watchdog;
         int64_t watchdog_ms;
 };
@@ -127,6 +129,7 @@ static bool take(struct daemon *d, struct conf *conf, struct err *e)
                 return false;
         }
         admin_commit(d->admin);
+        notifier_reconfigured(d->notifier);
         return true;
 }
 
@@ -187,6 +190,8 @@ static bool open_all(struct daemon *d, struct conf *conf, int helper_fd, struct 
                 return err_memory(e);
         if (!loop_open(&d->loop, e) || !engine_open(&d->engine, d->loop, &c, e))
                 return false;
+        if (!notifier_open(&d->notifier, d->engine, e)) /* before anything happens that it is to tell */
+                return false;
         engine_start(d->engine);
         return engine_listen_tokens(d->engine, e) && ctl_server_open(&d->control, d->engine, control, ctl_verbs, e) &&
                 admin_open(&d->admin, d->engine, e) && start_watchdog(d, e) &&
@@ -199,6 +204,7 @@ static void close_all(struct daemon *d, struct conf *conf)
         admin_close(d->admin);
         ctl_server_close(d->control);
         timer_free(d->watchdog);
+        notifier_close(d->notifier);
         if (d->engine)
                 engine_close(d->engine);
         else

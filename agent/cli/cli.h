@@ -94,6 +94,7 @@ struct cli_command {
 };
 extern const struct cli_command cli_commands[]; /* ended by name NULL */
 
+int cli_notify(const struct cli_options *o, int argc, char **argv);
 int cli_reissue(const struct cli_options *o, int argc, char **argv);
 int cli_issue(const struct cli_options *o, int argc, char **argv);
 int cli_revoke(const struct cli_options *o, int argc, char **argv);

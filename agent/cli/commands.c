@@ -118,6 +118,8 @@ const struct cli_command cli_commands[] = {
                 cli_publish },
         { "publishers", "", "where tokens can be put, and which certificates do so", "", "dcvctl publishers\n",
                 cli_publishers },
+        { "notify", "test NAME", "tells one target of notify that this is a test, and what came of it", "",
+                "dcvctl notify test ops\n", cli_notify },
         { "snippet", "nginx|apache|haproxy|caddy [CERT]", "prints what a web server needs for dcvd", "",
                 "dcvctl snippet nginx www\n"
                 "dcvctl snippet caddy\n",

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/alerts/notify.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/ctl/server.h"
@@ -32,6 +33,7 @@ const struct ctl_verb ctl_verbs[] = {
         { "account", CTL_ACT, action_account },
         { "revoke", CTL_ACT, action_revoke },
         { "issue", CTL_ACT, action_issue },
+        { "notify", CTL_ACT, action_notify },
         { "cancel", CTL_ACT, action_cancel },
         { "withdraw", CTL_ACT, action_withdraw },
         { "publish", CTL_ACT, action_publish },
