@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "agent/alerts/intake.h"
 #include "agent/alerts/notify.h"
 #include "agent/base/err.h"
 #include "agent/base/log.h"
@@ -31,6 +32,7 @@ struct daemon {
         struct engine *engine;
         struct ctl_server *control;
         struct admin *admin;
+        struct intake *intake;
         struct notifier *notifier;
         struct timer *watchdog;
         int64_t watchdog_ms;
@@ -124,11 +126,17 @@ static bool take(struct daemon *d, struct conf *conf, struct err *e)
                 !config_keep_credentials(conf, engine_config(d->engine), e) || !check_secrets(conf, e) ||
                 !admin_prepare(d->admin, conf, e))
                 return false;
+        if (!intake_prepare(d->intake, conf, e)) {
+                admin_abandon(d->admin);
+                return false;
+        }
         if (!engine_reconfigure(d->engine, conf, e)) {
+                intake_abandon(d->intake);
                 admin_abandon(d->admin);
                 return false;
         }
         admin_commit(d->admin);
+        intake_commit(d->intake);
         notifier_reconfigured(d->notifier);
         return true;
 }
@@ -194,13 +202,15 @@ static bool open_all(struct daemon *d, struct conf *conf, int helper_fd, struct 
                 return false;
         engine_start(d->engine);
         return engine_listen_tokens(d->engine, e) && ctl_server_open(&d->control, d->engine, control, ctl_verbs, e) &&
-                admin_open(&d->admin, d->engine, e) && start_watchdog(d, e) &&
+                admin_open(&d->admin, d->engine, e) && intake_open(&d->intake, d->engine, e) &&
+                start_watchdog(d, e) &&
                 loop_on_rest(d->loop, REST_MS, rest, d, e) && loop_on_signal(d->loop, SIGTERM, on_stop, d, e) &&
                 loop_on_signal(d->loop, SIGINT, on_stop, d, e) && loop_on_signal(d->loop, SIGHUP, on_reload, d, e);
 }
 
 static void close_all(struct daemon *d, struct conf *conf)
 {
+        intake_close(d->intake);
         admin_close(d->admin);
         ctl_server_close(d->control);
         timer_free(d->watchdog);

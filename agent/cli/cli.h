@@ -110,6 +110,8 @@ int cli_import(const struct cli_options *o, int argc, char **argv);
 int cli_deploy(const struct cli_options *o, int argc, char **argv);
 int cli_sets(const struct cli_options *o, int argc, char **argv);
 int cli_forget(const struct cli_options *o, int argc, char **argv);
+int cli_report(const struct cli_options *o, int argc, char **argv);
+int cli_alert(const struct cli_options *o, int argc, char **argv);
 int cli_incidents(const struct cli_options *o, int argc, char **argv);
 int cli_incident(const struct cli_options *o, int argc, char **argv);
 int cli_confirm_incident(const struct cli_options *o, int argc, char **argv);

@@ -112,6 +112,17 @@ const struct cli_command cli_commands[] = {
                 "dcvctl check www -v\n"
                 "dcvctl check --strict --quiet || mail -s 'dcvctl check' ops@example.com </dev/null\n",
                 cli_check },
+        { "report", "FILE | --spki HEX | --cert FILE | --proof FILE", "reports a compromised key",
+                "FILE          the private key, a request or statement signed by it, a certificate, or a JSON event\n"
+                "--spki HEX    the SHA-256 of the public key, in any spelling\n"
+                "--cert FILE   the certificate that uses the key\n"
+                "--proof FILE  like FILE, but refused unless it proves that somebody else has the key\n",
+                "dcvctl report --cert /etc/nginx/tls/www/fullchain.pem\n"
+                "dcvctl report --proof found-in-a-repository.pem --dry-run\n",
+                cli_report },
+        { "alert", "test NAME [--body FILE]", "tries one of the webhooks without doing anything",
+                "--body FILE  what to send; default: a report of a key of this host\n", "dcvctl alert test github\n",
+                cli_alert },
         { "publish", "CERT", "puts the tokens of its open order out again, now", "",
                 "dcvctl publish www\n"
                 "dcvctl publish www --dry-run\n",

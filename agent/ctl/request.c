@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/alerts/intake.h"
 #include "agent/alerts/notify.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
@@ -43,6 +44,8 @@ const struct ctl_verb ctl_verbs[] = {
         { "list", CTL_ACT, action_list },
         { "deploy", CTL_ACT, action_deploy },
         { "forget", CTL_ACT, action_forget },
+        { "report", CTL_ACT, action_report },
+        { "alert-test", CTL_ACT, action_alert_test },
         { "reload", CTL_ACT, action_reload },
         { NULL, CTL_READ, NULL },
 };

@@ -91,6 +91,7 @@ static void every_example_of_readme_and_docs_loads(void **state)
 {
         (void)state;
         assert_int_equal(load_blocks("README.md"), 2);
+        assert_int_equal(load_blocks("docs/alerts.md"), 4);
         assert_int_equal(load_blocks("docs/tencent-cloud.md"), 1);
 }
 
