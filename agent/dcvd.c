@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "agent/alerts/detect.h"
 #include "agent/alerts/intake.h"
 #include "agent/alerts/notify.h"
 #include "agent/base/err.h"
@@ -34,6 +35,7 @@ struct daemon {
         struct admin *admin;
         struct intake *intake;
         struct notifier *notifier;
+        struct detectors *detectors;
         struct timer *watchdog;
         int64_t watchdog_ms;
 };
@@ -138,6 +140,7 @@ static bool take(struct daemon *d, struct conf *conf, struct err *e)
         admin_commit(d->admin);
         intake_commit(d->intake);
         notifier_reconfigured(d->notifier);
+        detectors_reconfigured(d->detectors);
         return true;
 }
 
@@ -203,7 +206,7 @@ static bool open_all(struct daemon *d, struct conf *conf, int helper_fd, struct 
         engine_start(d->engine);
         return engine_listen_tokens(d->engine, e) && ctl_server_open(&d->control, d->engine, control, ctl_verbs, e) &&
                 admin_open(&d->admin, d->engine, e) && intake_open(&d->intake, d->engine, e) &&
-                start_watchdog(d, e) &&
+                detectors_open(&d->detectors, d->engine, e) && start_watchdog(d, e) &&
                 loop_on_rest(d->loop, REST_MS, rest, d, e) && loop_on_signal(d->loop, SIGTERM, on_stop, d, e) &&
                 loop_on_signal(d->loop, SIGINT, on_stop, d, e) && loop_on_signal(d->loop, SIGHUP, on_reload, d, e);
 }
@@ -214,6 +217,7 @@ static void close_all(struct daemon *d, struct conf *conf)
         admin_close(d->admin);
         ctl_server_close(d->control);
         timer_free(d->watchdog);
+        detectors_close(d->detectors);
         notifier_close(d->notifier);
         if (d->engine)
                 engine_close(d->engine);
