@@ -36,13 +36,14 @@ const struct cli_command cli_commands[] = {
                 cli_issue },
         { "import",
                 "CERT --cert FILE --key FILE [--csr FILE] [--passphrase-file FILE]\n"
-                "       dcvctl import --from tencent [ID]",
+                "       dcvctl import --from tencent [ID [--write]]",
                 "takes over the certificate the host has, or prints a configuration for one of an account",
                 "--cert FILE             the certificate with its chain, PEM\n"
                 "--key FILE              its private key, PEM\n"
                 "--csr FILE              the request, for a key that is held elsewhere\n"
                 "--passphrase-file FILE  opens an encrypted key\n"
-                "--from tencent [ID]     lists the account's certificates; with ID prints the configuration of one\n",
+                "--from tencent [ID]     lists the account's certificates; with ID prints the configuration of one\n"
+                "--write                 puts that into conf.d\n",
                 "dcvctl import www --cert /etc/nginx/www.pem --key /etc/nginx/www.key\n"
                 "dcvctl import --from tencent a1B2c3D4\n",
                 cli_import },

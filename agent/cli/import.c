@@ -1,6 +1,5 @@
-/* dcvctl import: takes over the certificate the host has, read as the caller and handed over; or lists what a CA's
- * account holds and prints the YAML. */
-#include <stdio.h>
+/* dcvctl import: takes over the certificate the host has, read as the caller and handed over. What a CA's account holds
+ * is import_account.c's, what other clients and servers have import_from.c's. */
 #include <string.h>
 
 #include "agent/base/file.h"
@@ -8,6 +7,7 @@
 #include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/cli/args.h"
+#include "agent/cli/import_from.h"
 #include "agent/cli/simple.h"
 #include "agent/pki/chain.h"
 
@@ -28,79 +28,15 @@ static bool put_file(json_t *args, const char *key, const char *path, bool newli
         return good || err_set(e, ERR_CONFIG, "import.file", "%s is not a text file", path);
 }
 
-/* ---- import --from tencent ---- */
-
-static const char *wanted_id;
-
-static void print_yaml(const json_t *answer, const json_t *c)
-{
-        size_t i;
-        json_t *n;
-        const char *domain = json_str(c, "domain");
-        char name[65];
-        size_t len = 0;
-        for (const char *at = domain ? domain : "certificate"; *at && len < sizeof name - 1; at++)
-                if (*at != '*' && (*at != '.' || len > 0))
-                        name[len++] = *at == '.' ? '-' : *at;
-        name[len] = '\0';
-        printf("certificates:\n  %s:\n    names: [", name);
-        json_array_foreach(json_object_get(c, "names"), i, n)
-        {
-                printf("%s\"%s\"", i ? ", " : "", json_string_value(n));
-        }
-        printf("]\n    ca: %s\n    certificate_id: %s\n    validation: %s\n    publisher: zone  # one of your "
-               "publishers\n    deploy:\n"
-               "      - directory: /etc/nginx/tls/%s\n        services: [{preset: nginx}]\n",
-                json_str(answer, "ca"), json_str(c, "id"),
-                json_str(c, "validation") ? json_str(c, "validation") : "dns", name);
-}
-
-static void print_listed(FILE *to, const json_t *answer)
-{
-        (void)to;
-        size_t i;
-        json_t *c;
-        char ends[64], until[64];
-        bool found = false;
-        if (!wanted_id)
-                printf("%-10s %-32s %-24s %-30s %s\n", "ID", "NAME", "PRODUCT", "ENDS", "REISSUABLE");
-        json_array_foreach(json_object_get(answer, "certificates"), i, c)
-        {
-                if (wanted_id && strcmp(wanted_id, json_str(c, "id") ? json_str(c, "id") : "") != 0)
-                        continue;
-                found = true;
-                if (wanted_id) {
-                        print_yaml(answer, c);
-                        continue;
-                }
-                const char *rule = json_str(c, "rule");
-                printf("%-10s %-32s %-24s %-30s %s%s%s\n", json_str(c, "id"),
-                        json_str(c, "domain") ? json_str(c, "domain") : "-",
-                        json_str(c, "product") ? json_str(c, "product") : "-",
-                        cli_when(json_i64(c, "not_after", 0), ends), rule && rule[0] ? "no, " : "until ",
-                        rule && rule[0] ? json_str(c, "rule_text")
-                                        : cli_when(json_i64(c, "reissuable_until", 0), until),
-                        "");
-        }
-        if (!found)
-                printf("nothing found\n");
-        else if (!wanted_id)
-                printf("\ndcvctl import --from tencent ID prints the configuration of one.\n");
-}
-
-static int from(const struct cli_options *o, const char *source, const json_t *names, bool write)
+static int from(const struct cli_options *o, const char *name, const json_t *names, bool write)
 {
         static const char *const later[] = { "certbot", "lego", "acme.sh", "dehydrated", "nginx", "apache", "haproxy" };
         for (size_t i = 0; i < ARRAY_LEN(later); i++)
-                if (strcmp(source, later[i]) == 0)
-                        return cli_usage("import --from %s is not in this build", source);
-        if (write)
-                return cli_usage("--write is not in this build: put the printed YAML into the configuration");
+                if (strcmp(name, later[i]) == 0)
+                        return cli_usage("import --from %s is not in this build", name);
         if (json_array_size(names) > 1)
-                return cli_usage("import --from %s takes one id at most", source);
-        wanted_id = json_string_value(json_array_get(names, 0));
-        CLEANUP(json_decref_p) json_t *args = json_pack("{s:s, s:s?}", "ca", source, "search", wanted_id);
-        return cli_simple(o, "list", args, print_listed);
+                return cli_usage("import --from %s takes one id at most", name);
+        return cli_import_account(o, name, json_string_value(json_array_get(names, 0)), write);
 }
 
 int cli_import(const struct cli_options *o, int argc, char **argv)
@@ -119,7 +55,9 @@ int cli_import(const struct cli_options *o, int argc, char **argv)
         if (json_array_size(names) != 1 || !cert || (!key && !csr))
                 return cli_usage("import needs a certificate of the configuration, --cert FILE and --key FILE (or "
                                  "--csr FILE for a key held elsewhere)");
-        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "cert", json_array_get(names, 0));
+        CLEANUP(json_decref_p)
+        json_t *args = json_pack("{s:O, s:s, s:s?, s:s?}", "cert", json_array_get(names, 0), "cert_file", cert,
+                "key_file", key, "csr_file", csr); /* the paths are for messages alone */
         if (!put_file(args, "cert_pem", cert, false, &e) || !put_file(args, "key_pem", key, false, &e) ||
                 !put_file(args, "csr_pem", csr, false, &e) || !put_file(args, "passphrase", passphrase, true, &e))
                 return cli_fail(o, &e);
