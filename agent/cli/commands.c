@@ -36,16 +36,20 @@ const struct cli_command cli_commands[] = {
                 cli_issue },
         { "import",
                 "CERT --cert FILE --key FILE [--csr FILE] [--passphrase-file FILE]\n"
-                "       dcvctl import --from tencent [ID [--write]]",
-                "takes over the certificate the host has, or prints a configuration for one of an account",
+                "       dcvctl import --from tencent [ID [--write]]\n"
+                "       dcvctl import --from certbot|lego|acme.sh|dehydrated|nginx|apache|haproxy [WHERE] [--write]",
+                "takes over the certificate the host has, or prints a configuration for what is there",
                 "--cert FILE             the certificate with its chain, PEM\n"
                 "--key FILE              its private key, PEM\n"
                 "--csr FILE              the request, for a key that is held elsewhere\n"
                 "--passphrase-file FILE  opens an encrypted key\n"
                 "--from tencent [ID]     lists the account's certificates; with ID prints the configuration of one\n"
-                "--write                 puts that into conf.d\n",
+                "--from SOURCE [WHERE]   what a client (its folder) or a server (its file) has here, as a configuration\n"
+                "--write                 puts that into conf.d; takes over certificates and keys where they are here\n",
                 "dcvctl import www --cert /etc/nginx/www.pem --key /etc/nginx/www.key\n"
-                "dcvctl import --from tencent a1B2c3D4\n",
+                "dcvctl import --from tencent a1B2c3D4\n"
+                "dcvctl import --from certbot\n"
+                "sudo dcvctl import --from nginx /etc/nginx/nginx.conf --write\n",
                 cli_import },
         { "history", "[CERT] [--since TIME]", "the audit trail",
                 "--since TIME  from then on: 2026-11-23, 2026-11-23T07:00:00Z, or an age like 3d\n",

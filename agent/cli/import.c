@@ -30,13 +30,13 @@ static bool put_file(json_t *args, const char *key, const char *path, bool newli
 
 static int from(const struct cli_options *o, const char *name, const json_t *names, bool write)
 {
-        static const char *const later[] = { "certbot", "lego", "acme.sh", "dehydrated", "nginx", "apache", "haproxy" };
-        for (size_t i = 0; i < ARRAY_LEN(later); i++)
-                if (strcmp(name, later[i]) == 0)
-                        return cli_usage("import --from %s is not in this build", name);
+        const struct import_source *source = import_source_find(name);
+        const char *where = json_string_value(json_array_get(names, 0));
         if (json_array_size(names) > 1)
-                return cli_usage("import --from %s takes one id at most", name);
-        return cli_import_account(o, name, json_string_value(json_array_get(names, 0)), write);
+                return cli_usage("import --from %s takes one %s at most", name, source ? "place" : "id");
+        if (source)
+                return cli_import_from(o, source, where, write);
+        return cli_import_account(o, name, where, write);
 }
 
 int cli_import(const struct cli_options *o, int argc, char **argv)

@@ -1,0 +1,84 @@
+/* What starts another client by itself: cron's files and systemd's units that name the program. Nothing is switched off
+ * here: `next` says what to type. */
+#include <ctype.h>
+#include <string.h>
+
+#include "agent/base/util.h"
+#include "agent/cli/import_check.h"
+#include "agent/cli/import_lines.h"
+
+static const char *const units[] = { "/etc/systemd/system", "/lib/systemd/system" };
+static const char *const jobs[] = { "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly",
+        "/etc/cron.monthly", "/var/spool/cron/crontabs" };
+
+/* The program as a word of a line that is no comment. */
+static bool calls(const struct import_line *l, const char *program)
+{
+        size_t n = strlen(program);
+        if (l->len == 0 || *l->text == '#')
+                return false;
+        for (const char *at = l->text, *end = l->text + l->len; at + n <= end; at++) {
+                bool word = memcmp(at, program, n) == 0 && (at == l->text || strchr(" \t/;&|\"'", at[-1])) &&
+                        (at + n == end || strchr(" \t;&|\"'", at[n]));
+                if (word)
+                        return true;
+        }
+        return false;
+}
+
+/* The line that calls it; 0: none. */
+static size_t line_in(struct import *im, const char *path, const char *program)
+{
+        CLEANUP(free_p) char *text = NULL;
+        size_t len = 0;
+        struct import_line l;
+        struct err e;
+        if (!import_exists(im, path) || !import_read(im, path, &text, &len, &e))
+                return 0; /* not ours to believe, or to say anything about */
+        import_lines(&l, text, len);
+        while (import_next_line(&l))
+                if (calls(&l, program))
+                        return l.number;
+        return 0;
+}
+
+static void unit(struct import *im, const char *folder, const char *service, const char *program)
+{
+        CLEANUP(free_p) char *stem = text_dup_n(service, strlen(service) - strlen(".service"));
+        CLEANUP(free_p) char *path = text_format("%s/%s", folder, service);
+        CLEANUP(free_p) char *timer = stem ? text_format("%s/%s.timer", folder, stem) : NULL;
+        if (!path || !timer || !import_exists(im, timer))
+                return;
+        if (line_in(im, path, program) > 0)
+                import_next(im, "switch the other client off: systemctl disable --now %s.timer", stem);
+}
+
+static void job(struct import *im, const char *path, const char *program)
+{
+        size_t line = line_in(im, path, program);
+        if (line > 0)
+                import_next(im, "switch the other client off: remove line %zu of %s", line, path);
+}
+
+void import_timers(struct import *im, const char *program)
+{
+        struct err e;
+        for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+                struct texts names = { 0 };
+                if (import_list(im, units[i], "*.service", &names, &e))
+                        for (size_t k = 0; k < names.count; k++)
+                                unit(im, units[i], names.item[k], program);
+                texts_done(&names);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+                struct texts names = { 0 };
+                if (import_list(im, jobs[i], "*", &names, &e))
+                        for (size_t k = 0; k < names.count; k++) {
+                                CLEANUP(free_p) char *path = text_format("%s/%s", jobs[i], names.item[k]);
+                                if (path)
+                                        job(im, path, program);
+                        }
+                texts_done(&names);
+        }
+        job(im, "/etc/crontab", program);
+}
