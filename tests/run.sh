@@ -7,5 +7,5 @@ tests/packages.sh
 for preset in release asan; do
         cmake --preset "$preset"
         cmake --build --preset "$preset"
-        ctest --preset "$preset" -j "$(nproc)"
+        ctest --preset "$preset" -j "$((2 * $(nproc) + 1))" # tests with servers wait more than they compute
 done

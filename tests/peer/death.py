@@ -61,21 +61,36 @@ class Passage:
     def dcvctl(self, *arguments):
         return self.world.dcvctl(*arguments, env=self.directories(), timeout=DEATH_LIMIT_S)
 
-    def reissue(self):
-        return self.dcvctl("reissue", self.cert, "--key-compromised", "--yes", "--wait")
+    def order(self):
+        """What an operator types."""
+        return "reissue", self.cert, "--key-compromised", "--yes", "--wait"
 
-    def die(self):
-        """False if the daemon lived through its whole reissue."""
+    def outlived(self):
+        """Whether the daemon lived through its reissue. A dcvctl whose daemon died would wait for the next one."""
+        asked = self.world.start_dcvctl(*self.order(), env=self.directories())
+        try:
+            probe.until(lambda: asked.poll() is not None or not self.daemon.running(), DEATH_LIMIT_S, f"an end of {self.number}")
+            return asked.poll() == 0
+        finally:
+            asked.kill()
+            asked.wait()
+
+    def prepare(self):
         subprocess.run(["cp", "-a", STATE, self.state], check=True)
         os.mkdir(self.runtime)
         self.world.give_to_dcvd(self.runtime)
         self.before = self.world.served(self.name)
-        self.start(DCVD_CRASH=f"*:{self.number}", DCVD_CRASH_LOG=self.log)
-        asked = self.reissue() if self.daemon.running() else None
-        if asked and asked.returncode == 0:
+
+    def die(self, crash=None, dead=lambda: None):
+        """False if the daemon lived through its whole reissue. crash: the point, by default this number's passage of
+        any; dead() is called between the two daemons."""
+        self.prepare()
+        self.start(DCVD_CRASH=crash or f"*:{self.number}", DCVD_CRASH_LOG=self.log)
+        if self.daemon.running() and self.outlived():
             return False
-        probe.until(lambda: not self.daemon.running(), DEATH_LIMIT_S, f"death at {self.number}: {asked}")
+        probe.until(lambda: not self.daemon.running(), DEATH_LIMIT_S, f"death at {self.number}")
         self.point = probe.read_text(self.log).splitlines()[-1]
+        dead()
         self.start()
         return True
 
@@ -90,7 +105,7 @@ class Passage:
         if facts["job"]:
             return False
         _, history = self.world.dcvctl_json("history", self.cert, env=self.directories())
-        return any(row["job"] for row in history["history"]) or self.reissue().returncode == 0
+        return any(row["job"] for row in history["history"]) or self.dcvctl(*self.order()).returncode == 0
 
     def judge(self, case):
         sent = [c for c in self.world.ledger("ReplaceCertificate") if c["parameters"]["CertificateId"] == self.id]
@@ -107,6 +122,25 @@ class Passage:
             case.assertEqual(self.daemon.stop(), 0, "the daemon that went on")
 
 
+def adopt(case, world, passages):
+    """Each certificate of the passages is taken over by a daemon that ends; its state directory is what they copy."""
+    config = world.default_config()
+    first = config["certificates"].pop("www")
+    config["certificates"] = {p.cert: p.configuration(first) for p in passages}
+    world.write_config(config)
+    world.start_dcvd()
+    for one in passages:
+        folder = f"/etc/nginx/tls/{one.id}"
+        taken = world.dcvctl("import", one.cert, "--cert", f"{folder}/fullchain.pem", "--key",
+                             f"{folder}/privkey.pem")
+        case.assertEqual((taken.returncode, taken.stderr), (0, ""))
+    world.dcvd.stop()
+
+
+def judge_world(case, world):
+    case.assertEqual(invariants.tokens(world) + invariants.spent_once(world, 1), [])
+
+
 class Death(unittest.TestCase):
     share = 0
 
@@ -116,25 +150,12 @@ class Death(unittest.TestCase):
         scenarios = [Passage(None, n).scenario() for n in numbers]
         with World([FREE, *scenarios], zones=zones, secondary=False) as world:
             passages = [Passage(world, n) for n in numbers]
-            self.adopt(world, passages)
+            adopt(self, world, passages)
             died, lived = self.deaths(passages)
             self.assertTrue(lived, "no reissue lived through")
             self.assertGreater(len(died), 10, "a reissue has more passages than that")
             lived.judge(self)
-            self.assertEqual(invariants.tokens(world) + invariants.spent_once(world, 1), [])
-
-    def adopt(self, world, passages):
-        config = world.default_config()
-        first = config["certificates"].pop("www")
-        config["certificates"] = {p.cert: p.configuration(first) for p in passages}
-        world.write_config(config)
-        world.start_dcvd()
-        for one in passages:
-            folder = f"/etc/nginx/tls/{one.id}"
-            taken = world.dcvctl("import", one.cert, "--cert", f"{folder}/fullchain.pem", "--key",
-                                 f"{folder}/privkey.pem")
-            self.assertEqual((taken.returncode, taken.stderr), (0, ""))
-        world.dcvd.stop()
+            judge_world(self, world)
 
     def deaths(self, passages):
         """Those that died, and the one that lived through; those that went on are judged as they end."""

@@ -1,7 +1,9 @@
 """Looks from outside: waiting, DNS questions, served certificates, fetches, public keys."""
 
+import functools
 import hashlib
 import http.client
+import os
 import socket
 import ssl
 import subprocess
@@ -30,6 +32,19 @@ def until(test, limit_s=20, what="the condition"):
 def read_text(path):
     with open(path, encoding="utf-8", errors="replace") as f:
         return f.read()
+
+
+def children(parent):
+    """The processes whose parent this is."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = read_text(f"/proc/{pid}/stat")
+        except OSError:
+            continue
+        if int(stat.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(pid))
+    return found
 
 
 def dns(server, name, kind, recursion=False, tcp=False, timeout=2):
@@ -97,13 +112,16 @@ def _spki(public_pem):
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(public_pem.replace("PUBLIC KEY", "CERTIFICATE"))).hexdigest()
 
 
+@functools.lru_cache(maxsize=None)
 def spki_of_certificate(pem):
     return _spki(openssl("x509", "-noout", "-pubkey", stdin=pem))
 
 
+@functools.lru_cache(maxsize=None)
 def spki_of_csr(pem):
     return _spki(openssl("req", "-noout", "-pubkey", stdin=pem))
 
 
+@functools.lru_cache(maxsize=None)
 def spki_of_key(pem):
     return _spki(openssl("pkey", "-pubout", stdin=pem))

@@ -4,6 +4,7 @@ world ends."""
 import base64
 import hashlib
 import os
+import re
 import signal
 import socket
 import struct
@@ -14,6 +15,7 @@ import namespace
 import probe
 
 BASE = "/var/lib/world"
+START_S = 60  # as long may a server take to start on a machine that does much else
 RESOLVER, PRIMARY, SECONDARY, RELAY, ROOT = "127.0.0.53", "127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.10"
 WEB, HAPROXY, RESPONDER = "127.0.2.1", "127.0.2.2", "127.0.3.1"
 TSIG_ALGORITHMS = ("hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
@@ -35,7 +37,7 @@ class Child:
         self.log = f"{BASE}/log/{name}.log"
         self.process = None
 
-    def start(self, ready=None, limit_s=20):
+    def start(self, ready=None, limit_s=START_S):
         os.makedirs(f"{BASE}/log", exist_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -46,7 +48,7 @@ class Child:
             self.await_ready(ready, limit_s)
         return self
 
-    def await_ready(self, ready, limit_s=20):
+    def await_ready(self, ready, limit_s=START_S):
         def look():
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
@@ -183,12 +185,13 @@ class Relay:
 
 
 class Dns:
-    """Private root and test. (NSD), primary with TSIG updates (Knot), secondary (NSD, notified through the relay),
-    resolver (Unbound)."""
+    """Private root and test. (NSD), primary with TSIG updates (Knot, or BIND), secondary (NSD, notified through the
+    relay), resolver (Unbound)."""
 
-    def __init__(self, zones, secondary=True, negative_ttl=300):
-        """zones: {zone: zone-file lines beyond SOA and NS}."""
+    def __init__(self, zones, secondary=True, negative_ttl=300, primary="knot"):
+        """zones: {zone: zone-file lines beyond SOA and NS}. primary: knot or bind."""
         self.zones, self.with_secondary, self.negative_ttl = dict(zones), secondary, negative_ttl
+        self.software = primary
         self.tsig = {}
         for algorithm in TSIG_ALGORITHMS:
             name = "dcvd." if algorithm == "hmac-sha256" else f"dcvd-{algorithm.removeprefix('hmac-')}."
@@ -200,7 +203,8 @@ class Dns:
     def start(self):
         self._files()
         self.root = self._child("root", ["nsd", "-d", "-c", f"{BASE}/root/nsd.conf"])
-        self.primary = self._child("knot", ["knotd", "-c", f"{BASE}/knot/knot.conf"])
+        command = {"knot": ["knotd", "-c", f"{BASE}/knot/knot.conf"], "bind": ["named", "-g", "-c", f"{BASE}/bind/named.conf"]}
+        self.primary = self._child(self.software, command[self.software])
         self.secondary = None
         if self.with_secondary:
             self.relay = Relay()
@@ -250,9 +254,9 @@ class Dns:
         for zone, lines in self.zones.items():
             text = f"$ORIGIN {zone}.\n{self._soa()}{self._ns()}" + (glue if zone == "example.test"
                                                                     else "") + self._cuts(zone) + lines
-            for place in ("knot", "nsd"):
+            for place in (self.software, "nsd"):
                 write(f"{BASE}/{place}/zones/{zone}.zone", text)
-        self._knot()
+        (self._bind if self.software == "bind" else self._knot)()
         self._nsd("nsd", SECONDARY, {zone: f"zones/{zone}.zone" for zone in self.zones},
                   f"  allow-notify: 127.0.0.0/8 NOKEY\n  request-xfr: AXFR {PRIMARY} NOKEY\n")
         self._unbound()
@@ -317,6 +321,28 @@ template:
 zone:
 """ + "".join(f"  - domain: {zone}.\n" for zone in self.zones), 0o600)
 
+    def _bind(self):
+        # It listens on addresses of interfaces only, and lo answers for all of 127/8 without having them.
+        subprocess.run(["ip", "address", "replace", f"{PRIMARY}/8", "dev", "lo"], check=True)
+        keys = "".join(f'key "{k["name"]}" {{ algorithm {k["algorithm"]}; secret "{k["secret"]}"; }};\n' for k in self.tsig.values())
+        grants = " ".join(f'grant "{k["name"]}" zonesub ANY;' for k in self.tsig.values())
+        write(f"{BASE}/bind/named.conf", f"""options {{
+  directory "{BASE}/bind";
+  listen-on {{ {PRIMARY}; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+  dnssec-validation no;
+  allow-transfer {{ 127.0.0.0/8; }};
+  notify explicit;
+  {f"also-notify {{ {RELAY}; }};" if self.with_secondary else ""}
+  notify-delay 0;
+  pid-file none;
+  session-keyfile none;
+  lock-file none;
+}};
+controls {{ }};
+{keys}""" + "".join(f'zone "{zone}" {{ type primary; file "zones/{zone}.zone"; update-policy {{ {grants} }}; }};\n' for zone in self.zones), 0o600)
+
     @staticmethod
     def _unbound():
         write(f"{BASE}/unbound/root.hints", f". 3600000 NS ns.nic.test.\nns.nic.test. 3600000 A {ROOT}\n")
@@ -328,6 +354,7 @@ zone:
   directory: {BASE}/unbound
   pidfile: {BASE}/unbound/unbound.pid
   use-syslog: no
+  log-queries: yes
   access-control: 127.0.0.0/8 allow
   do-not-query-localhost: no
   do-ip6: no
@@ -357,6 +384,16 @@ remote-control:
         """Unbound forgets everything below the root."""
         subprocess.run(["unbound-control", "-c", f"{BASE}/unbound/unbound.conf", "flush_zone", "."], check=True,
                        capture_output=True, timeout=10)
+
+    def resolver_cache(self):
+        """What Unbound remembers, as text."""
+        return subprocess.run(["unbound-control", "-c", f"{BASE}/unbound/unbound.conf", "dump_cache"], check=True,
+                              capture_output=True, text=True, timeout=10).stdout
+
+    @staticmethod
+    def resolver_asked():
+        """Every (name, type) that anybody on this machine has asked Unbound."""
+        return set(re.findall(r"info: 127\.0\.0\.1 (\S+?)\.? (\S+) in", probe.read_text(f"{BASE}/log/unbound.log").lower()))
 
     def zone_records(self, zone):
         """All (owner, type, text) of a zone as the primary has it, by transfer."""
@@ -419,13 +456,17 @@ http {{
         head = f"listen {site.get('address', WEB)}:443 ssl; server_name {' '.join(site['names'])};"
         return f"  server {{\n    {head}\n{pairs}    return 200 ok;\n  }}\n"
 
-    def start(self, ready=None, limit_s=20):
+    def start(self, ready=None, limit_s=START_S):
         self.configure()
         wanted = {(site.get("address", WEB), 443) for site in self.sites} | {(WEB, 80)}
         return super().start(ready or (lambda: all(probe.tcp_open(*w) for w in wanted)), limit_s)
 
     def reload(self):
         self.signal(signal.SIGHUP)
+
+    def settle(self, limit_s=10):
+        """Waits until one worker is left, or none."""
+        probe.until(lambda: not self.running() or len(probe.children(self.pid)) <= 1, limit_s, "nginx's old workers gone")
 
 
 class Haproxy(Child):
@@ -436,7 +477,7 @@ class Haproxy(Child):
         super().__init__("haproxy", ["haproxy", "-W", "-f", "/etc/haproxy/haproxy.cfg", "-p", "/run/haproxy.pid"])
         self.bundles = bundles
 
-    def start(self, ready=None, limit_s=20):
+    def start(self, ready=None, limit_s=START_S):
         write("/etc/haproxy/haproxy.cfg", f"""global
   stats socket /run/haproxy.sock mode 600 level admin
 defaults

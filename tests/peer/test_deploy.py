@@ -4,7 +4,6 @@ import os
 import unittest
 
 import probe
-from servers import WEB
 from world import FREE, World
 
 ECDSA = {"id": "ecdsa001", "names": FREE["names"], "package_type": "11", "key": "ec-p256"}
@@ -24,7 +23,7 @@ class Deploy(unittest.TestCase):
         world.start_dcvd()
         done = world.dcvctl("import", "www", "--cert", f"{directory}/fullchain.pem", "--key", f"{directory}/privkey.pem")
         self.assertEqual(done.returncode, 0, done.stderr)
-        return probe.served(WEB, "www.example.test").der
+        return world.served("www.example.test").der
 
     def test_a_web_server_that_is_broken_already_costs_nothing(self):
         with World() as world:
@@ -37,7 +36,7 @@ class Deploy(unittest.TestCase):
             self.assertRegex(done.stderr, r"nginx -t failed: .*nonsense")
             self.assertIn("nothing was spent", done.stderr)
             self.assertEqual(world.ledger("ReplaceCertificate"), [])
-            self.assertEqual(probe.served(WEB, "www.example.test").der, before)
+            self.assertEqual(world.served("www.example.test").der, before)
 
     def test_a_test_that_fails_after_the_switch_puts_back_and_keeps_the_set(self):
         with World() as world:
@@ -50,12 +49,12 @@ class Deploy(unittest.TestCase):
             done = world.dcvctl("reissue", "www", "--yes", "--wait")
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("old set kept, new set kept as 2; mend it, then dcvctl deploy www --set 2 (no new order)", done.stderr)
-            self.assertEqual(probe.served(WEB, "www.example.test").der, before)
+            self.assertEqual(world.served("www.example.test").der, before)
             self.assertIn("   1 *", world.dcvctl("sets", "www").stdout)
             os.unlink("/tmp/strict")
             again = world.dcvctl("deploy", "www", "--set", "2", "--wait")
             self.assertEqual(again.returncode, 0, again.stderr)
-            self.assertNotEqual(probe.served(WEB, "www.example.test").der, before)
+            self.assertNotEqual(world.served("www.example.test").der, before)
             self.assertEqual(len(world.ledger("ReplaceCertificate")), 1)
             world.assert_invariants(self)
 
@@ -67,7 +66,7 @@ class Deploy(unittest.TestCase):
             done = world.dcvctl("reissue", "www", "--yes", "--wait")
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertRegex(done.stderr, r"reload said 0 but 127\.0\.2\.1:443.* serves the old one.*put back")
-            self.assertEqual(probe.served(WEB, "www.example.test").der, before)
+            self.assertEqual(world.served("www.example.test").der, before)
             self.assertIn("   1 *", world.dcvctl("sets", "www").stdout)
 
     def test_a_leaked_key_is_never_put_back_after_a_good_reload(self):
@@ -81,6 +80,8 @@ class Deploy(unittest.TestCase):
             job = facts["certificates"][0]["job"]
             self.assertEqual((status, job["state"]), (0, "served"))
             self.assertIn("stays installed", job["error"]["fix"])
+            self.assertIn("configuration names the files in /etc/nginx/tls/", job["error"]["fix"])
+            self.assertIn("or dcvctl cancel www", world.dcvctl("deploy", "www").stderr)
             world.nginx.reload()
             probe.until(lambda: world.dcvctl_json("status", "www")[1]["certificates"][0]["job"] is None, 40, "the job done once the server is mended")
             self.assertEqual(len(world.ledger("ReplaceCertificate")), 1)
@@ -95,12 +96,12 @@ class Deploy(unittest.TestCase):
             world.start_nginx()
             world.write_config(config)
             world.start_dcvd()
-            old = {kind: probe.served(WEB, "www.example.test", kind).der for kind in ("rsa", "ecdsa")}
+            old = {kind: world.served("www.example.test", kind).der for kind in ("rsa", "ecdsa")}
             for name in ("ecdsa", "www"):
                 done = world.dcvctl("reissue", name, "--yes", "--wait")
                 self.assertEqual(done.returncode, 0, done.stderr)
             for kind in ("rsa", "ecdsa"):
-                self.assertNotEqual(probe.served(WEB, "www.example.test", kind).der, old[kind], kind)
+                self.assertNotEqual(world.served("www.example.test", kind).der, old[kind], kind)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import re
 import unittest
 
 import probe
-from servers import WEB
 from world import HOSTS, World
 
 REFUSED, WAITING = 5, 4
@@ -48,7 +47,7 @@ class Refusals(unittest.TestCase):
             free(3, "used", replaced_for="f0000031"), free(31, "used", replaced_by="f0000003"),
             free(4, "elliptic"), free(5, "file", method="FILE", first_method="FILE"), paid(6, "running"),
             paid(7, "sibling"), {**paid(71, "sibling"), "names": ["shop.sibling.test"]}, paid(8, "failed")]
-        with World(certificates, zones=zones(), secondary=False) as world:
+        with World(certificates, zones=zones("running"), secondary=False) as world:
             world.control("validation", paused=True)
             world.control("set", id="p0000008", status=2)
             for one in ("p0000006", "p0000071"):
@@ -60,7 +59,7 @@ class Refusals(unittest.TestCase):
             for label, message in (
                     ("uploaded", r"R1: p0000001 was uploaded to the account, not issued by it: it cannot be reissued"),
                     ("failed", r"R1: p0000008 is not issued: status 2, "),
-                    ("ending", r"R2: 28 d 23 h left, a reissue needs more than 30 d; renew instead"),
+                    ("ending", r"R2: (29 d|28 d 23 h) left, a reissue needs more than 30 d; renew instead"),
                     ("used", r"R3: used on (\d{4}-\d\d-\d\d|an unknown date) \(now f0000031\)"),
                     ("elliptic", r"R14: a free certificate is reissued for an rsa-2048 key only, ec-p256 is asked for"),
                     ("file", r"R16: this free certificate was first validated by FILE; dns cannot be used")):
@@ -71,11 +70,20 @@ class Refusals(unittest.TestCase):
                              "compromised", REFUSED, "--key-compromised")
                 dry = world.dcvctl("reissue", "running", "--dry-run")
                 self.assertRegex(dry.stdout, r"would resume the running reissue \w{8} at tencent")
+                self.assertIn("spends      nothing more: the order is open", dry.stdout)
                 self.assertRegex(dry.stdout, r"R5: reissue \w{8} is running since .*; resuming it")
                 self.assertEqual(dry.returncode, 0)
             with self.subTest("sibling"):
                 self.refused(world, "sibling", r"R4: waiting for a sibling: shop.sibling.test \(\w{8}, not this host\) "
                              r"is being reissued since .*, asked again at ", WAITING)
+            self.assertEqual(len(world.ledger("ReplaceCertificate")), spent)
+            with self.subTest("resumed, and opened with another host's key"):
+                self.assertEqual(world.dcvctl("reissue", "running", "--yes", "--detach").returncode, 0)
+                said = lambda text: re.search(text, probe.read_text(world.dcvd.log))  # noqa: E731
+                probe.until(lambda: said(r"R5: reissue \w{8} is running since .*; resuming it"), 20, "the reissue resumed")
+                world.control("validation", paused=False)
+                probe.until(lambda: said(r"running: job \d+ failed: .*order \w{8} was opened for a key that is not on this host; "
+                                         r"where it was opened has the key: dcvctl import running "), 40, "the key missed")
             self.assertEqual(len(world.ledger("ReplaceCertificate")), spent)
             world.assert_invariants(self)
 
@@ -121,13 +129,13 @@ class Faults(unittest.TestCase):
     def test_a_dry_run_spends_nothing(self):
         with World([free(1, "one")], zones=zones("one"), secondary=False) as world:
             configure(world)
-            before = probe.served(WEB, "www.one.test").der
+            before = world.served("www.one.test").der
             asked = world.dcvctl("reissue", "one", "--dry-run")
             self.assertEqual(asked.returncode, 0, asked.stderr)
             self.assertIn("the only reissue of this certificate", asked.stdout)
             self.assertTrue(re.search(r"same end date as before: \d{4}-\d\d-\d\d", asked.stdout), asked.stdout)
             self.assertEqual([c["action"] for c in world.ledger() if not c["action"].startswith("Describe")], [])
-            self.assertEqual(probe.served(WEB, "www.one.test").der, before)
+            self.assertEqual(world.served("www.one.test").der, before)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import unittest
 
 import probe
-from servers import PRIMARY, WEB
+from servers import PRIMARY
 from world import World
 
 
@@ -11,7 +11,7 @@ class Reissue(unittest.TestCase):
     def test_a_compromised_free_certificate_is_replaced(self):
         with World() as world:
             world.start_nginx()
-            before = probe.served(WEB, "www.example.test")
+            before = world.served("www.example.test")
             config = world.default_config()
             directory = config["certificates"]["www"]["deploy"][0]["directory"]
             world.write_config(config)
@@ -28,7 +28,7 @@ class Reissue(unittest.TestCase):
             done = world.dcvctl("reissue", "www", "--key-compromised", "--yes", "--wait")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("same end date as before", done.stderr)
-            after = probe.served(WEB, "www.example.test")
+            after = world.served("www.example.test")
             self.assertNotEqual(before.der, after.der)
             self.assertEqual(len(world.ledger("ReplaceCertificate")), 1)
             self.assertEqual(probe.dns_values(PRIMARY, "_dnsauth.www.example.test", "TXT"), [])

@@ -4,7 +4,7 @@ import json
 import unittest
 
 import probe
-from servers import RESPONDER, WEB
+from servers import RESPONDER
 from test_refusals import configure, paid, zones
 from world import World
 
@@ -26,12 +26,17 @@ class People(unittest.TestCase):
         certificates = [{**paid(at, label), "package_type": OV_BY_WOTRUS} for at, label in enumerate(labels)]
         with World(certificates, zones=zones(*labels), secondary=False) as world:
             configure(world)
+            folder = "/etc/nginx/tls/p0000000"
+            self.assertEqual(world.dcvctl("import", "reviewed", "--cert", f"{folder}/fullchain.pem", "--key", f"{folder}/privkey.pem").returncode, 0)
+            leaked = probe.spki_of_key(probe.read_text(f"{folder}/privkey.pem"))
             asked = world.dcvctl("reissue", "reviewed", "--yes", "--wait")
             self.assertEqual(asked.returncode, 4, asked.stderr)
             self.assertRegex(asked.stderr, r"waiting for the CA's reviewers since \d{4}-\d\d-\d\d: order \w{8}")
             sent = world.ledger("ReplaceCertificate")[0]
             self.assertEqual([a["DvAuthVerifyType"] for a in self.auths(world)], ["CNAME"])
             approved = order(world, "reviewed")
+            reported = world.dcvctl("report", "--spki", leaked)  # the review goes on: its key is a fresh one
+            self.assertEqual(reported.returncode, 0, reported.stderr)
             waiting = {}
             world.control("validation", paused=True)
             for label, status, act in (("letter", 8, "Tencent wants the confirmation letter"),
@@ -59,6 +64,8 @@ class People(unittest.TestCase):
                     "CertificateId"] == f"p{labels.index(label):07d}")["parameters"]["CsrContent"])
                 self.assertEqual(world.served(f"www.{label}.test").spki, key)
             self.assertEqual(sent["outcome"], "ok")
+            incident = world.dcvctl_json("incident", "1")[1]
+            self.assertEqual([(c["cert"], c["state"]) for c in incident["certificates"]], [("reviewed", "replaced")])
             world.assert_invariants(self)
 
     @staticmethod
@@ -95,6 +102,8 @@ class Proofs(unittest.TestCase):
             return next((t for t in facts.get("tokens", [])), None)
         token = probe.until(shown, 20, "the record to publish")
         self.assertIn("_dnsauth.www.byhand.test", token["token"])
+        record = f'_dnsauth.www.byhand.test. 60 IN TXT "{token["value"]}"'
+        self.assertIn(f"  TOKEN     please publish: {record}\n", world.dcvctl("status", "byhand").stdout)
         world.dns.update("byhand.test", f"add _dnsauth.www.byhand.test. 60 TXT {token['value']}")
         probe.until(lambda: any(e["id"] != "" for e in world.events("validated")), 20, "validated")
         probe.until(lambda: world.served("www.byhand.test").pem != probe.read_text(world.original("p0000003",
@@ -118,12 +127,12 @@ class SameCsr(unittest.TestCase):
             taken = world.dcvctl("import", "same", "--cert", f"{folder}/fullchain.pem", "--key",
                                  f"{folder}/privkey.pem")
             self.assertEqual(taken.returncode, 0, taken.stderr)
-            before = probe.served(WEB, "www.same.test")
+            before = world.served("www.same.test")
             serial = world.dns.serial("127.0.1.1", "same.test")
             done = world.dcvctl("reissue", "same", "--yes", "--wait")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("R7: no validation needed: the CSR stays the same", done.stderr)
-            after = probe.served(WEB, "www.same.test")
+            after = world.served("www.same.test")
             self.assertEqual((after.spki, after.der == before.der), (before.spki, False))
             sent, = world.ledger("ReplaceCertificate")
             self.assertEqual(sent["parameters"]["CsrType"].lower(), "original")

@@ -5,6 +5,8 @@ import base64
 import glob
 import os
 import re
+import resource
+import signal
 import subprocess
 import threading
 import time
@@ -86,6 +88,8 @@ class Secrets(unittest.TestCase):
             self.judge(needles, {f"dcvctl {at}": text.encode() for at, text in enumerate(said)})
             self.judge(needles, {where: data for data, where in sampler.seen.items()})
             self.judge(needles, self.files(world))
+            self.no_core(world)
+            world.start_dcvd(env={"TENCENT_KEY": CREDENTIAL["secret_key"]})
             self.assertEqual(world.dcvd.stop(), 0)
             self.judge(needles, self.files(world))
             world.assert_invariants(self)
@@ -136,6 +140,31 @@ class Secrets(unittest.TestCase):
                 with open(path, "rb") as f:
                     found[path] = f.read()
         return found
+
+    def no_core(self, world):
+        """The daemon that holds secrets aborts where another program of its user leaves a core file; it leaves none."""
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        self.assertEqual(world.dcvd.stop(), 0)
+        cores = self.aborted(world, "other", ["sleep", "60"], lambda: True)
+        if not cores:
+            print("this host lets no program leave a core file: only the limits of dcvd were looked at")
+        self.assertEqual(self.aborted(world, "dcvd", [world.program("dcvd")],
+                                      lambda: world.dcvctl("status").returncode == 0), [])
+
+    def aborted(self, world, name, command, ready):
+        """What stands in its folder after it aborted. As systemd does it: as user dcvd from the beginning, because a
+        change of user alone forbids cores on many hosts."""
+        folder = f"{BASE}/cores-{name}"
+        os.mkdir(folder)
+        os.chmod(folder, 0o777)
+        child = world.child(f"aborted-{name}", command, ready, cwd=folder, as_ids=(DCVD_UID, DCVD_UID),
+                            env=world.environment({"TENCENT_KEY": CREDENTIAL["secret_key"]}))
+        if name == "dcvd":
+            self.assertRegex(probe.read_text(f"/proc/{child.pid}/limits"), r"Max core file size +0 +0 ")
+        child.signal(signal.SIGABRT)
+        self.assertEqual(child.process.wait(10), -signal.SIGABRT)
+        return os.listdir(folder)
 
     def judge(self, needles, places):
         self.assertTrue(places)

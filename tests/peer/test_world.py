@@ -122,6 +122,9 @@ class Harness(unittest.TestCase):
         with open("/proc/net/dev", encoding="ascii") as f:
             self.assertEqual([line.split(":")[0].strip() for line in f if ":" in line], ["lo"])
         self.assertLess(os.getpid(), 100)
+        self.assertEqual(os.stat("/").st_uid, 0)
+        for path in namespace.PRIVATE:  # where tests write: nothing of the host's, and gone with the test
+            self.assertTrue(os.path.ismount(path), path)
 
 
 PLAYED_DAEMON = """#!/usr/bin/python3

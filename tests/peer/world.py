@@ -27,7 +27,7 @@ import ledger
 import namespace
 import probe
 from hierarchy import make_csr, make_key
-from servers import BASE, PRIMARY, RESPONDER, ROOT, WEB, Child, Dns, Haproxy, Nginx, write
+from servers import BASE, PRIMARY, RESPONDER, ROOT, START_S, WEB, Child, Dns, Haproxy, Nginx, write
 
 CREDENTIAL = {"secret_id": "AKIDEXAMPLE0000000000000000000000001", "secret_key": "ExampleSecretKey00000000000000001"}
 FREE = {"id": "a1B2c3D4", "names": ["www.example.test", "example.test"], "package_type": "83"}
@@ -43,12 +43,12 @@ class World:
     """Everything on this private machine. services: which of dns, double, nginx start with it."""
 
     def __init__(self, certificates=(FREE,), zones=None, services=("dns", "double", "nginx"), scenario=None,
-                 secondary=True, negative_ttl=300):
+                 secondary=True, negative_ttl=300, primary="knot"):
         if not os.path.exists("/run/.etc"):
             raise RuntimeError("a world exists only inside tests/peer/run")
         self.services, self.certificates = services, list(certificates)
         self.webroot = f"{BASE}/webroot"
-        self.dns = Dns(zones or {"example.test": HOSTS, "shop.test": HOSTS}, secondary, negative_ttl)
+        self.dns = Dns(zones or {"example.test": HOSTS, "shop.test": HOSTS}, secondary, negative_ttl, primary)
         self.scenario = {"credentials": [CREDENTIAL], "certificates": self.certificates, "rate_limit": 0,
                          "check_spacing_s": 0,
                          "validation": {"root_hints": [ROOT], "interval_s": 0.2}, **(scenario or {})}
@@ -198,6 +198,9 @@ class World:
         return self.haproxy
 
     def served(self, name="www.example.test", kind=None, address=WEB, port=443):
+        """What is served once nginx's old workers are gone: they accept for 100 ms more after a reload."""
+        if address == WEB and self.nginx:
+            self.nginx.settle()
         return probe.served(address, name, kind, port)
 
     # -- dcvd
@@ -250,7 +253,7 @@ class World:
         return {"CREDENTIALS_DIRECTORY": "/etc/dcvd/credentials", "STATE_DIRECTORY": STATE,
                 "RUNTIME_DIRECTORY": RUNTIME, **(more or {})}
 
-    def start_dcvd(self, *arguments, env=None, wait=True, limit_s=20, as_dcvd=None, wrap=()):
+    def start_dcvd(self, *arguments, env=None, wait=True, limit_s=START_S, as_dcvd=None, wrap=()):
         """Starts the daemon; ready means it said READY=1. With many users it starts as root and forks its broker,
         unless as_dcvd. wrap: a command before it, e.g. strace."""
         if self.notify:
@@ -275,9 +278,10 @@ class World:
         except TimeoutError:
             return False
 
-    def kill_dcvd(self):
-        """kill -9, with its broker and helpers gone too when this returns."""
+    def kill_dcvd(self, moment=lambda: None):
+        """kill -9 when moment() returns, with its broker and helpers gone too when this returns."""
         descendants = _descendants(self.dcvd.pid)
+        moment()
         self.dcvd.kill()
         for pid in descendants:
             try:
@@ -288,12 +292,20 @@ class World:
 
     def dcvctl(self, *arguments, env=None, timeout=90, stdin=None, as_ids=None):
         """Runs dcvctl to its end: returncode, stdout, stderr as text. as_ids: (uid, gid), else root where there are
-        users."""
+        users. env: more of the environment; None takes a name out of it."""
+        return subprocess.run([self.program("dcvctl"), *arguments], capture_output=True, text=True, timeout=timeout,
+                              check=False, input=stdin, **self._dcvctl_how(env, as_ids))
+
+    def start_dcvctl(self, *arguments, env=None):
+        """A dcvctl that runs beside the test, its words unheard."""
+        return subprocess.Popen([self.program("dcvctl"), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, **self._dcvctl_how(env))
+
+    def _dcvctl_how(self, env, as_ids=None):
         as_ids = as_ids or (None if namespace.has_many_users() else (DCVD_UID, DCVD_UID))
-        return subprocess.run([self.program("dcvctl"), *arguments], env={**os.environ, **self.environment(env)},
-                              capture_output=True, text=True,
-                              timeout=timeout, check=False, input=stdin, cwd="/tmp",
-                              preexec_fn=namespace.as_user(*as_ids) if as_ids else None)
+        everything = {**os.environ, **self.environment(env)}
+        return {"env": {name: value for name, value in everything.items() if value is not None}, "cwd": "/tmp",
+                "preexec_fn": namespace.as_user(*as_ids) if as_ids else None}
 
     def dcvctl_json(self, *arguments, **how):
         done = self.dcvctl("--json", *arguments, **how)
