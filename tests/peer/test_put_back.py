@@ -1,0 +1,104 @@
+"""When the way back fails as well, or is needed for one of two servers."""
+
+import os
+import unittest
+
+import probe
+from servers import HAPROXY, write
+from test_deploy import quick
+from world import FREE, World
+
+# Fails at the calls named in /run/bad, sleeps at the call in /run/slow. 1: before the order, 2: before anything is changed, 3: after the switch,
+# 4: on the way back.
+TEST = """#!/bin/sh
+n=$(($(cat /run/calls) + 1))
+echo $n >/run/calls
+[ $n != "$(cat /run/slow)" ] || { : >/run/reached; exec sleep 60; }
+! grep -qx $n /run/bad || { echo "call $n is bad"; exit 1; }
+"""
+# A put-back cannot find what it goes back to: somebody cleans up at the wrong moment.
+CLEANER = "#!/bin/sh\n[ _$(readlink {0}/.dcvd/live) != _2 ] || {{ rm -rf {0}/.dcvd/0 {0}/.dcvd/1; echo cleaned; exit 1; }}\n"
+
+
+class PutBackCase(unittest.TestCase):
+    def take_over(self, world, config):
+        directory = config["certificates"]["www"]["deploy"][0]["directory"]
+        world.write_config(config)
+        world.start_dcvd()
+        self.good(world.dcvctl("import", "www", "--cert", world.original(FREE["id"], "fullchain.pem"), "--key", world.original(FREE["id"], "privkey.pem")))
+        return directory
+
+    def good(self, done):
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def bad(self, done):
+        self.assertEqual(done.returncode, 1, done.stderr)
+        return done.stderr
+
+    def scripted(self, target, bad=(), slow=""):
+        write("/usr/local/bin/test-it", TEST, 0o755)
+        write("/run/calls", "0\n", 0o666)
+        write("/run/bad", "".join(f"{n}\n" for n in bad), 0o644)
+        write("/run/slow", f"{slow}\n")
+        target["services"][0]["test"] = ["/usr/local/bin/test-it"]
+
+    def live_is(self, world, number):
+        self.assertIn(f"   {number} *", world.dcvctl("sets", "www").stdout)
+
+
+class PutBack(PutBackCase):
+    def test_a_way_back_that_fails_says_so_and_leaves_the_old_files(self):
+        with World() as world:
+            config = world.default_config()
+            self.scripted(quick(config), bad=(3, 4))
+            directory = self.take_over(world, config)
+            before = world.served().der
+            said = self.bad(world.dcvctl("reissue", "www", "--yes", "--wait"))
+            self.assertIn("call 3 is bad", said)
+            self.assertIn("putting back failed: nginx: /usr/local/bin/test-it failed: call 4 is bad", said)
+            self.assertEqual(os.readlink(f"{directory}/.dcvd/live"), "0")
+            self.assertEqual(world.served().der, before)
+            self.live_is(world, 1)
+            self.good(world.dcvctl("deploy", "www", "--set", "2", "--yes", "--wait"))
+            self.live_is(world, 2)
+            world.assert_invariants(self)
+
+    def test_a_generation_that_vanished_cannot_be_put_back(self):
+        with World() as world:
+            config = world.default_config()
+            target = quick(config)
+            write("/usr/local/bin/cleaner", CLEANER.format(target["directory"]), 0o755)
+            target["services"][0]["test"] = ["/usr/local/bin/cleaner"]
+            directory = self.take_over(world, config)
+            said = self.bad(world.dcvctl("reissue", "www", "--yes", "--wait"))
+            self.assertIn("putting back failed", said)
+            self.assertIn(directory, said)
+            os.unlink("/usr/local/bin/cleaner")
+            write("/usr/local/bin/cleaner", "#!/bin/sh\n", 0o755)
+            self.good(world.dcvctl("deploy", "www", "--set", "2", "--yes", "--wait"))
+            self.live_is(world, 2)
+            world.assert_invariants(self)
+
+    def test_two_servers_and_one_stays_behind(self):
+        """nginx reloads; haproxy says so and does not: both go back, neither is left with the new one."""
+        with World() as world:
+            config = world.default_config()
+            target = quick(config)
+            world.start_haproxy(FREE["id"])
+            bundle = f"/etc/haproxy/certs/{FREE['id']}.pem"
+            target.update({"files": {"fullchain.pem": "fullchain", "privkey.pem": "key", "all.pem": "combined"}, "links": {bundle: "all.pem"}})
+            target["services"].append({"name": "haproxy", "test": [], "reload": ["/bin/true"], "verify": [f"{HAPROXY}:443"]})
+            self.take_over(world, config)
+            before = world.served().der
+            said = self.bad(world.dcvctl("reissue", "www", "--yes", "--wait"))
+            self.assertRegex(said, rf"reload said 0 but {HAPROXY}:443 .* serves the old one.*put back")
+            probe.until(lambda: world.served().der == before, 10, "nginx back on the old one")
+            self.live_is(world, 1)
+            self.assertEqual(probe.spki_of_certificate(probe.read_text(bundle)), probe.spki_of_key(probe.read_text(bundle)))
+            self.assertEqual(probe.spki_of_certificate(probe.read_text(bundle)), world.served().spki)
+            world.assert_invariants(self)
+
+
+if __name__ == "__main__":
+    unittest.main()

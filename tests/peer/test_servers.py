@@ -1,0 +1,79 @@
+"""Name servers of other kinds: BIND as the primary, a secondary that is silent, one that is lame, one that wants TCP."""
+
+import socket
+import unittest
+
+import probe
+from servers import PRIMARY, SECONDARY
+from test_deploy import quick
+from world import World
+
+
+class Servers(unittest.TestCase):
+    def start(self, world, **propagation):
+        config = world.default_config()
+        quick(config)
+        config["certificates"]["www"]["propagation"].update(propagation)
+        world.start_nginx()
+        world.write_config(config)
+        world.start_dcvd()
+        return config
+
+    def test_bind_as_the_primary(self):
+        with World(primary="bind") as world:
+            world.dns.update("example.test", "add _dnsauth.www.example.test. 60 TXT other")
+            self.start(world)
+            done = world.dcvctl("reissue", "www", "--yes", "--wait")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(probe.dns_values(PRIMARY, "_dnsauth.www.example.test", "TXT"), ["other"])
+            self.assertEqual(probe.dns_values(PRIMARY, "_dnsauth.example.test", "TXT"), [])
+            world.assert_invariants(self)
+
+    def test_bind_refuses_the_wrong_key(self):
+        with World(primary="bind") as world:
+            self.start(world)
+            world.secret("tsig", "d3Jvbmcga2V5IG9mIG5vYm9keQ==")
+            done = world.dcvctl("reissue", "www", "--key-compromised", "--yes", "--wait", "--timeout", "5s")
+            self.assertRegex(done.stderr, r"TSIG|NOTAUTH|BADSIG")
+            self.assertEqual(done.returncode, 4, done.stderr)
+            world.secret("tsig", world.dns.tsig["hmac-sha256"]["secret"])  # read again at each use: mended while it waits
+            probe.until(lambda: world.dcvctl_json("status", "www")[1]["certificates"][0]["job"] is None, 60, "the job done")
+            self.assertEqual(len(world.ledger("ReplaceCertificate")), 1)
+
+    def reissue_beside_a_silent_one(self, limit, **propagation):
+        """What dcvctl says while the secondary takes questions and says nothing."""
+        with World() as world, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            world.dns.secondary.stop()
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            for s in (udp, tcp):
+                s.bind((SECONDARY, 53))
+            tcp.listen(64)
+            self.start(world, **propagation)
+            return world.dcvctl("reissue", "www", "--yes", "--wait", "--timeout", limit).stderr, world.ledger("CompleteCertificate")
+
+    def test_a_silent_secondary_is_named_and_waited_for(self):
+        said, told = self.reissue_beside_a_silent_one("14s", timeout="9s")
+        self.assertIn(f"ns2.example.test ({SECONDARY}) does not answer; 1 of 2 agree", said)
+        self.assertIn("mend or undelegate these servers, or list them under propagation.ignore", said)
+        self.assertEqual(told, [])  # the CA is not told before all show it
+
+    def test_a_silent_secondary_may_be_ignored(self):
+        said, told = self.reissue_beside_a_silent_one("9s", ignore=[SECONDARY])
+        self.assertIn("1 of 1 agree", said)
+        self.assertEqual(len(told), 1)
+
+    def test_a_lame_secondary_is_named(self):
+        with World(services=("dns", "double")) as world:
+            world.dns.secondary.stop()
+            config = probe.read_text("/var/lib/world/nsd/nsd.conf")
+            with open("/var/lib/world/nsd/nsd.conf", "w", encoding="ascii") as f:
+                f.write(config[:config.index("zone:\n")])
+            world.dns.secondary.start(lambda: probe.dns(SECONDARY, "example.test", "SOA", timeout=0.3).rcode == 5)
+            self.start(world, timeout="3s")
+            done = world.dcvctl("reissue", "www", "--yes", "--wait", "--timeout", "8s")
+            self.assertIn(f"ns2.example.test ({SECONDARY}) is lame for example.test: REFUSED", done.stderr)
+            self.assertIn("propagation.ignore", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
