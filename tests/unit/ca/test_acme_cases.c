@@ -405,10 +405,98 @@ static void a_clock_that_is_off_is_told_until_it_is_right(void **arg)
         }
 }
 
+/* ---- the table ---- */
+
+#define HERE(name) NULL, #name
+#define ACME_CA "tests/unit/ca/test_acme_ca.c"
+#define MODEL "tests/unit/ca/test_acme_model.c"
+#define ENGINE "tests/unit/job/test_engine.c"
+#define PEBBLE "tests/peer/test_acme.py"
+#define LIFE "tests/peer/test_acme_life.py"
+static const struct {
+        const char *what, *file, *test; /* file NULL: this one */
+} cases[] = {
+        { "", NULL, "" },
+        { "directory with unknown members, no renewalInfo", MODEL, "a_directory_is_read_with_unknown_members" },
+        { "badNonce on every kind of POST", HERE(every_kind_of_request_survives_refused_nonces) },
+        { "badNonce for ever", ACME_CA, "refused_nonces_are_signed_anew_but_not_for_ever" },
+        { "answer without Replay-Nonce", HERE(an_answer_without_a_nonce_costs_one_more_question) },
+        { "newAccount 200 and 201", HERE(find_again) },
+        { "key present, URL lost", HERE(find_again) },
+        { "accountDoesNotExist", ACME_CA, "a_forgotten_account_is_made_anew_with_the_same_key" },
+        { "account deactivated", HERE(a_deactivated_account_ends_the_order_at_once) },
+        { "EAB absent, bad, good (HS256, HS512)", LIFE, "test_accounts" },
+        { "EAB secret with padding or not base64", LIFE, "test_accounts" },
+        { "roll-over good, reply lost, key in use", ACME_CA, "a_roll_over_ends_with_the_key_that_the_ca_has" },
+        { "order ready at once", PEBBLE, "test_responder_and_an_order_that_is_ready_at_once" },
+        { "valid and pending authorizations", HERE(only_what_is_pending_is_solved) },
+        { "shuffled authorizations", HERE(their_order_means_nothing) },
+        { "apex and wildcard", PEBBLE, "test_wildcard_and_apex_by_dns_with_half_the_nonces_refused" },
+        { "nothing usable offered", HERE(a_validation_that_is_not_offered_is_told_with_what_is) },
+        { "challenge without token beside dns-01", MODEL, "an_authorization_keeps_unknown_challenges" },
+        { "subproblems", MODEL, "subproblems_are_all_shown_and_decide_a_compound" },
+        { "authorization stays pending", ACME_CA, "a_ca_that_never_comes_is_given_up_and_its_authorizations_go_back" },
+        { "Retry-After in every form", HERE(the_time_to_come_back_is_theirs_within_reason) },
+        { "order processing for 30 s", HERE(an_order_in_the_making_is_asked_for_when_they_say) },
+        { "order invalid after processing", HERE(an_order_that_fails_in_the_making_says_why) },
+        { "finalize reply lost", ACME_CA, "finalize_is_sent_once_or_known_to_be_lost" },
+        { "orderNotReady", HERE(an_order_that_was_not_ready_is_read_and_goes_on) },
+        { "chains with junk, wrong key, wrong name", ENGINE, "a_certificate_for_another_key_is_never_installed" },
+        { "alternates", HERE(without_the_preferred_chain_the_default_one_is_good) },
+        { "revoke by RSA, P-256, P-384 keys", HERE(revocations_are_signed_with_what_the_key_is) },
+        { "revoke twice", PEBBLE, "was revoked before" },
+        { "revoke from another account", HERE(a_revocation_that_is_not_ours_is_told) },
+        { "badRevocationReason", ACME_CA, "a_revocation_is_signed_by_the_key_it_blocks" },
+        { "429 and 503, over restarts", ACME_CA, "an_endpoint_that_wants_peace_gets_it_over_restarts" },
+        { "serverInternal, then good", ENGINE, "temporary_trouble_in_every_call_only_delays" },
+        { "bodies that are none", ACME_CA, "what_is_no_json_ends_one_job_at_worst" },
+        { "ARI vector, leading zero", "tests/unit/pki/test_chain.c",
+                "a_certificate_is_named_for_renewal_as_the_rfc_does" },
+        { "ARI windows", MODEL, "renewal_windows_are_read_or_no_answer" },
+        { "alreadyReplaced", ACME_CA, "renewal_is_asked_for_and_named_in_the_order" },
+        { "ARI after expiry or replacement", "tests/unit/job/test_engine_trial.c",
+                "renewal_information_is_asked_for_what_lives" },
+        { "profile required and preferred, not offered", HERE(a_profile_that_is_only_preferred_is_done_without) },
+        { "addresses", "tests/peer/test_acme_tls.py", "test_names_and_addresses_are_validated_by_handshakes" },
+        { "IDN, upper case, final dot", "tests/unit/config/test_config_bad.c",
+                "is not ASCII: write international names" },
+        { "duplicate names", "tests/unit/config/test_config_bad.c", "is given twice; each name once" },
+        { "untrusted server", "tests/unit/net/test_http_tls.c",
+                "only_a_certificate_of_a_known_root_for_this_name_counts" },
+        { "redirects", ACME_CA, "strange_places_and_redirects_are_refused" },
+        { "Link headers", MODEL, "links_are_found_in_every_legal_form" },
+        { "crash at every step", "tests/peer/death_acme.py", "test_every_passage" },
+        { "a clock an hour fast or slow", HERE(a_clock_that_is_off_is_told_until_it_is_right) },
+        { "ECDSA widths", "tests/unit/pki/test_jws.c", "every_ecdsa_signature_has_its_width_and_verifies" },
+        { "RSA exponent", "tests/unit/pki/test_jws.c", "AQAB" },
+        { "endpoints on another host", HERE(endpoints_on_another_host_are_used_as_given) },
+        { "two agents, one account", ENGINE, "an_order_that_somebody_else_finalized_is_followed_by_another" },
+        { "CAA error in the order", HERE(an_order_that_fails_in_the_making_says_why) },
+        { "404 on a stored order", ACME_CA, "an_order_that_is_gone_is_given_up" },
+};
+
+static void every_case_has_its_proof(void **arg)
+{
+        (void)arg;
+        assert_int_equal(ARRAY_LEN(cases), 53);
+        for (size_t i = 1; i < ARRAY_LEN(cases); i++) {
+                CLEANUP(free_p) char *text = NULL, *path = NULL;
+                size_t len = 0;
+                struct err e;
+                path = text_format(
+                        "%s/%s", TEST_SOURCE_DIR, cases[i].file ? cases[i].file : "tests/unit/ca/test_acme_cases.c");
+                if (!file_read(path, 1 << 20, &text, &len, &e))
+                        fail_msg("case %zu: %s", i, e.text);
+                if (!strstr(text, cases[i].test))
+                        fail_msg("case %zu (%s): %s has no %s", i, cases[i].what, path, cases[i].test);
+        }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_case_has_its_proof),
                 TEST(find_again),
                 TEST(a_deactivated_account_ends_the_order_at_once),
                 TEST(every_kind_of_request_survives_refused_nonces),

@@ -1,0 +1,114 @@
+"""ACME against Debian's Pebble, end to end on real servers: first certificates, every way of validating, refused nonces,
+reused authorizations, chains, revocation."""
+
+import os
+import re
+import unittest
+
+import probe
+from acme_world import NAMES, AcmeCase
+from servers import PRIMARY, WEB
+from world import STATE
+
+
+def common_name(pem):
+    return re.search(r"CN ?= ?([^,\n]+)", probe.openssl("x509", "-noout", "-subject", stdin=pem)).group(1)
+
+
+class Acme(AcmeCase):
+    def test_files_in_a_web_root_and_what_an_operator_sees(self):
+        world = self.world()
+        pebble = self.pebble(world)
+        self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")})
+        dry = self.run_well(world, "issue", "www", "--dry-run")
+        self.assertIn("would order a new certificate from pebble", dry.stdout)
+        self.assertFalse(os.path.exists(f"{STATE}/accounts"))
+        self.issue(world)
+        served = world.served()
+        self.assertEqual(sorted(served.names()), sorted(NAMES))
+        self.assertEqual(pebble.issued(), 1)
+        self.files_are_gone(world)
+        self.assertEqual(os.stat(f"{STATE}/accounts/pebble/key.pem").st_mode & 0o777, 0o600)
+        self.assertIn("already has a certificate", self.issue(world).stdout)
+        self.run_well(world, "reissue", "www", "--key-compromised", "--yes", "--wait")
+        self.assertEqual(pebble.issued(), 2)
+        self.assertNotEqual(world.served().spki, served.spki)
+        self.revoke(world, pebble, served)
+        status = self.run_well(world, "status", "www")
+        self.assertRegex(status.stdout, r"(?i)reissue +yes")
+        self.judge(world)
+
+    def revoke(self, world, pebble, old):
+        serial = probe.openssl("x509", "-noout", "-serial", stdin=old.pem).strip().partition("=")[2]
+        seen = lambda: pebble.manage(f"/cert-status-by-serial/{serial.lower()}")
+        self.assertIn('"Valid"', seen())
+        dry = self.run_well(world, "revoke", "www", "--dry-run")
+        self.assertIn("would be revoked", dry.stdout)
+        self.assertEqual(world.dcvctl("revoke", "www").returncode, 5, "asked first, and nobody answers")
+        self.assertIn('"Valid"', seen())
+        done = self.run_well(world, "revoke", "www", "--yes")
+        self.assertIn(f"serial {serial.lower()}", done.stdout)
+        self.assertIn('"Revoked"', seen())
+        self.assertRegex(seen(), r'"Reason": ?1\b')
+        self.assertIn("was revoked before", self.run_well(world, "revoke", "www", "--serial", serial, "--yes").stdout)
+        live = world.dcvctl("revoke", "www", "--yes", "--serial",
+                            probe.openssl("x509", "-noout", "-serial", stdin=world.served().pem).strip()[7:])
+        self.assertEqual(live.returncode, 5)
+        self.assertIn("is live: visitors would see an error", live.stderr)
+
+    def test_wildcard_and_apex_by_dns_with_half_the_nonces_refused(self):
+        world = self.world(secondary=True)
+        pebble = self.pebble(world, no_nonce=50, reuse=50)
+        names = ["*.wild.example.test", "wild.example.test"]
+        self.configure(world, pebble, {"www": self.certificate("www", names, publisher="zone")})
+        self.issue(world)
+        self.assertEqual(sorted(world.served("x.wild.example.test").names()), sorted(names))
+        for _ in range(4):
+            world.dns.flush_resolver()  # it would show the old record until its TTL is over; CAs keep none that long
+            self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertEqual(pebble.issued(), 5)
+        self.assertEqual(probe.dns_values(PRIMARY, "_acme-challenge.wild.example.test", "TXT"), [])
+        self.judge(world)
+
+    def test_responder_and_an_order_that_is_ready_at_once(self):
+        world = self.world()
+        pebble = self.pebble(world, reuse=100)
+        self.configure(world, pebble, {
+            "ip": self.certificate("ip", [WEB], publisher="site", key={"type": "rsa-2048"}),
+            "www": self.certificate("www", ["www.responder.test"], publisher="self")})
+        self.issue(world)
+        tried = pebble.said("Pulled a task from the Tasks queue")
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertEqual(pebble.said("Pulled a task from the Tasks queue"), tried, "nothing was validated again")
+        self.assertEqual(pebble.issued(), 2)
+        self.issue(world, "ip")
+        self.assertIn("IP Address:" + WEB, probe.openssl("x509", "-noout", "-ext", "subjectAltName",
+                                                         stdin=world.served("ip", address=WEB).pem))
+
+    def test_a_preferred_chain_is_taken(self):
+        world = self.world()
+        pebble = self.pebble(world, alternates=2)
+        wanted = common_name(pebble.manage("/roots/2"))
+        certificate = self.certificate("www", NAMES, publisher="zone")
+        self.configure(world, pebble, {"www": certificate}, ca={"preferred_chain": wanted})
+        self.issue(world)
+        with open(f"/etc/nginx/tls/www/fullchain.pem", encoding="ascii") as f:
+            last = f.read().split("-----BEGIN CERTIFICATE-----")[-1]
+        issuer = probe.openssl("x509", "-noout", "-issuer", stdin="-----BEGIN CERTIFICATE-----" + last)
+        self.assertIn(wanted, issuer)
+
+    def test_a_validation_that_fails_is_told_and_given_up(self):
+        world = self.world()
+        pebble = self.pebble(world, http_port=81)
+        self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")})
+        self.run_well(world, "issue", "www", "--detach")
+        text = probe.until(lambda: re.search(r"order \S+ at pebble failed: (www.)?example.test: connection.*",
+                                             probe.read_text(world.dcvd.log)), 20, "the CA's reason").group(0)
+        self.assertIn("again in", text)
+        self.files_are_gone(world)
+        self.run_well(world, "cancel", "www", "--yes")
+        self.assertEqual(pebble.issued(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

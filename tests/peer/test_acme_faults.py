@@ -1,0 +1,146 @@
+"""Faults between dcvd and Pebble: answers lost, late, repeated, refused, out of order. Whatever happens, an order gets one
+CSR, a job is only delayed, and one certificate is issued."""
+
+import json
+import unittest
+
+import probe
+from acme_proxy import Proxy, Tunnel
+from acme_world import AcmeCase, folder_of
+
+URN = "urn:ietf:params:acme:error:"
+
+
+def problem(status, kind, *headers):
+    return status, [("Content-Type", "application/problem+json"), *headers], json.dumps(
+        {"type": URN + kind, "detail": "as the test says"}).encode()
+
+
+def altered(**members):
+    """Members of a JSON answer, replaced."""
+    def alter(status, headers, body):
+        return status, headers, json.dumps({**json.loads(body), **members}).encode()
+    return alter
+
+
+def never_done(status, headers, body):
+    """An order that Pebble has finished, as one that is still being made."""
+    order = json.loads(body)
+    if order["status"] == "valid":
+        order["status"] = "processing"
+        del order["certificate"]
+    return status, headers, json.dumps(order).encode()
+
+
+def reversed_chain(status, headers, body):
+    mark = b"-----END CERTIFICATE-----\n"
+    blocks = [block + mark for block in body.split(mark) if block.strip()]
+    return status, headers, b"junk before\n" + b"".join(reversed(blocks))
+
+
+class AcmeFaults(AcmeCase):
+    def setUp(self):
+        self.names = iter(f"n{i}.many.example.test" for i in range(100))
+
+    def prepared(self, count, start=True):
+        world = self.world()
+        pebble = self.pebble(world)
+        proxy = Proxy(pebble)
+        world.children.append(proxy)
+        certificates = {f"c{i}": {"names": [next(self.names)], "ca": "pebble", "publisher": "site", "validation": "file",
+                                  "propagation": {"consecutive": 1}, "deploy": [{"directory": folder_of(f"c{i}")}]}
+                        for i in range(count)}
+        world.start_nginx([])
+        self.config = {"cas": {"pebble": proxy.ca()}, "certificates": certificates,
+                       "publishers": {"site": {"type": "webroot", "directory": world.webroot}}}
+        if start:
+            world.write_config(self.config)
+            world.start_dcvd()
+        self.certs = iter(certificates)
+        return world, pebble, proxy
+
+    def check(self, pebble, proxy, before, more):
+        self.assertEqual(pebble.issued() - before, more)
+        self.assertEqual({n for n in proxy.finalized().values()} - {1}, set(), "one CSR an order")
+
+    def test_what_is_lost_late_or_repeated_only_delays(self):
+        lost = ["/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/"]
+        other = {"dropped order": ("POST /order-plz", "drop"), "dropped finalize": ("POST /finalize-order/", "drop"),
+                 "late finalize": ("POST /finalize-order/", 1.5), "repeated order": ("POST /order-plz", "repeat"),
+                 "repeated finalize": ("POST /finalize-order/", "repeat"),
+                 "no nonce for once": ("POST /order-plz", lambda s, h, b: (s, [x for x in h if x[0] != "Replay-Nonce"], b)),
+                 "limited": ("POST /order-plz", problem(429, "rateLimited", ("Retry-After", "1"))),
+                 "busy": ("POST /order-plz", (503, [("Retry-After", "1")], b"<html>busy</html>")),
+                 "key not taken": ("POST /finalize-order/", problem(400, "badPublicKey")),
+                 "processing": ("POST /my-order/", altered(status="processing")),
+                 "reversed": ("POST /certZ/", reversed_chain)}
+        world, pebble, proxy = self.prepared(len(lost) + len(other) + 1)
+        for what, rule in [*((f"lost {path}", (f"POST {path}", "lose")) for path in lost), *other.items()]:
+            with self.subTest(what):
+                before, cert = pebble.issued(), next(self.certs)
+                struck = proxy.harm(*rule)
+                done = self.run_well(world, "issue", cert, "--wait")
+                self.assertEqual(struck.struck, 1, "the rule was met")
+                self.check(pebble, proxy, before, 1)
+                self.assertEqual(world.dcvd.running(), True, done.stderr)
+        for path, what in (("/rollover-account-key", ("account", "rollover", "pebble")), ("/revoke-cert", ("revoke", "c0", "--live", "--yes"))):
+            with self.subTest(f"lost {path}"):
+                struck = proxy.harm(f"POST {path}", "lose")
+                self.run_well(world, *what)
+                self.assertEqual(struck.struck, 1)
+        with self.subTest("a CA that forgot everything"):
+            proxy.rules = []
+            pebble.restart()
+            self.run_well(world, "issue", next(self.certs), "--wait")
+            self.assertEqual(pebble.issued(), 1)
+            self.assertIn("does not know account", probe.read_text(world.dcvd.log))
+        self.judge(world)
+
+    def test_a_ca_without_a_final_answer_is_left_for_the_next(self):
+        """One that never gets done with an order, and one that nobody answers for: both while nothing is refused."""
+        world, pebble, proxy = self.prepared(2, start=False)
+        self.config["cas"].update({"slow": proxy.ca(), "pebble": pebble.ca(),
+                                   "dead": pebble.ca(directory=pebble.directory.replace("14000", "14009"))})
+        for cert, ca in (("c0", "slow"), ("c1", "dead")):
+            self.config["certificates"][cert].update({"ca": [ca, "pebble"], "fallback": {"after": "6s"}})
+        world.write_config(self.config)
+        world.start_dcvd()
+        proxy.harm("POST /my-order/", never_done, times=10000)
+        asked = [world.start_dcvctl("issue", cert, "--wait") for cert in ("c0", "c1")]
+        self.assertEqual([one.wait(60) for one in asked], [0, 0], world.dcvd.tail())
+        said = probe.read_text(world.dcvd.log)
+        self.assertRegex(said, r"slow gave no final answer for 6 s \(waiting for slow: order \S+ \(processing\)\); going to pebble in 10 s")
+        self.assertRegex(said, r"dead gave no final answer for 6 s \(.*127\.0\.5\.1.*\); going to pebble in 10 s; cancel: dcvctl cancel c1")
+        self.assertRegex(world.dcvctl("history", "c0").stdout, r"-> eligible: slow gave no final answer for 6 s .*; on to pebble")
+        self.assertEqual(pebble.issued(), 3, "slow's own, and two that are used")
+        self.judge(world)
+
+    def test_a_ca_that_only_a_proxy_reaches(self):
+        """The name of this CA means nothing here; the proxy is dead at first, and then does not know it either."""
+        world, pebble, _ = self.prepared(1, start=False)
+        place, there = f"{pebble.host}:14000", ("127.0.5.8", 3128)
+        self.config["cas"]["pebble"] = pebble.ca(directory=f"https://{place}/dir")
+        self.config["proxy"] = {"url": "http://%s:%d" % there}
+        world.write_config(self.config)
+        world.start_dcvd()
+        self.assertRegex(self.last_trouble(world), r"through proxy 127\.0\.5\.8:3128: pebble\.test: .*onnect")
+        tunnel = Tunnel(*there, {})
+        world.children.append(tunnel)
+        self.assertRegex(self.last_trouble(world), r"through proxy 127\.0\.5\.8:3128: pebble\.test: .*403")
+        tunnel.places[place] = (pebble.address, 14000)
+        self.run_well(world, "issue", "c0", "--wait")
+        self.assertEqual(pebble.issued(), 1)
+        self.assertEqual(set(tunnel.asked), {f"CONNECT {place}"})
+        self.judge(world)
+
+    def last_trouble(self, world):
+        """What status says of a job that is then stopped."""
+        self.run_well(world, "issue", "c0", "--detach")
+        trouble = lambda: world.dcvctl_json("status", "c0")[1]["certificates"][0]["job"].get("error")
+        said = probe.until(trouble, 30, "its trouble")
+        self.run_well(world, "cancel", "c0", "--yes")
+        return f"{said}"
+
+
+if __name__ == "__main__":
+    unittest.main()
