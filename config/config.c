@@ -71,6 +71,7 @@ void config_free(struct conf *c)
         notify_done(&c->notify);
         webhooks_done(&c->intake.webhooks);
         free(c->path);
+        stamp_done(&c->stamp);
         root_clear(CONTAINER_OF(c, struct conf_root, conf));
         if (c->arena)
                 arena_done(c->arena);
@@ -120,6 +121,8 @@ static bool build(const char *path, struct sources *s, const struct conf_kind *k
                 config_free(c);
                 return false;
         }
+        c->stamp = s->stamp;
+        s->stamp = (struct conf_stamp){ 0 };
         *ret = c;
         return true;
 }

@@ -36,6 +36,11 @@ enum conf_domain_alert { DOMAIN_ALERT_NOTIFY, DOMAIN_ALERT_REISSUE, DOMAIN_ALERT
 enum conf_confirm { CONFIRM_AUTO, CONFIRM_ASK, CONFIRM_NEVER };
 
 struct arena;
+struct conf_stamp { /* how the files looked just before they were read */
+        struct texts patterns; /* of `include` */
+        uint8_t hash[32];
+        bool settled; /* none was so young that a later change need not show */
+};
 struct conf_backend { /* a CA or a publisher */
         char *name;
         const struct conf_kind *kind;
@@ -167,6 +172,7 @@ struct conf_detectors { /* how often; 0: off */
 };
 struct conf {
         char *path; /* of the main file */
+        struct conf_stamp stamp; /* of the files it was read from */
         char *state_directory, *runtime_directory;
         int log_level, log_format; /* base/log.h */
         struct texts resolvers; /* empty: /etc/resolv.conf */
@@ -205,6 +211,9 @@ bool config_load_text(const char *name, const char *text, size_t len, const stru
  * checks like config_load. */
 bool config_print(const char *path, const struct conf_kind *kinds, struct buf *ret, struct conf_problems *p);
 void config_free(struct conf *c);
+/* Cheap (no file is read): false if a file it was read from, or the list of included ones, changed since, or if one had
+ * changed within the second before it was read, or if it did not come from files. */
+bool config_unchanged(const struct conf *c);
 /* After each load. A variable is overwritten in the environment when it is first taken: old, the configuration in force
  * (NULL at start), hands on what it already holds. */
 bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err *e);

@@ -156,10 +156,11 @@ static bool add_included(struct sources *s, size_t *bytes, struct conf_problems 
         if (!yaml_is_null(include)) {
                 good = include_patterns(include, &patterns, p);
                 good &= include_expand(&patterns, include, &files, p);
+                stamp_included(&s->stamp, &files);
                 for (size_t i = 0; i < files.count && *bytes <= BYTES_MAX; i++)
                         good &= add_file(s, files.item[i], bytes, p);
         }
-        texts_done(&patterns);
+        s->stamp.patterns = patterns;
         texts_done(&files);
         return good;
 }
@@ -318,6 +319,7 @@ bool sources_read(struct sources *s, const char *path, struct conf_problems *p)
 {
         size_t bytes = 0;
 
+        stamp_begin(&s->stamp, path);
         if (!add_file(s, path, &bytes, p))
                 return false;
         bool good = add_included(s, &bytes, p);
@@ -345,5 +347,6 @@ void sources_done(struct sources *s)
                 yaml_tree_free(s->tree[i]);
         free(s->tree);
         arena_done(&s->arena);
+        stamp_done(&s->stamp);
         *s = (struct sources){ 0 };
 }

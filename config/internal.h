@@ -174,6 +174,7 @@ struct sources {
         struct yaml_node *root; /* merged; NULL if a file could not be read */
         bool incomplete;        /* a file could not be read */
         struct arena arena; /* of the merged maps */
+        struct conf_stamp stamp;
 };
 bool sources_read(struct sources *s, const char *path, struct conf_problems *p);
 bool sources_read_text(struct sources *s, const char *name, const char *text, size_t len, struct conf_problems *p);
@@ -182,5 +183,10 @@ void sources_done(struct sources *s);
 bool include_patterns(const struct yaml_node *node, struct texts *ret, struct conf_problems *p);
 bool include_expand(
         const struct texts *patterns, const struct yaml_node *node, struct texts *ret, struct conf_problems *p);
+
+/* stamp.c: path, then what the patterns match, each stamped before it is read, so that a change in between shows. */
+void stamp_begin(struct conf_stamp *s, const char *path);
+void stamp_included(struct conf_stamp *s, const struct texts *files);
+void stamp_done(struct conf_stamp *s);
 
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
@@ -566,10 +567,92 @@ static void ten_thousand_certificates_load_quickly(void **state)
         config_free(c);
 }
 
+/* ---- did it change ---- */
+
+static void every_change_of_its_files_is_seen(void **state)
+{
+        static const struct {
+                const char *name, *text; /* NULL: taken away */
+                bool same;
+        } row[] = {
+                { "conf.d/ignored.txt", "nonsense: [\n", true },
+                { "conf.d/a.yaml", "limits: {jobs: 4}\n", false }, /* as long as before */
+                { "conf.d/b.yaml", "limits: {cooldown: 1h}\n", false },
+                { "conf.d/b.yaml", NULL, false },
+                { "main.yaml", sections, false },
+        };
+        struct conf_problems p = { 0 };
+
+        (void)state;
+        put_main(sections);
+        put("conf.d/a.yaml", "limits: {jobs: 3}\n");
+        clock_fake(4000000000000, -1); /* no file is young */
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct conf *c = NULL;
+                assert_true(try_load(&c, &p));
+                assert_true(config_unchanged(c));
+                if (row[i].text)
+                        put(row[i].name, row[i].text);
+                else
+                        assert_int_equal(unlink(at(row[i].name)), 0);
+                if (config_unchanged(c) != row[i].same)
+                        fail_msg("row %zu", i);
+                config_free(c);
+        }
+        clock_fake(-1, -1);
+}
+
+/* One that another takes the place of, by a link above it. */
+static void a_file_that_is_another_one_now_is_seen(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+
+        (void)state;
+        put("one.yaml", sections);
+        put("two.yaml", sections);
+        assert_int_equal(symlink(at("one.yaml"), at("main.yaml")), 0);
+        clock_fake(4000000000000, -1);
+        assert_true(try_load(&c, &p));
+        assert_true(config_unchanged(c));
+        assert_int_equal(unlink(at("main.yaml")), 0);
+        assert_int_equal(symlink(at("two.yaml"), at("main.yaml")), 0);
+        assert_false(config_unchanged(c));
+        clock_fake(-1, -1);
+        config_free(c);
+}
+
+/* Written again within one tick of the file system's clock it would look the same. */
+static void a_young_file_is_never_said_to_be_unchanged(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct conf *c = NULL;
+        struct stat st;
+
+        (void)state;
+        put_main(sections);
+        put("conf.d/a.yaml", "limits: {jobs: 3}\n");
+        assert_int_equal(stat(at("conf.d/a.yaml"), &st), 0);
+        int64_t changed_ms = st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+        for (int age_ms = 998; age_ms <= 1000; age_ms++) {
+                clock_fake(changed_ms + age_ms, -1);
+                assert_true(try_load(&c, &p));
+                assert_int_equal(config_unchanged(c), age_ms == 1000);
+                config_free(c);
+        }
+        clock_fake(-1, -1);
+        assert_true(config_load_text("text", sections, strlen(sections), test_all_kinds, &c, &p));
+        assert_false(config_unchanged(c));
+        config_free(c);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(included_maps_are_merged, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(every_change_of_its_files_is_seen, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(a_file_that_is_another_one_now_is_seen, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(a_young_file_is_never_said_to_be_unchanged, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(a_name_given_twice_names_both_places, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(problems_of_all_files_are_told_at_once, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(
