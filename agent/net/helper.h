@@ -41,8 +41,7 @@ struct helper_call *helper_start(struct helper *h, const char *verb, const json_
         size_t blob_len, int64_t timeout_ms, helper_done_fn *done, void *arg, struct err *e);
 void helper_cancel(struct helper_call *c); /* NULL allowed; the helper finishes what it began */
 
-/* The helper's side, blocking (it serves one request and exits): reads the header line and the blob from fd within 30
- * s. */
+/* The helper's side, blocking: reads one header line and its blob from fd within 30 s, and no further. */
 struct helper_request {
         json_t *header; /* owned */
         char *verb; /* owned */
@@ -51,6 +50,8 @@ struct helper_request {
 };
 bool helper_request_read(int fd, struct helper_request *ret, struct err *e);
 void helper_request_done(struct helper_request *r);
+/* Waits for the first byte of the next request; false: the other side is done, or none came in time. */
+bool helper_request_comes(int fd, int64_t wait_ms);
 /* Also for fuzzing: one complete request as bytes. */
 bool helper_request_parse(const uint8_t *data, size_t len, struct helper_request *ret, struct err *e);
 bool helper_answer_write(int fd, json_t *answer, const struct err *error_or_null);

@@ -320,7 +320,7 @@ static void what_is_too_large_is_not_read(void **state)
         }
         close(pair[1]);
         assert_false(helper_request_read(pair[0], &r, &e));
-        assert_string_equal(e.text, "the request is too large");
+        assert_string_equal(e.text, "a request header of more than 64 KiB");
         close(pair[0]); /* which ends the other */
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         CLEANUP(free_p) char *header = malloc(HELPER_HEADER_MAX + 3);
@@ -328,6 +328,63 @@ static void what_is_too_large_is_not_read(void **state)
         header[HELPER_HEADER_MAX + 1] = '\n';
         assert_false(helper_request_parse((uint8_t *)header, HELPER_HEADER_MAX + 2, &r, &e));
         assert_int_equal(e.kind, ERR_PROTOCOL);
+}
+
+/* A few bytes at a time, by a process of its own; then the end. */
+static int slowly(const char *bytes, pid_t *ret_pid)
+{
+        int pair[2];
+        assert_int_equal(pipe(pair), 0);
+        *ret_pid = fork();
+        if (*ret_pid == 0) {
+                for (const char *at = bytes; *at; at++)
+                        if (write(pair[1], at, 1) != 1)
+                                _exit(1);
+                _exit(0);
+        }
+        close(pair[1]);
+        return pair[0];
+}
+
+static void a_request_that_comes_in_pieces_is_whole(void **state)
+{
+        struct helper_request r = { 0 };
+        struct err e;
+        pid_t pid;
+        (void)state;
+        CLEANUP(close_p) int fd = slowly("{\"verb\":\"deploy\",\"blob\":5}\na\nb\nc", &pid);
+        if (!helper_request_read(fd, &r, &e))
+                fail_msg("%s", e.text);
+        assert_string_equal((char *)r.blob, "a\nb\nc");
+        helper_request_done(&r);
+        assert_false(helper_request_comes(fd, 10000)); /* the end, though it is readable */
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void a_request_is_read_without_its_end_and_no_further(void **state)
+{
+        static const char bytes[] = "{\"verb\":\"deploy\",\"blob\":3}\nabc";
+        int pair[2];
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        assert_false(helper_request_comes(pair[0], 0));
+        for (int i = 0; i < 3; i++) {
+                struct helper_request r = { 0 };
+                struct err e;
+                assert_int_equal(write(pair[1], bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+                assert_true(helper_request_comes(pair[0], 10000));
+                assert_true(helper_request_read(pair[0], &r, &e)); /* pair[1] is open */
+                assert_string_equal((char *)r.blob, "abc");
+                helper_request_done(&r);
+        }
+        struct helper_request r = { 0 };
+        struct err e;
+        assert_int_equal(write(pair[1], bytes, strlen(bytes) + 1), (ssize_t)strlen(bytes) + 1);
+        assert_false(helper_request_read(pair[0], &r, &e)); /* one byte too many: known at once */
+        assert_int_equal(e.kind, ERR_PROTOCOL);
+        close(pair[1]);
+        assert_false(helper_request_comes(pair[0], 10000));
+        close(pair[0]);
 }
 
 static void an_answer_says_what_went_wrong(void **state)
@@ -368,6 +425,8 @@ int main(void)
                 IN_DIR(a_socket_whose_queue_is_full_does_not_block),
                 cmocka_unit_test(a_request_is_taken_whole_or_named),
                 cmocka_unit_test(what_is_too_large_is_not_read),
+                cmocka_unit_test(a_request_that_comes_in_pieces_is_whole),
+                cmocka_unit_test(a_request_is_read_without_its_end_and_no_further),
                 cmocka_unit_test(an_answer_says_what_went_wrong),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
