@@ -1,4 +1,4 @@
-/* dcvd-helper's side: one request, checked again against the root-owned configuration, done, answered. */
+/* dcvd-helper's side: requests, each checked again against the root-owned configuration, done, answered. */
 #ifndef DCVD_DEPLOY_HELPER_VERBS_H
 #define DCVD_DEPLOY_HELPER_VERBS_H
 
@@ -13,5 +13,10 @@
 bool helper_become_hook_user(struct err *e);
 /* Fills answer (an object) and, on failure, e. conf: already loaded, its owner checked. */
 bool helper_do(const struct conf *conf, const struct helper_request *r, json_t *answer, struct err *e);
+/* Serves what comes on in, one request after another, and answers on out, until the other side is done or silent for 5
+ * s, the framing is broken, or 256 requests or 60 s were served; "more" in the last answer is false then, if it could
+ * be known. A hook is the only request of its process. The configuration is loaded, its owner checked, for the first
+ * request and whenever a file of it changed. True: the last request was done and its answer taken. */
+bool helper_serve(int in, int out, const char *config_path, const struct conf_kind *kinds);
 
 #endif
