@@ -1,7 +1,9 @@
-/* Requests to dcvd-helper: the little that needs other rights. One request per start of the helper: a JSON header line,
- * a blob of bytes, an answer of one JSON line. The helper is reached through a systemd socket (Accept=yes), or through
- * a broker that the mains fork before anything else and that does nothing but start dcvd-helper. The framing of both
- * sides is here, so that it is written once; what the verbs mean is the deploy room's. */
+/* Requests to dcvd-helper: the little that needs other rights. A request is a JSON header line and a blob of bytes, its
+ * answer one JSON line; with "more" in it the helper takes another request on the connection, one after another, so
+ * that a burst is served by one start. Whoever sends only one may shut its side down. The helper is reached through a
+ * systemd socket (Accept=yes), or through a broker that the mains fork before anything else and that does nothing but
+ * start dcvd-helper. The framing of both sides is here, so that it is written once; what the verbs mean is the deploy
+ * room's. */
 #ifndef DCVD_NET_HELPER_H
 #define DCVD_NET_HELPER_H
 
@@ -31,11 +33,14 @@ bool helper_broker_fork(const char *helper_path, const char *config_path, int *r
  * none). */
 bool helper_open(struct helper **ret, struct loop *loop, const char *socket_path, const char *hook_path, int broker_fd,
         struct err *e);
+/* Idle connections are closed at once, which ends their helpers. */
 void helper_close(struct helper *h);
 
 /* header is encoded at once (borrowed); it gets "verb" and "blob" (bytes that follow) added. done gets the answer
  * object (borrowed), or NULL and err. An answer {"error":{kind,code,text,fix}, ...} is delivered with both: answer and
- * err. timeout_ms 0 = 150 s. */
+ * err. timeout_ms 0 = 150 s, counted from now, also while it waits for one of the connections (12; the verb "hook",
+ * which gets one of its own, is not counted); helper.busy: that time went by in line, or the line is full. A request
+ * whose helper ends is told as helper.lost and never sent twice: it may have begun. Both are ERR_TEMPORARY. */
 typedef void helper_done_fn(void *arg, const json_t *answer, const struct err *err);
 struct helper_call *helper_start(struct helper *h, const char *verb, const json_t *header, const void *blob,
         size_t blob_len, int64_t timeout_ms, helper_done_fn *done, void *arg, struct err *e);

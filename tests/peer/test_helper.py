@@ -1,7 +1,10 @@
 """Deployments that are watched, killed and reconfigured: a reader at 1 kHz, haproxy, kill -9 of dcvd-helper, SIGHUP in the middle of a job."""
 
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -10,7 +13,7 @@ import unittest
 import probe
 from servers import HAPROXY, WEB, write
 from test_deploy import quick
-from world import FREE, World
+from world import CONFIG, FREE, World
 
 SLOW_TEST = """#!/bin/sh
 n=$(($(cat /run/calls) + 1))
@@ -53,15 +56,61 @@ class Reader(threading.Thread):
 
 
 def helpers():
-    """The processes of dcvd-helper that run now."""
+    """The processes of dcvd-helper that run now; one that ended waits for its broker's next start."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if probe.read_text(f"/proc/{pid}/comm").strip() == "dcvd-helper":
+            if re.match(r"\d+ \(dcvd-helper\) [^ZX]", probe.read_text(f"/proc/{pid}/stat")):
                 found.append(int(pid))
         except OSError:
             pass
     return found
+
+
+class Starts(threading.Thread):
+    """Every start of dcvd-helper, looked for once a millisecond; not what it forks, which has its name for a moment."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seen, self.stopping = set(), False
+
+    def run(self):
+        while not self.stopping:
+            self.seen.update(filter(self._is_start, helpers()))
+            time.sleep(0.001)
+
+    @staticmethod
+    def _is_start(pid):
+        try:
+            parent = re.search(r"^PPid:\s*(\d+)", probe.read_text(f"/proc/{pid}/status"), re.MULTILINE).group(1)
+            return probe.read_text(f"/proc/{parent}/comm").strip() == "dcvd-broker"
+        except OSError:
+            return False
+
+    def stop(self):
+        self.stopping = True
+        self.join()
+        return self.seen
+
+
+class Program:
+    """dcvd-helper itself, over a connection that may stay."""
+
+    def __init__(self, config):
+        self.near, far = socket.socketpair()
+        self.near.settimeout(30)
+        with far:
+            self.process = subprocess.Popen([os.path.join(os.environ["DCVD_BUILD"], "dcvd-helper"), "--config", config], stdin=far, stdout=far)
+        self.answers = self.near.makefile("rb")
+
+    def ask(self, blob=b"", **header):
+        self.near.sendall(json.dumps({**header, "blob": len(blob)}).encode() + b"\n" + blob)
+        return json.loads(self.answers.readline())
+
+    def end(self):
+        self.answers.close()
+        self.near.close()
+        return self.process.wait(30)
 
 
 def belongs(chain, key):
@@ -177,6 +226,77 @@ class Helper(unittest.TestCase):
                 self.assertEqual((made.st_mode & 0o7777, made.st_uid), (0o755, 0), place)
             self.assertTrue(belongs(world.served().pem, probe.read_text("/etc/nginx/new/www/privkey.pem")))
             world.assert_invariants(self)
+
+    def three_targets(self, config):
+        deploy = config["certificates"]["www"]["deploy"]
+        deploy.extend({"directory": f"/etc/nginx/more/{n}"} for n in "ab")
+
+    def test_a_burst_of_requests_is_served_by_one_process_that_does_not_stay(self):
+        with World() as world:
+            config = world.default_config()
+            quick(config)
+            self.three_targets(config)
+            world.start_nginx()
+            self.take_over(world, config)
+            probe.until(lambda: not helpers(), 10, "no helper at rest")
+            starts = Starts()
+            starts.start()
+            self.good(world.dcvctl("deploy", "www", "--yes", "--wait"))
+            self.assertIn(len(starts.stop()), (1, 2))  # two: one was idle for a second on a slow machine
+            probe.until(lambda: not helpers(), 10, "no helper at rest")
+            world.assert_invariants(self)
+
+    def test_an_idle_helper_that_is_killed_is_not_missed(self):
+        with World() as world:
+            config = world.default_config()
+            quick(config)
+            world.start_nginx()
+            self.take_over(world, config)
+            for _ in range(3):
+                self.good(world.dcvctl("deploy", "www", "--yes", "--wait"))
+                for pid in helpers():
+                    os.kill(pid, signal.SIGKILL)
+
+    def test_what_a_helper_is_asked_follows_the_configuration_at_once(self):
+        """Within the second in which the helper of before is there."""
+        with World() as world:
+            config = world.default_config()
+            quick(config)
+            world.start_nginx()
+            self.take_over(world, config)
+            for n in range(4):
+                self.good(world.dcvctl("deploy", "www", "--yes", "--wait"))
+                config["certificates"]["www"]["deploy"].append({"directory": f"/etc/nginx/new/{n}"})
+                world.write_config(config)
+                world.dcvd.signal(signal.SIGHUP)
+                probe.until(lambda: world.dcvd.tail(1 << 20).count("new configuration: ") == n + 1, 10, "the new configuration")
+                self.good(world.dcvctl("deploy", "www", "--yes", "--wait"))
+                self.assertTrue(os.path.exists(f"/etc/nginx/new/{n}/privkey.pem"))
+
+    def test_the_program_serves_one_after_another_by_the_configuration_of_the_moment(self):
+        with World(services=()) as world:
+            config = world.default_config()
+            for root in ("one", "two"):
+                os.makedirs(f"/run/{root}")
+            config["publishers"]["site"] = {"type": "webroot", "directory": "/run/one"}
+            put = {"verb": "token-put", "publisher": "site", "host": "www.example.test"}
+            helper = Program(world.write_config(config))
+            for n in range(3):
+                answer = helper.ask(b"x", path=f"/.well-known/acme-challenge/{n}", **put)
+                self.assertEqual((answer.get("error"), answer["more"]), (None, True))
+            config["publishers"]["site"]["directory"] = "/run/two"
+            world.write_config(config)
+            self.assertNotIn("error", helper.ask(b"x", path="/.well-known/acme-challenge/3", **put))
+            self.assertEqual([sorted(os.listdir(f"/run/{root}/.well-known/acme-challenge")) for root in ("one", "two")], [["0", "1", "2"], ["3"]])
+            self.assertEqual(helper.end(), 0)
+            garbage = Program(CONFIG)
+            self.assertTrue(garbage.ask(b"x", path="/.well-known/acme-challenge/4", **put)["more"])
+            garbage.near.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            answer = json.loads(garbage.answers.readline())
+            self.assertEqual((answer["error"]["kind"], answer["more"]), ("protocol", False))
+            self.assertEqual(garbage.answers.readline(), b"")
+            self.assertEqual(garbage.process.wait(30), 1)
+            garbage.end()
 
     def test_a_place_that_cannot_be_made_costs_nothing(self):
         with World() as world:

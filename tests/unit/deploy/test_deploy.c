@@ -39,8 +39,9 @@ static int set_up(void **state)
         int fd;
         assert_int_equal(scratch_dir_make((void **)&b->dir), 0);
         CLEANUP(free_p)
-        char *script = text_format("#!/bin/sh\ncd %s\nread -r line\nn=$(cat count)\necho $((n + 1)) >count\n"
-                                   "echo \"$line\" >asked.$n\ncat >blob.$n\n[ ! -s answer.$n ] || cat answer.$n\n",
+        char *script = text_format(
+                "#!/bin/sh\ncd %s\nread -r line\nb=${line##*'\"blob\":'}\nn=$(cat count)\necho $((n + 1)) >count\n"
+                "echo \"$line\" >asked.$n\nhead -c \"${b%%%%[!0-9]*}\" >blob.$n\n[ ! -s answer.$n ] || cat answer.$n\n",
                 b->dir->path);
         scratch_file(b->dir, "helper", 0755, script);
         assert_true(helper_broker_fork(scratch_path(b->dir, "helper"), "/etc/dcvd/dcvd.yaml", &fd, &e));

@@ -20,8 +20,10 @@
 static const char script[] =
         "#!/bin/sh\n"
         "read -r line\n"
+        "n=${line##*'\"blob\":'}\n"
         "case $line in\n"
-        "*'\"verb\":\"count\"'*) n=$(wc -c); echo \"{\\\"bytes\\\": $n, \\\"arguments\\\": \\\"$*\\\"}\";;\n"
+        "*'\"verb\":\"count\"'*) n=$(head -c \"${n%%[!0-9]*}\" | wc -c); echo \"{\\\"bytes\\\": $n, \\\"arguments\\\": "
+        "\\\"$*\\\"}\";;\n"
         "*'\"verb\":\"secrets\"'*) n=$(cat /proc/self/environ /proc/$PPID/environ | grep -c TEST_SECRET)\n"
         " echo \"{\\\"found\\\": $n}\";;\n"
         "*'\"verb\":\"refuse\"'*)\n"
@@ -219,12 +221,12 @@ static void a_broker_that_is_gone_or_busy_never_stops_the_loop(void **state)
         assert_true(loop_open(&loop, &e));
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         assert_true(helper_open(&h, loop, NULL, NULL, pair[0], &e));
-        for (int i = 0; i < 2000 && reach(h, "deploy", &s, &e); i++)
+        for (int i = 0; i < 2000 && reach(h, "hook", &s, &e); i++)
                 ; /* nobody takes them */
         assert_string_equal(e.code, "helper.busy");
         assert_int_equal(e.kind, ERR_TEMPORARY);
         close(pair[1]);
-        assert_false(reach(h, "deploy", &s, &e));
+        assert_false(reach(h, "hook", &s, &e));
         assert_string_equal(e.code, "helper.broker");
         assert_non_null(strstr(e.text, "restart dcvd"));
         helper_close(h);
