@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <openssl/asn1.h>
 #include <openssl/bn.h>
+#include <openssl/ec.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,13 +91,39 @@ static bool take_names(X509 *x, struct texts *ret, struct err *e)
         return true;
 }
 
+/* The usual forms, whose bytes in the certificate are what spki_hex would encode anew, at a millisecond's cost. */
+static bool is_canonical(enum key_type type, const X509_PUBKEY *public)
+{
+        const unsigned char *bits = NULL;
+        int len = 0, parameter = V_ASN1_UNDEF;
+        X509_ALGOR *algorithm = NULL;
+        if (X509_PUBKEY_get0_param(NULL, &bits, &len, &algorithm, public) != 1)
+                return false;
+        X509_ALGOR_get0(NULL, &parameter, NULL, algorithm);
+        if (type == KEY_EC_P256 || type == KEY_EC_P384)
+                return parameter == V_ASN1_OBJECT && len > 0 && bits[0] == POINT_CONVERSION_UNCOMPRESSED;
+        return (type == KEY_RSA_2048 || type == KEY_RSA_3072 || type == KEY_RSA_4096) && parameter == V_ASN1_NULL;
+}
+
+static bool take_spki(X509 *x, EVP_PKEY *pkey, struct cert_info *ret, struct err *e)
+{
+        unsigned char *der = NULL;
+        const X509_PUBKEY *public = X509_get_X509_PUBKEY(x);
+        int len = is_canonical(ret->key_type, public) ? i2d_X509_PUBKEY(public, &der) : 0;
+        if (len <= 0)
+                return spki_hex(pkey, ret->spki_hex, e);
+        sha256_hex(der, (size_t)len, ret->spki_hex);
+        OPENSSL_free(der);
+        return true;
+}
+
 static bool take_key(X509 *x, struct cert_info *ret, struct err *e)
 {
         EVP_PKEY *pkey = X509_get0_pubkey(x);
         if (!pkey)
                 return openssl_err(e, ERR_PROTOCOL, "cert.format", "the public key of a certificate cannot be read");
         ret->key_type = pkey_type(pkey);
-        return spki_hex(pkey, ret->spki_hex, e);
+        return take_spki(x, pkey, ret, e);
 }
 
 bool cert_fill(X509 *x, const uint8_t *der, size_t len, struct cert_info *ret, struct err *e)

@@ -1,6 +1,7 @@
 /* Reading chains as they come: any order, junk, duplicates, other people's certificates, too much of everything. */
 #include "make_cert.h"
 
+#include <openssl/core_names.h>
 #include <openssl/pkcs12.h>
 
 #include "agent/base/secret.h"
@@ -455,9 +456,44 @@ static void a_certificate_is_named_for_renewal_as_the_rfc_does(void **state)
         assert_null(id);
 }
 
+/* Key and certificate are compared by this name, whatever form the certificate has its public key in. */
+static void a_certificate_has_the_name_of_its_key(void **state)
+{
+        static const enum key_type types[] = { KEY_RSA_2048, KEY_EC_P256, KEY_EC_P384, KEY_SM2 };
+        (void)state;
+        for (size_t i = 0; i < 2 * ARRAY_LEN(types); i++) {
+                struct made key = { 0 }, cert;
+                struct cert_info info = { 0 };
+                unsigned char *der = NULL, *spki = NULL;
+                char hex[65], raw[65];
+                enum key_type type = types[i / 2];
+                bool compressed = i % 2 == 1 && type != KEY_RSA_2048;
+                assert_true(key_generate(type, &key.key, NULL) && key_spki_hex(key.key, hex, NULL));
+                if (compressed)
+                        assert_int_equal(EVP_PKEY_set_utf8_string_param(key.key->pkey,
+                                                 OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed"),
+                                1);
+                cert = make_cert(&(struct cert_spec){ .subject = "www.example.test", .key_of = &key });
+                int len = i2d_X509(cert.x, &der), spki_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert.x), &spki);
+                sha256_hex(spki, (size_t)spki_len, raw);
+                assert_int_equal(strcmp(raw, hex) != 0, compressed); /* it is in that form */
+                assert_true(chain_from_der(der, (size_t)len, &info, NULL));
+                assert_string_equal(info.spki_hex, hex);
+                assert_int_equal(info.key_type, type);
+                cert_info_done(&info);
+                OPENSSL_free(der);
+                OPENSSL_free(spki);
+                X509_free(cert.x);
+                free(cert.pem);
+                key_free(cert.key);
+                key_free(key.key);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_certificate_has_the_name_of_its_key),
                 cmocka_unit_test(every_order_and_junk_gives_the_same_chain),
                 cmocka_unit_test(one_line_and_x509_blocks_are_read),
                 cmocka_unit_test(without_a_key_the_only_leaf_is_taken),
