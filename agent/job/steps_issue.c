@@ -19,17 +19,12 @@ static json_t *issued_meta(const struct job *j, const struct chain *c)
 
 static bool key_of(struct job *j, const char *spki, struct secret *ret, struct err *e)
 {
-        struct key *key = NULL;
         if (j->policy->key_csr)
                 return true; /* held elsewhere: the set has none */
         if (compromised_has(j->engine->keystore, spki))
                 return err_set(e, ERR_PROTOCOL, "cert.key",
                         "the CA issued for the key %.16s..., which is marked compromised", spki);
-        if (!keystore_get(j->engine->keystore, spki, &key, e))
-                return false;
-        bool good = key_write_pem(key, NULL, ret, e);
-        key_free(key);
-        return good;
+        return keystore_get_pem(j->engine->keystore, spki, ret, e);
 }
 
 /* By the CA's clock where it is known: a host whose own is wrong must not throw away what was paid for. */

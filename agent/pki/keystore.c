@@ -161,12 +161,36 @@ static bool open_directory(struct keystore *s, const char *state_directory, stru
         return mode_check(s->keys_path, &st, 07077, "chmod 0700", e);
 }
 
+static void remember_written(struct keystore *s, const char *spki_hex, const struct secret *pem)
+{
+        pthread_mutex_lock(&s->lock);
+        struct written *w = &s->written[s->written_count++ % KEYSTORE_WRITTEN];
+        sha256(pem->data, pem->len, w->file);
+        snprintf(w->spki_hex, sizeof w->spki_hex, "%s", spki_hex);
+        pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_written(struct keystore *s, const char *spki_hex, const struct secret *pem)
+{
+        uint8_t file[32];
+        bool found = false;
+        sha256(pem->data, pem->len, file);
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; i < MIN(s->written_count, (size_t)KEYSTORE_WRITTEN); i++)
+                found = found ||
+                        (strcmp(s->written[i].spki_hex, spki_hex) == 0 &&
+                                memcmp(s->written[i].file, file, sizeof file) == 0);
+        pthread_mutex_unlock(&s->lock);
+        return found;
+}
+
 bool keystore_open(struct keystore **ret, const char *state_directory, struct err *e)
 {
         struct keystore *s = calloc(1, sizeof *s);
         if (!s)
                 return err_memory(e);
         s->keys_fd = -1;
+        pthread_mutex_init(&s->lock, NULL);
         s->keys_path = text_format("%s/keys", state_directory);
         s->compromised_path = text_format("%s/compromised", state_directory);
         bool good = (s->keys_path && s->compromised_path) || err_memory(e);
@@ -186,6 +210,7 @@ void keystore_close(struct keystore *s)
                 return;
         close_p(&s->keys_fd);
         texts_done(&s->compromised);
+        pthread_mutex_destroy(&s->lock);
         free(s->keys_path);
         free(s->compromised_path);
         free(s);
@@ -200,26 +225,6 @@ static bool place(struct keystore *s, const char *name, const struct secret *pem
         bool good = linkat(s->keys_fd, temporary, s->keys_fd, name, 0) == 0 || errno == EEXIST ||
                 err_errno(e, errno, "key.write", "putting %s/%s in place", s->keys_path, name);
         return shred(s, temporary, good ? e : NULL) && good; /* syncs the directory */
-}
-
-bool keystore_put(struct keystore *s, const struct key *k, char ret_spki_hex[65], struct err *e)
-{
-        char name[NAME_SIZE], hex[65];
-        struct secret pem = { 0 };
-        struct key *there = NULL;
-        if (!key_spki_hex(k, hex, e) || !file_name(hex, name, e))
-                return false;
-        bool good = keystore_has(s, hex);
-        if (!good) {
-                good = key_write_pem(k, NULL, &pem, e) && place(s, name, &pem, e);
-                secret_done(&pem);
-        }
-        /* What was there before must be this key, whole, and on the disk. */
-        good = good && keystore_get(s, hex, &there, e) && dir_sync(s->keys_fd, e);
-        key_free(there);
-        if (good)
-                memcpy(ret_spki_hex, hex, sizeof hex);
-        return good;
 }
 
 static bool read_file(const struct keystore *s, const char *name, struct secret *ret, struct err *e)
@@ -247,6 +252,35 @@ static bool read_file(const struct keystore *s, const char *name, struct secret 
         return good;
 }
 
+/* The file is these bytes and no others. */
+static bool is_there(const struct keystore *s, const char *name, const struct secret *pem)
+{
+        struct secret there = { 0 };
+        bool same = pem->len > 0 && read_file(s, name, &there, NULL) && secret_equal(&there, pem);
+        secret_done(&there);
+        return same;
+}
+
+bool keystore_put(struct keystore *s, const struct key *k, char ret_spki_hex[65], struct err *e)
+{
+        char name[NAME_SIZE], hex[65];
+        struct secret pem = { 0 };
+        struct key *there = NULL;
+        if (!key_spki_hex(k, hex, e) || !file_name(hex, name, e))
+                return false;
+        bool good = keystore_has(s, hex) || (key_write_pem(k, NULL, &pem, e) && place(s, name, &pem, e));
+        /* What is there, perhaps from before, must be this key, whole, and on the disk. */
+        bool ours = good && is_there(s, name, &pem);
+        good = good && (ours || keystore_get(s, hex, &there, e)) && dir_sync(s->keys_fd, e);
+        if (ours)
+                remember_written(s, hex, &pem);
+        secret_done(&pem);
+        key_free(there);
+        if (good)
+                memcpy(ret_spki_hex, hex, sizeof hex);
+        return good;
+}
+
 bool keystore_get(struct keystore *s, const char *spki_hex, struct key **ret, struct err *e)
 {
         char name[NAME_SIZE], hex[65] = "";
@@ -268,6 +302,24 @@ bool keystore_get(struct keystore *s, const char *spki_hex, struct key **ret, st
                 return err_set(e, why.kind, why.code, "private key %s/%s: %s", s->keys_path, name, why.text);
         err_set(e, ERR_CONFIG, "key.damaged", "private key %s/%s is damaged: %s", s->keys_path, name, why.text);
         return err_fix(e, "restore it from a backup, or move it away and reissue its certificates with a new key");
+}
+
+bool keystore_get_pem(struct keystore *s, const char *spki_hex, struct secret *ret, struct err *e)
+{
+        char name[NAME_SIZE];
+        struct secret pem = { 0 };
+        struct key *k = NULL;
+        if (!file_name(spki_hex, name, e) || !read_file(s, name, &pem, e))
+                return false;
+        if (is_written(s, spki_hex, &pem)) {
+                secret_done(ret);
+                *ret = pem;
+                return true;
+        }
+        secret_done(&pem);
+        bool good = keystore_get(s, spki_hex, &k, e) && key_write_pem(k, NULL, ret, e);
+        key_free(k);
+        return good;
 }
 
 bool keystore_has(struct keystore *s, const char *spki_hex)

@@ -99,6 +99,34 @@ static void a_key_put_is_private_named_by_its_hash_and_comes_back(void **state)
         key_free(read);
 }
 
+/* As a set holds it: what was just written, what an earlier process wrote, and never another key's file. */
+static void a_key_is_given_as_pem(void **state)
+{
+        struct scratch *s = *state;
+        struct secret pem = { 0 }, want = { 0 };
+        struct key *other = NULL;
+        char hex[65] = "", other_hex[65] = "", path[256];
+        struct err e = { 0 };
+        assert_false(keystore_get_pem(s->store, s->hex, &pem, &e));
+        assert_string_equal(e.code, "key.absent");
+        assert_true(keystore_put(s->store, s->key, hex, NULL) && key_write_pem(s->key, NULL, &want, NULL));
+        for (int i = 0; i < 2; i++) {
+                assert_true(keystore_get_pem(s->store, hex, &pem, &e));
+                assert_true(secret_equal(&pem, &want));
+                secret_done(&pem);
+                reopen(s);
+        }
+        assert_true(key_generate(KEY_EC_P256, &other, NULL) && keystore_put(s->store, s->key, hex, NULL) &&
+                keystore_put(s->store, other, other_hex, NULL));
+        snprintf(path, sizeof path, "%s", at(s, "key", hex));
+        assert_int_equal(rename(at(s, "key", other_hex), path), 0);
+        assert_false(keystore_get_pem(s->store, hex, &pem, &e));
+        assert_string_equal(e.code, "key.damaged");
+        assert_null(pem.data);
+        secret_done(&want);
+        key_free(other);
+}
+
 static void putting_twice_changes_nothing(void **state)
 {
         struct scratch *s = *state;
@@ -344,6 +372,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(a_key_put_is_private_named_by_its_hash_and_comes_back),
+                TEST(a_key_is_given_as_pem),
                 TEST(putting_twice_changes_nothing),
                 TEST(absent_and_misnamed_keys_are_told_apart),
                 TEST(a_damaged_file_is_named_and_never_overwritten),
