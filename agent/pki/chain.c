@@ -213,6 +213,36 @@ bool chain_read(const void *text, size_t len, const char *want_spki_hex, struct 
         return true;
 }
 
+static bool info_copy(const struct cert_info *i, struct cert_info *ret)
+{
+        *ret = *i;
+        ret->names = (struct texts){ 0 };
+        ret->serial_hex = text_dup(i->serial_hex);
+        ret->subject = text_dup(i->subject);
+        ret->issuer = text_dup(i->issuer);
+        bool good = ret->serial_hex && ret->subject && ret->issuer;
+        for (size_t n = 0; good && n < i->names.count; n++)
+                good = texts_add(&ret->names, i->names.item[n]);
+        return good;
+}
+
+bool chain_copy(const struct chain *c, struct chain *ret, struct err *e)
+{
+        struct chain copy = { .count = c->count, .leaf_der_len = c->leaf_der_len };
+        copy.cert_pem = text_dup(c->cert_pem);
+        copy.chain_pem = text_dup(c->chain_pem);
+        copy.fullchain_pem = text_dup(c->fullchain_pem);
+        copy.leaf_der = malloc(c->leaf_der_len + 1);
+        if (!info_copy(&c->leaf, &copy.leaf) || !copy.cert_pem || !copy.chain_pem || !copy.fullchain_pem ||
+                !copy.leaf_der) {
+                chain_done(&copy);
+                return err_memory(e);
+        }
+        memcpy(copy.leaf_der, c->leaf_der, c->leaf_der_len);
+        *ret = copy;
+        return true;
+}
+
 void chain_done(struct chain *c)
 {
         cert_info_done(&c->leaf);

@@ -35,6 +35,7 @@ struct chain {
  * want_spki_hex chooses the leaf where several are possible (NULL: the one that no other issues... the only non-CA). */
 bool chain_read(const void *text, size_t len, const char *want_spki_hex, struct chain *ret, struct err *e);
 bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struct err *e); /* one certificate: what a look brought */
+bool chain_copy(const struct chain *c, struct chain *ret, struct err *e);
 void chain_done(struct chain *c);
 /* Of a chain as a CA sent it: the last certificate's issuer has this common name. */
 bool chain_ends_below(const void *text, size_t len, const char *common_name);

@@ -191,6 +191,48 @@ static void a_key_of_another_certificate_is_damage(void **state)
         }
 }
 
+/* A chain that was read before is the same one, in memory of its own, whole, for more sets than are remembered. */
+static void a_set_read_again_is_the_same(void **state)
+{
+        struct bed *b = *state;
+        struct set first = { 0 }, again = { 0 };
+        struct err e;
+        for (unsigned i = 0; i < 20; i++) {
+                struct made made = make_cert(&(struct cert_spec){ .subject = "www.example.test",
+                        .key_of = &b->made,
+                        .san = "DNS:www.example.test,DNS:b.example.test" });
+                chain_done(&b->chain);
+                assert_true(chain_read(made.pem, strlen(made.pem), NULL, &b->chain, NULL));
+                X509_free(made.x);
+                free(made.pem);
+                key_free(made.key);
+                assert_int_equal(write_set(b), i + 1);
+                for (unsigned k = 0; k < 2; k++) {
+                        assert_true(sets_read(b->sets, "www", i + 1, &first, &e));
+                        assert_true(sets_read(b->sets, "www", i / 2 + 1, &again, &e));
+                        assert_string_equal(first.chain.fullchain_pem, b->chain.fullchain_pem);
+                        set_done(&first);
+                        assert_string_equal(again.chain.leaf.sha256, json_str(again.meta, "sha256"));
+                        assert_string_equal(again.chain.leaf.spki_hex, json_str(again.meta, "spki"));
+                        set_done(&again);
+                }
+        }
+        assert_true(sets_read(b->sets, "www", 20, &again, &e));
+        const struct chain *is = &again.chain, *was = &b->chain;
+        assert_string_equal(is->cert_pem, was->cert_pem);
+        assert_string_equal(is->chain_pem, was->chain_pem);
+        assert_int_equal(is->count, was->count);
+        assert_int_equal(is->leaf_der_len, was->leaf_der_len);
+        assert_memory_equal(is->leaf_der, was->leaf_der, was->leaf_der_len);
+        assert_string_equal(is->leaf.serial_hex, was->leaf.serial_hex);
+        assert_string_equal(is->leaf.subject, was->leaf.subject);
+        assert_string_equal(is->leaf.issuer, was->leaf.issuer);
+        assert_true(names_same(&is->leaf.names, &was->leaf.names));
+        assert_int_equal(is->leaf.not_after_s, was->leaf.not_after_s);
+        assert_int_equal(is->leaf.key_type, was->leaf.key_type);
+        set_done(&again);
+}
+
 static void names_cannot_leave_their_place(void **state)
 {
         static const char *const names[] = { "..", "../live", "a/b", "", ".new" };
@@ -220,6 +262,7 @@ int main(void)
                 BED(half_written_sets_are_swept_at_start),
                 BED(a_damaged_set_is_named),
                 BED(a_key_of_another_certificate_is_damage),
+                BED(a_set_read_again_is_the_same),
                 BED(names_cannot_leave_their_place),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
