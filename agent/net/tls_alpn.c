@@ -98,8 +98,11 @@ static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, 
         return SSL_TLSEXT_ERR_OK;
 }
 
+/* Made with the first listener: most hosts have none, and a context costs OpenSSL milliseconds. */
 static bool make_context(struct tls_alpn *t, struct err *e)
 {
+        if (t->ctx)
+                return true;
         t->ctx = SSL_CTX_new(TLS_server_method());
         if (!t->ctx || SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) != 1 ||
                 SSL_CTX_set_num_tickets(t->ctx, 0) != 1)
@@ -284,7 +287,7 @@ static bool listener_add(struct tls_alpn *t, const char *where, struct err *e)
         l->server = t;
         l->fresh = l->wanted = true;
         t->listener[t->listener_count++] = l;
-        if (open_socket(l, e) && loop_watch(&l->watch, t->loop, l->fd, on_accept, l, e))
+        if (make_context(t, e) && open_socket(l, e) && loop_watch(&l->watch, t->loop, l->fd, on_accept, l, e))
                 return true;
         listener_close(t, t->listener_count - 1);
         return false;
@@ -344,10 +347,6 @@ bool tls_alpn_open(struct tls_alpn **ret, struct loop *loop, tls_alpn_find_fn *f
         t->loop = loop;
         t->find = find;
         t->arg = arg;
-        if (!make_context(t, e)) {
-                tls_alpn_close(t);
-                return false;
-        }
         *ret = t;
         return true;
 }
