@@ -13,7 +13,7 @@
 #define POLL_LEAST_MS 100
 #define POLL_MOST_MS (30 * 60 * 1000)
 #define POLL_KEEPS_SLOT_MS 15000 /* shorter waits keep the slot */
-#define POLL_EXACT_LEAST_MS 10
+#define POLL_EXACT_LEAST_MS 5
 #define DIAGNOSE_EVERY_MS 30000
 #define ORDERS_MOST 5 /* of one attempt; each ended without a certificate */
 #define ORDER_AGAIN_S 30 /* before the second; doubled for each further one */

@@ -57,6 +57,7 @@ struct ca {
         size_t nonce_count;
         struct acme_note *notes;
         struct ca_call *calls;
+        int64_t quickest_us; /* of its answers; 0: none yet */
         bool clock_told; /* that this host's clock differs from its */
         int64_t server_time_s, server_time_ms; /* by its last Date header, and when that was, boot time */
 };
@@ -139,7 +140,8 @@ void acme_notes_done(struct ca *ca);
 /* Takes over what the CA said of the order; what is known of its authorizations stays. */
 bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err *e);
 const struct acme_challenge *acme_note_challenge(const struct acme_note *n, const struct acme_authz *a, struct err *e);
-int64_t acme_note_poll_ms(struct acme_note *n); /* until the next look */
+/* Until the next look; quickest_us: what the quickest answer of this CA took. */
+int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us);
 
 /* limits.c */
 bool acme_limit_check(struct ca *ca, struct err *e); /* the CA said to wait, over restarts */

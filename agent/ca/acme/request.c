@@ -156,6 +156,8 @@ static void note_server(struct ca *ca, const struct http_answer *a)
                 ca->server_time_ms = clock_boot_ms();
                 note_clock(ca, s);
         }
+        if (a->total_us > 0 && (ca->quickest_us == 0 || a->total_us < ca->quickest_us))
+                ca->quickest_us = a->total_us;
         nonce_put(ca, http_answer_header(a, "replay-nonce"));
 }
 

@@ -134,10 +134,10 @@ static void end_fill(const struct acme_note *n, struct ca_view *v)
 
 /* ---- the view ---- */
 
-static void deadline_fill(struct acme_note *n, struct ca_view *v)
+static void deadline_fill(const struct ca *ca, struct acme_note *n, struct ca_view *v)
 {
         v->deadline_s = n->order.expires_s;
-        v->poll_after_ms = acme_note_poll_ms(n);
+        v->poll_after_ms = acme_note_poll_ms(n, ca->quickest_us);
         v->poll_exact = true;
         snprintf(v->state, sizeof v->state, "%s", acme_status_name(n->order.status));
 }
@@ -149,7 +149,7 @@ static bool is_forgotten(const struct acme_note *n)
 
 static bool view_fill(const struct ca *ca, struct acme_note *n, struct ca_view *v, struct err *e)
 {
-        deadline_fill(n, v);
+        deadline_fill(ca, n, v);
         switch (n->order.status) {
         case ACME_PENDING:
                 v->validation_wanted = true;

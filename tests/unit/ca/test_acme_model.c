@@ -326,7 +326,7 @@ static void polls_grow_apart_unless_the_ca_says_when(void **state)
 
         (void)state;
         for (unsigned i = 0; i < 40; i++) {
-                int64_t ms = acme_note_poll_ms(&n);
+                int64_t ms = acme_note_poll_ms(&n, 1200);
                 assert_true(ms >= last_ms && ms <= 30000);
                 last_ms = ms;
                 sum_ms += i < 10 ? ms : 0;
@@ -334,7 +334,20 @@ static void polls_grow_apart_unless_the_ca_says_when(void **state)
         assert_int_equal(last_ms, 30000);
         assert_true(sum_ms < 3000);
         n.retry_after_s = 7;
-        assert_int_equal(acme_note_poll_ms(&n), 7000);
+        assert_int_equal(acme_note_poll_ms(&n, 1200), 7000);
+}
+
+static void a_far_ca_is_first_polled_after_a_quarter_of_a_second(void **state)
+{
+        static const struct {
+                int64_t quickest_us, want_ms;
+        } row[] = { { 0, 6 }, { 900, 6 }, { 5000, 20 }, { 30000, 120 }, { 80000, 250 }, { 3000000, 250 } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct acme_note n = { .retry_after_s = -1 };
+                assert_int_equal(acme_note_poll_ms(&n, row[i].quickest_us), row[i].want_ms);
+        }
 }
 
 static void links_are_found_in_every_legal_form(void **state)
@@ -413,6 +426,7 @@ int main(void)
                 cmocka_unit_test(orders_are_read_or_refused),
                 cmocka_unit_test(the_challenge_follows_the_validation),
                 cmocka_unit_test(polls_grow_apart_unless_the_ca_says_when),
+                cmocka_unit_test(a_far_ca_is_first_polled_after_a_quarter_of_a_second),
                 cmocka_unit_test(renewal_windows_are_read_or_no_answer),
                 cmocka_unit_test(links_are_found_in_every_legal_form),
         };
