@@ -16,12 +16,17 @@ struct helper_link {
         struct helper_link *next; /* of the idle ones */
         struct helper_call *call; /* NULL: idle, or closing */
         uv_pipe_t pipe;
-        uv_write_t write;
         uv_shutdown_t shutdown;
-        struct buf out;
-        bool shared, writing;
+        bool shared;
         unsigned requests;
         int64_t opened_ms, idle_ms; /* when it was opened, and put aside */
+};
+
+/* One request on its way. The answer may be here before libuv tells that it was written. */
+struct outgoing {
+        uv_write_t write;
+        struct helper_link *link;
+        struct buf data;
 };
 
 /* ---- reaching the helper ---- */
@@ -91,7 +96,6 @@ static bool reach(const struct helper *h, bool hook, int *ret, struct err *e)
 static void closed(uv_handle_t *handle)
 {
         struct helper_link *l = CONTAINER_OF((uv_pipe_t *)handle, struct helper_link, pipe);
-        buf_done(&l->out);
         free(l);
 }
 
@@ -195,9 +199,10 @@ static void shut(uv_shutdown_t *s, int status)
 
 static void written(uv_write_t *w, int status)
 {
-        struct helper_link *l = CONTAINER_OF(w, struct helper_link, write);
-        l->writing = false;
-        buf_done(&l->out); /* wiped: it carried a key */
+        struct outgoing *o = CONTAINER_OF(w, struct outgoing, write);
+        struct helper_link *l = o->link;
+        buf_done(&o->data); /* wiped: it carried a key */
+        free(o);
         /* It may have answered and closed before it read all: the read side tells. */
         if (status == 0 && !l->shared && !uv_is_closing((uv_handle_t *)&l->pipe))
                 (void)uv_shutdown(&l->shutdown, (uv_stream_t *)&l->pipe, shut);
@@ -205,15 +210,21 @@ static void written(uv_write_t *w, int status)
 
 bool link_send(struct helper_link *l, struct helper_call *call, struct buf *out, struct err *e)
 {
-        l->out = *out;
+        struct outgoing *o = malloc(sizeof *o);
+        if (!o) {
+                link_close(l);
+                return err_memory(e);
+        }
+        *o = (struct outgoing){ .link = l, .data = *out };
         *out = (struct buf){ 0 };
         l->call = call;
         l->requests++;
-        uv_buf_t data = uv_buf_init(l->out.data, (unsigned)l->out.len);
-        int r = uv_write(&l->write, (uv_stream_t *)&l->pipe, &data, 1, written);
-        l->writing = r == 0;
+        uv_buf_t data = uv_buf_init(o->data.data, (unsigned)o->data.len);
+        int r = uv_write(&o->write, (uv_stream_t *)&l->pipe, &data, 1, written);
         if (r == 0)
                 return true;
+        buf_done(&o->data);
+        free(o);
         link_close(l);
         return err_set(e, ERR_TEMPORARY, "helper", "dcvd-helper: %s", uv_strerror(r));
 }
@@ -238,7 +249,8 @@ void link_put(struct helper_link *l, bool good)
 {
         struct helper *h = l->helper;
         int64_t now_ms = clock_boot_ms();
-        if (!good || !l->shared || l->writing || l->requests >= HELPER_LINK_REQUESTS ||
+        bool unread = uv_stream_get_write_queue_size((uv_stream_t *)&l->pipe) > 0;
+        if (!good || unread || !l->shared || l->requests >= HELPER_LINK_REQUESTS ||
                 now_ms - l->opened_ms >= HELPER_LINK_AGE_MS)
                 return link_close(l);
         if (!h->idle)

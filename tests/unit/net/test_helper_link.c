@@ -140,6 +140,39 @@ static void a_second_call_goes_over_the_same_connection(void **state)
         }
 }
 
+struct quick {
+        struct bed *bed;
+        int fd;
+        struct said s;
+};
+
+static void ask_and_answer(void *arg)
+{
+        struct quick *q = arg;
+        (void)call(q->bed, "quick", 0, &q->s);
+        expect_request(q->fd, "quick");
+        assert_int_equal(write(q->fd, MORE, strlen(MORE)), (ssize_t)strlen(MORE));
+}
+
+/* Between the deferred functions and the callbacks of what was written libuv looks for what can be read. */
+static void an_answer_before_the_loop_knows_that_it_asked_keeps_the_connection(void **state)
+{
+        struct bed *b = *state;
+        struct quick q = { .bed = b };
+        (void)call(b, "one", 0, &q.s);
+        CLEANUP(close_p) int fd = came(b->listener);
+        expect_request(fd, "one");
+        answer(b, fd, MORE, &q.s);
+        q.fd = fd;
+        for (int i = 0; i < 3; i++) {
+                assert_non_null(loop_defer(b->loop, ask_and_answer, &q));
+                q.s.over = false;
+                assert_true(loop_run_until(b->loop, &q.s.over, 20000));
+                assert_string_equal(q.s.e.code, "");
+                assert_int_equal(came(b->listener), -1);
+        }
+}
+
 static void only_a_good_answer_that_says_so_keeps_a_connection(void **state)
 {
         static const struct {
@@ -491,6 +524,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(a_second_call_goes_over_the_same_connection),
+                TEST(an_answer_before_the_loop_knows_that_it_asked_keeps_the_connection),
                 TEST(only_a_good_answer_that_says_so_keeps_a_connection),
                 TEST(what_was_cancelled_or_late_is_not_used_again),
                 TEST(the_newest_idle_one_is_used_first),
