@@ -1,5 +1,5 @@
 """What ACME has that Debian's Pebble has not, put before it from the texts of the RFC and the drafts: renewal information
-(RFC 9773), Retry-After on polling, profiles (draft-ietf-acme-profiles), dns-account-01 (draft-ietf-acme-dns-account-label)
+(RFC 9773), Retry-After on polling, profiles (draft-ietf-acme-profiles), refused kinds of account keys (RFC 8555 section 6.2), dns-account-01 (draft-ietf-acme-dns-account-label)
 and dns-persist-01 (draft-ietf-acme-dns-persist). Signatures, nonces, orders and certificates stay Pebble's; the two
 challenges are looked up here, and a good one is handed to a Pebble that takes every answer (PEBBLE_VA_ALWAYS_VALID)."""
 
@@ -38,15 +38,22 @@ def permits(record, issuers, account, wildcard, now):
 
 
 class Newer(Proxy):
-    def __init__(self, pebble, challenge=None, profiles=None, window=None, retry_after=None):
-        """challenge: the one that is offered, for dns-01. window(id): (start, end) of a certificate, unix times."""
+    def __init__(self, pebble, challenge=None, profiles=None, window=None, retry_after=None, algorithms=None):
+        """challenge: the one that is offered, for dns-01. window(id): (start, end) of a certificate, unix times.
+        algorithms: the only ones that accounts may sign with."""
         super().__init__(pebble)
         self.challenge, self.profiles, self.window, self.retry_after = challenge, profiles, window, retry_after
-        self.windows_asked, self.polls, self.offered, self.failed = [], [], {}, {}
+        self.algorithms = algorithms
+        self.windows_asked, self.polls, self.offered, self.failed, self.signed_with = [], [], {}, {}, []
 
     def asked(self, h, what, body):
         if what.startswith("GET /renewal-info/"):
             return self.renewal(h.path.rpartition("/")[2])
+        if what == "POST /sign-me-up":
+            self.signed_with.append(self.head(body)["alg"])
+            if self.algorithms and self.signed_with[-1] not in self.algorithms:
+                document = {"type": URN + "badSignatureAlgorithm", "detail": "not this one", "algorithms": self.algorithms}
+                return 400, [("Content-Type", "application/problem+json")], json.dumps(document).encode()
         place = self.offered.get(h.path)
         if place and self.signed(body) == "{}" and not self.validates(h, body, place):
             return self.refused(h, place)
@@ -97,13 +104,13 @@ class Newer(Proxy):
         return json.dumps(document).encode()
 
     @staticmethod
-    def account_of(body):
+    def head(body):
         head = json.loads(body)["protected"]
-        return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+        return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
 
     def validates(self, h, body, place):
         path, name, wildcard = place
-        account = self.account_of(body)
+        account = self.head(body)["kid"]
         if self.challenge == "dns-account-01":
             found = probe.dns_values(PRIMARY, f"{label(account)}._acme-challenge.{name}", "TXT")
             good = any(re.fullmatch(r"[\w-]{43}", value) for value in found)

@@ -1,5 +1,5 @@
 """What is newer than Debian's Pebble, put before it (acme_newer.py): renewal information and the alarm it can be,
-profiles, Retry-After, dns-account-01, dns-persist-01; and trials at a staging directory."""
+profiles, Retry-After, refused kinds of account keys, dns-account-01, dns-persist-01; and trials at a staging directory."""
 
 import base64
 import json
@@ -85,6 +85,37 @@ class AcmeNewer(AcmeCase):
         refused = world.dcvctl("issue", "other", "--wait")
         self.assertEqual(refused.returncode, 1)
         self.assertIn("does not offer profile classic; it offers: shortlived", refused.stderr)
+
+    def test_an_account_gets_a_key_of_the_kind_that_the_ca_takes(self):
+        world = self.world()
+        pebble, newer = self.newer(world, algorithms=["EdDSA", "RS256"])
+        config = self.configure(world, pebble, {"www": self.plain("www", ["www.example.test"], publisher="site")}, start=False)
+        config["cas"]["pebble"] = newer.ca()
+        world.write_config(config)
+        world.start_dcvd()
+        self.issue(world)
+        self.assertEqual(newer.signed_with, ["ES256", "RS256"])
+        self.assertIn("making one of type rsa-2048", probe.read_text(world.dcvd.log))
+        key = f"{STATE}/accounts/pebble/key.pem"
+        self.assertIn("2048 bit", probe.openssl("pkey", "-in", key, "-noout", "-text"))
+        self.run_well(world, "account", "rollover", "pebble")
+        self.assertIn("2048 bit", probe.openssl("pkey", "-in", key, "-noout", "-text"))
+        # An account that is there keeps its key, and a person is told what to do.
+        world.dcvd.stop()
+        os.unlink(f"{STATE}/accounts/pebble/account.json")
+        before, newer.algorithms = probe.read_text(key), ["ES384"]
+        world.start_dcvd()
+        refused = world.dcvctl("reissue", "www", "--yes", "--wait")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("badSignatureAlgorithm (400): not this one; it takes ES384", refused.stderr)
+        self.assertIn(f"move {STATE}/accounts/pebble away", refused.stderr)
+        self.assertEqual(probe.read_text(key), before)
+        os.rename(f"{STATE}/accounts/pebble", f"{STATE}/accounts/pebble.old")
+        world.dcvd.stop()
+        world.start_dcvd()
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertEqual(newer.signed_with[-2:], ["ES256", "ES384"])
+        self.judge(world)
 
     def test_an_account_label_keeps_clients_apart(self):
         world = self.world()

@@ -1,5 +1,5 @@
-/* The loop's timers and the HTTP client, played by the test: time is virtual, answers come from one function. Include
- * once, in the program of a test; it then takes the place of loop.c and http.c. */
+/* The loop's timers and threads, and the HTTP client, played by the test: time is virtual, answers come from one
+ * function. Include once, in the program of a test; it then takes the place of loop.c, work.c and http.c. */
 #ifndef DCVD_TEST_FAKE_NET_H
 #define DCVD_TEST_FAKE_NET_H
 
@@ -17,6 +17,13 @@ struct timer {
         timer_fn *fn;
         void *arg;
         int64_t due_ms; /* boot time; < 0: not started */
+};
+struct work {
+        struct work *next;
+        work_fn *fn;
+        work_done_fn *done;
+        void *arg;
+        bool abandoned;
 };
 struct http_call {
         struct http_call *next;
@@ -41,6 +48,7 @@ static void fake_reply(const struct http_call *call, struct fake_answer *ret);
 
 static struct timer *fake_timers;
 static struct http_call *fake_calls;
+static struct work *fake_works;
 static unsigned fake_sent;
 static int64_t fake_wall_ms = 1700000000000, fake_boot_ms = 1000000;
 
@@ -82,6 +90,31 @@ void timer_free(struct timer *t)
                         free(t);
                         return;
                 }
+}
+
+bool work_start(struct work **ret, struct loop *loop, work_fn *fn, work_done_fn *done, void *arg, struct err *e)
+{
+        struct work *w = calloc(1, sizeof *w);
+
+        (void)loop;
+        (void)e;
+        *w = (struct work){ fake_works, fn, done, arg, false };
+        fake_works = w;
+        *ret = w;
+        return true;
+}
+
+void work_abandon(struct work *w)
+{
+        w->abandoned = true;
+}
+
+static void fake_work(struct work *w)
+{
+        fake_works = w->next;
+        w->fn(w->arg); /* one that runs already cannot be stopped */
+        w->done(w->arg, w->abandoned);
+        free(w);
 }
 
 static const char *fake_header(const struct http_request *r, const char *name)
@@ -206,6 +239,10 @@ static int64_t fake_run(const bool *flag)
         for (unsigned i = 0; i < 200000 && !(flag && *flag); i++) {
                 if (fake_calls) {
                         fake_deliver(fake_calls);
+                        continue;
+                }
+                if (fake_works) {
+                        fake_work(fake_works);
                         continue;
                 }
                 struct timer *t = fake_timer_first();

@@ -13,6 +13,7 @@
 #include "agent/base/log.h"
 #include "agent/base/util.h"
 #include "agent/ca/acme/acme.h"
+#include "agent/ca/acme/problem.h"
 #include "agent/pki/jws.h"
 
 #define KEY_FILE "key.pem"
@@ -56,12 +57,10 @@ bool acme_account_on_disk(const struct ca *ca)
 
 /* ---- the key ---- */
 
-static bool key_make(int fd, const char *name, struct key **ret, struct err *e)
+/* Takes key; when it fails, key is gone. */
+static bool key_put_own(int fd, const char *name, struct key *key, struct key **ret, struct err *e)
 {
         struct secret pem = { 0 };
-        struct key *key = NULL;
-        if (!key_generate(KEY_EC_P256, &key, e))
-                return false;
         bool good = key_write_pem(key, NULL, &pem, e) &&
                 file_write_atomic_at(fd, name, 0600, (uid_t)-1, (gid_t)-1, pem.data, pem.len, e) && dir_sync(fd, e);
         secret_done(&pem);
@@ -69,8 +68,17 @@ static bool key_make(int fd, const char *name, struct key **ret, struct err *e)
                 key_free(key);
                 return false;
         }
+        key_free(*ret);
         *ret = key;
         return true;
+}
+
+/* P-256 is made in less than a millisecond; what takes longer is made by account_key.c. */
+static bool key_make(int fd, struct acme_account *a, struct err *e)
+{
+        struct key *key = NULL;
+        a->ours = key_generate(KEY_EC_P256, &key, e) && key_put_own(fd, KEY_FILE, key, &a->key, e);
+        return a->ours;
 }
 
 static bool is_absent(int fd, const char *name)
@@ -124,7 +132,7 @@ static bool facts_save(struct ca *ca, struct err *e)
 static bool keys_load(int fd, struct acme_account *a, struct err *e)
 {
         bool first = is_absent(fd, KEY_FILE);
-        if (!(first ? key_make(fd, KEY_FILE, &a->key, e) : key_load(fd, KEY_FILE, &a->key, e)))
+        if (!(first ? key_make(fd, a, e) : key_load(fd, KEY_FILE, &a->key, e)))
                 return false;
         return is_absent(fd, FRESH_FILE) || key_load(fd, FRESH_FILE, &a->fresh, e);
 }
@@ -191,12 +199,47 @@ void acme_about(const void *conf, const char *name, const char *state_directory,
         acme_account_done(&ca.account);
 }
 
-/* ---- roll-over ---- */
+/* ---- a key of another kind ---- */
 
-bool acme_account_fresh_make(struct ca *ca, struct err *e)
+void acme_account_note_algorithms(struct ca *ca, const json_t *problem, struct err *e)
+{
+        ca->account.takes = acme_problem_key_type(problem);
+        if (ca->account.takes == KEY_NONE)
+                err_fix(e, "dcvd signs with ES256, ES384 and RS256 alone");
+        else /* a roll-over would be signed by the same key */
+                err_fix(e, "move %s/accounts/%s away: the next order makes an account with a key of type %s",
+                        ca->state_directory, ca->name, key_type_name(ca->account.takes));
+}
+
+enum key_type acme_account_other_key(const struct ca *ca, const struct err *err)
+{
+        const struct acme_account *a = &ca->account;
+        bool other = strcmp(err->code, "acme.badSignatureAlgorithm") == 0 && a->ours && !a->url &&
+                a->takes != key_type_of(a->key);
+        return other ? a->takes : KEY_NONE;
+}
+
+bool acme_account_key_own(struct ca *ca, struct key *key, struct err *e)
 {
         CLEANUP(close_p) int fd = -1;
-        return directory_open(ca, true, &fd, e) && key_make(fd, FRESH_FILE, &ca->account.fresh, e);
+        struct acme_account *a = &ca->account;
+        if (!directory_open(ca, true, &fd, e)) {
+                key_free(key);
+                return false;
+        }
+        a->ours = false; /* once */
+        return key_put_own(fd, KEY_FILE, key, &a->key, e) && names_make(a, e);
+}
+
+/* ---- roll-over ---- */
+
+bool acme_account_fresh_own(struct ca *ca, struct key *key, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        if (directory_open(ca, true, &fd, e))
+                return key_put_own(fd, FRESH_FILE, key, &ca->account.fresh, e);
+        key_free(key);
+        return false;
 }
 
 bool acme_account_fresh_adopt(struct ca *ca, struct err *e)

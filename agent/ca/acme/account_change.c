@@ -108,15 +108,14 @@ static char *inner_text(const struct ca *ca, struct err *e)
         return text;
 }
 
-static void rollover(struct change *c)
+static void fresh_made(struct ca_call *op, struct key *key, const struct err *err)
 {
-        struct ca *ca = c->op.ca;
+        struct change *c = (struct change *)op;
+        struct ca *ca = op->ca;
         struct err e;
-        if (!ca->directory.key_change) {
-                err_set(&e, ERR_DENIED, "acme.rollover", "%s offers no change of account keys", ca->name);
-                return change_fail(c, &e);
-        }
-        if (!acme_account_fresh_make(ca, &e))
+        if (err)
+                return change_fail(c, err);
+        if (!acme_account_fresh_own(ca, key, &e))
                 return change_fail(c, &e);
         CLEANUP(free_p) char *inner = inner_text(ca, &e);
         const struct acme_ask ask = {
@@ -126,6 +125,20 @@ static void rollover(struct change *c)
                 return;
         acme_account_fresh_drop(ca); /* never named */
         change_fail(c, &e);
+}
+
+/* Of the kind that the account has: the CA took that, and perhaps no other. */
+static void rollover(struct change *c)
+{
+        const struct ca *ca = c->op.ca;
+        enum key_type type = key_type_of(ca->account.key);
+        struct err e;
+        if (!ca->directory.key_change) {
+                err_set(&e, ERR_DENIED, "acme.rollover", "%s offers no change of account keys", ca->name);
+                return change_fail(c, &e);
+        }
+        if (!acme_key_start(&c->op, type == KEY_OTHER ? KEY_EC_P256 : type, fresh_made, &e))
+                change_fail(c, &e);
 }
 
 /* ---- show, deactivate ---- */

@@ -38,6 +38,8 @@ struct acme_account {
         char *url; /* NULL: not known */
         struct texts contact; /* as the CA has it */
         struct key *fresh; /* of a roll-over whose outcome is not known: asked before anything else */
+        bool ours; /* key was made by this process, and no CA has taken it yet: another may take its place, once */
+        enum key_type takes; /* the best kind that the CA named when it refused the key's algorithm */
 };
 
 struct ca {
@@ -69,6 +71,7 @@ struct ca_call {
         struct ca *ca;
         struct ca_call *prev, *next;
         struct acme_request *requests;
+        struct acme_making *making;
         struct timer *timer;
         enum acme_want want;
         acme_ready_fn *ready;
@@ -119,8 +122,14 @@ bool acme_account_on_disk(const struct ca *ca);
 bool acme_account_is_known(const struct ca *ca); /* and as the configuration wants it */
 bool acme_account_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e);
 bool acme_account_take(struct ca *ca, const struct acme_answer *a, const struct err *err, struct err *e);
+/* newAccount was refused: the type of a key to try instead, with acme_account_key_own; KEY_NONE: there is none, or the
+ * key is not ours to replace. */
+enum key_type acme_account_other_key(const struct ca *ca, const struct err *err);
+bool acme_account_key_own(struct ca *ca, struct key *key, struct err *e); /* on disk then; takes key, always */
+/* The CA does not take the algorithm of the account's key: remembers what it takes, adds to e what a person can do. */
+void acme_account_note_algorithms(struct ca *ca, const json_t *problem, struct err *e);
 /* Roll-over: the new key is on disk before it is named; adopted when the CA has it, dropped when it has not. */
-bool acme_account_fresh_make(struct ca *ca, struct err *e);
+bool acme_account_fresh_own(struct ca *ca, struct key *key, struct err *e); /* takes key, always */
 bool acme_account_fresh_adopt(struct ca *ca, struct err *e);
 void acme_account_fresh_drop(struct ca *ca);
 bool acme_account_fresh_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e); /* does the CA know it? */
@@ -128,6 +137,11 @@ void acme_account_forget(struct ca *ca); /* the CA does not know it (any more): 
 void acme_account_done(struct acme_account *a);
 char *acme_account_label(const char *account); /* "_ujmmovf2vn55tgye._acme-challenge", of dns-account-01; allocated */
 void acme_about(const void *conf, const char *name, const char *state_directory, struct ca_about *ret);
+
+/* account_key.c: fn runs once, from the loop, with a key, which it owns then, or an error; never after the cancel. */
+typedef void acme_key_fn(struct ca_call *op, struct key *key_own, const struct err *err);
+bool acme_key_start(struct ca_call *op, enum key_type type, acme_key_fn *fn, struct err *e);
+void acme_key_cancel(struct ca_call *op);
 
 /* setup.c */
 bool acme_setup(struct ca *ca, struct err *e); /* runs until what every operation wants is there */

@@ -20,6 +20,7 @@ void acme_op_detach(struct ca_call *op)
         if (!op->ca)
                 return;
         acme_requests_cancel(op);
+        acme_key_cancel(op);
         timer_free(op->timer);
         op->timer = NULL;
         if (op->next)

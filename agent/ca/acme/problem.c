@@ -90,6 +90,22 @@ static void add_algorithms(const json_t *doc, struct buf *b)
         }
 }
 
+enum key_type acme_problem_key_type(const json_t *doc)
+{
+        static const struct {
+                const char *algorithm;
+                enum key_type type;
+        } known[] = { { "ES256", KEY_EC_P256 }, { "ES384", KEY_EC_P384 }, { "RS256", KEY_RSA_2048 } };
+        const json_t *list = json_object_get(doc, "algorithms");
+        for (size_t k = 0; k < ARRAY_LEN(known); k++)
+                for (size_t i = 0; i < json_array_size(list) && i < SUBPROBLEMS_MAX; i++) {
+                        const char *one = json_string_value(json_array_get(list, i));
+                        if (one && strcmp(one, known[k].algorithm) == 0)
+                                return known[k].type;
+                }
+        return KEY_NONE;
+}
+
 /* compound says nothing by itself: the worst that its parts say, and that is what cannot be waited out. */
 static enum err_kind compound_kind(const json_t *doc)
 {

@@ -211,6 +211,8 @@ static void refused(struct acme_request *r, const struct http_answer *a)
                 if (ca->conf->terms_agreed)
                         e.kind = ERR_TEMPORARY; /* made anew at the next try */
         }
+        if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
+                acme_account_note_algorithms(ca, doc, &e);
         if (a->status == 404)
                 ca->directory_ms = 0; /* its endpoints may have moved */
         name_help(a, &e);

@@ -36,10 +36,29 @@ static void setup_end(struct ca_call *op, const struct err *err)
         acme_op_free(op);
 }
 
+static void account_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err);
+
+static void key_made(struct ca_call *op, struct key *key, const struct err *err)
+{
+        struct err e;
+        if (err)
+                return setup_end(op, err);
+        if (!acme_account_key_own(op->ca, key, &e) || !acme_account_ask(op, account_answered, &e))
+                setup_end(op, &e);
+}
+
 static void account_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct err e;
+        enum key_type other = err ? acme_account_other_key(op->ca, err) : KEY_NONE;
         (void)tag;
+        if (other != KEY_NONE) {
+                log_info(op->ca->name, "the CA does not take the account's key: making one of type %s",
+                        key_type_name(other));
+                if (!acme_key_start(op, other, key_made, &e))
+                        setup_end(op, &e);
+                return;
+        }
         bool good = acme_account_take(op->ca, a, err, &e);
         if (good && !acme_account_is_known(op->ca)) { /* found, but its contact is an old one */
                 if (!acme_account_ask(op, account_answered, &e))

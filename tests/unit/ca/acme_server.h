@@ -46,6 +46,10 @@ static struct {
         unsigned revocations;
         bool renewal_info, refuse_replaces, rolled;
         bool no_nonces; /* only newNonce gives any */
+        const char *algorithms; /* newAccount is refused, and this JSON list said, where alg is not `takes` */
+        const char *takes;
+        bool refused; /* that happened */
+        unsigned refusals;
         bool existing; /* the account was made before: 200 */
         bool shuffled; /* authorizations in another order every time */
         bool first_valid; /* one of the two is valid already */
@@ -135,7 +139,15 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
         const char *path = c->url + strlen(BASE);
 
         if (strcmp(path, "/account") == 0) {
-                CLEANUP(json_decref_p) json_t *p = json_of(server.payload);
+                CLEANUP(json_decref_p) json_t *p = json_of(server.payload), *head = json_of(server.protected_text);
+                if (server.algorithms && strcmp(json_str(head, "alg"), server.takes) != 0) {
+                        server.refused = true;
+                        server.refusals++;
+                        ret->status = 400;
+                        ret->body = text_format(
+                                "{\"type\": \"" URN "badSignatureAlgorithm\", \"algorithms\": %s}", server.algorithms);
+                        return;
+                }
                 server.new_accounts++;
                 bool there = server.rolled || server.existing;
                 if (json_bool(p, "onlyReturnExisting", false) && !there)

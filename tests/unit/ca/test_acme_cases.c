@@ -36,14 +36,92 @@ static void a_deactivated_account_ends_the_order_at_once(void **arg)
         assert_int_equal(server.new_orders, 0);
 }
 
-/* ---- nonces ---- */
-
 static void account_verb(enum ca_account_verb verb)
 {
         struct err e;
         forget();
         wait_for(ca_acme.account(ca, verb, on_text, NULL, &e), &e);
 }
+
+static char *account_key(void)
+{
+        char *text = NULL;
+        size_t len = 0;
+        struct err e;
+        CLEANUP(free_p) char *path = text_format("%s/accounts/le/key.pem", state);
+        assert_true(file_read(path, 65536, &text, &len, &e));
+        return text;
+}
+
+static void a_key_of_the_kind_that_the_ca_takes_is_made_once(void **arg)
+{
+        static const struct {
+                const char *algorithms, *takes, *fix; /* fix NULL: it comes to an order */
+                enum key_type type;
+                unsigned refusals;
+        } row[] = { { "[\"EdDSA\", \"RS256\"]", "RS256", NULL, KEY_RSA_2048, 1 },
+                { "[\"RS256\", \"ES384\"]", "ES384", NULL, KEY_EC_P384, 1 },
+                { "[\"RS256\"]", "none", "/accounts/le away: the next order makes", KEY_RSA_2048, 2 },
+                { "[\"ES256\"]", "none", "/accounts/le away", KEY_EC_P256, 1 }, /* it was of that kind */
+                { "[\"PS256\"]", "PS256", "dcvd signs with ES256, ES384 and RS256 alone", KEY_EC_P256, 1 } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.algorithms = row[i].algorithms;
+                server.takes = row[i].takes;
+                order();
+                assert_int_equal(server.refusals, row[i].refusals);
+                assert_int_equal(key_type_of(ca->account.key), row[i].type);
+                assert_true(said.good == !row[i].fix);
+                if (row[i].fix) {
+                        assert_non_null(strstr(said.err.fix, row[i].fix));
+                } else {
+                        account_verb(CA_ACCOUNT_ROLLOVER); /* the same kind again */
+                        must();
+                        assert_int_equal(key_type_of(ca->account.key), row[i].type);
+                }
+                (void)end(arg);
+                (void)begin(arg);
+        }
+}
+
+static void an_accounts_key_is_never_replaced_by_itself(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        CLEANUP(free_p) char *before = account_key(), *facts = text_format("%s/accounts/le/account.json", state);
+        assert_int_equal(unlink(facts), 0); /* only the key says that there is an account */
+        ca_acme.close(ca);
+        open_ca();
+        server.algorithms = "[\"RS256\"]";
+        server.takes = "RS256";
+        order();
+        assert_int_equal(said.err.kind, ERR_PROTOCOL);
+        assert_non_null(strstr(said.err.text, "it takes RS256"));
+        assert_non_null(strstr(said.err.fix,
+                "/accounts/le away: the next order makes an account with a key of type "
+                "rsa-2048"));
+        CLEANUP(free_p) char *after = account_key();
+        assert_string_equal(before, after);
+}
+
+static void a_key_in_the_making_may_be_forgotten(void **arg)
+{
+        struct err e;
+        const struct ca_order_request r = { .names = &names, .validation = VALIDATION_DNS };
+        (void)arg;
+        server.algorithms = "[\"RS256\"]";
+        server.takes = "RS256";
+        forget();
+        assert_non_null(ca_acme.order(ca, &r, on_id, NULL, &e));
+        fake_run(&server.refused);
+        assert_non_null(fake_works);
+        ca_acme.close(ca);
+        fake_run(NULL);
+        assert_false(said.done);
+        open_ca();
+}
+
+/* ---- nonces ---- */
 
 static void revoke_with(const struct key *key)
 {
@@ -499,6 +577,9 @@ int main(void)
                 cmocka_unit_test(every_case_has_its_proof),
                 TEST(find_again),
                 TEST(a_deactivated_account_ends_the_order_at_once),
+                TEST(a_key_of_the_kind_that_the_ca_takes_is_made_once),
+                TEST(an_accounts_key_is_never_replaced_by_itself),
+                TEST(a_key_in_the_making_may_be_forgotten),
                 TEST(every_kind_of_request_survives_refused_nonces),
                 TEST(an_answer_without_a_nonce_costs_one_more_question),
                 TEST(only_what_is_pending_is_solved),

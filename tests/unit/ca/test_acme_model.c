@@ -145,6 +145,25 @@ static void the_algorithms_that_a_server_takes_are_named(void **state)
         assert_non_null(strstr(e.text, "; it takes RS256, ES384, ?"));
 }
 
+static void the_best_key_is_one_that_the_server_lists(void **state)
+{
+        static const struct {
+                const char *problem;
+                enum key_type want;
+        } row[] = { { "{\"algorithms\": [\"RS256\", \"ES384\", \"ES256\"]}", KEY_EC_P256 },
+                { "{\"algorithms\": [7, \"RS256\", \"ES384\"]}", KEY_EC_P384 },
+                { "{\"algorithms\": [\"EdDSA\", \"RS256\"]}", KEY_RSA_2048 },
+                { "{\"algorithms\": [\"EdDSA\", \"PS256\", \"es256\"]}", KEY_NONE },
+                { "{\"algorithms\": \"ES256\"}", KEY_NONE }, { "{}", KEY_NONE } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(json_decref_p) json_t *o = doc(row[i].problem);
+                assert_int_equal(acme_problem_key_type(o), row[i].want);
+        }
+        assert_int_equal(acme_problem_key_type(NULL), KEY_NONE);
+}
+
 static void what_a_server_has_not_is_said_whatever_it_calls_it(void **state)
 {
         CLEANUP(json_decref_p)
@@ -415,6 +434,7 @@ int main(void)
                 cmocka_unit_test(every_problem_type_has_its_kind),
                 cmocka_unit_test(answers_without_a_type_go_by_their_status),
                 cmocka_unit_test(the_algorithms_that_a_server_takes_are_named),
+                cmocka_unit_test(the_best_key_is_one_that_the_server_lists),
                 cmocka_unit_test(what_a_server_has_not_is_said_whatever_it_calls_it),
                 cmocka_unit_test(subproblems_are_all_shown_and_decide_a_compound),
                 cmocka_unit_test(a_person_is_sent_to_the_page_that_the_ca_names),
