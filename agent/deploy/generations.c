@@ -323,6 +323,14 @@ static bool link_replaceable(const struct conf_link *l, struct stat *ret, bool *
         return true;
 }
 
+/* Where the file of a fixed path is kept: beside it, hidden, as HAProxy reads everything else in a folder of
+ * certificates, and would go on serving an old one. */
+static void original_of(const char *path, char ret[PATH_MAX])
+{
+        const char *name = strrchr(path, '/') + 1;
+        snprintf(ret, PATH_MAX, "%.*s.%s" ORIGINAL_SUFFIX, (int)(name - path), path, name);
+}
+
 /* A fixed path elsewhere: its content is kept beside it, then a link takes its place by one rename. */
 static bool link_elsewhere(struct generations *g, const struct conf_link *l, struct err *e)
 {
@@ -330,7 +338,7 @@ static bool link_elsewhere(struct generations *g, const struct conf_link *l, str
         struct stat st, was;
         bool there;
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
-        snprintf(kept, sizeof kept, "%s" ORIGINAL_SUFFIX, l->path);
+        original_of(l->path, kept);
         if (is_our_link(AT_FDCWD, l->path, target))
                 return true;
         if (!link_replaceable(l, &was, &there, e))
@@ -450,7 +458,7 @@ static bool unlink_elsewhere(const struct generations *g, const struct conf_link
 {
         char target[PATH_MAX], kept[PATH_MAX];
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
-        snprintf(kept, sizeof kept, "%s" ORIGINAL_SUFFIX, l->path);
+        original_of(l->path, kept);
         if (!is_our_link(AT_FDCWD, l->path, target))
                 return true;
         if (rename(kept, l->path) == 0)

@@ -174,15 +174,15 @@ static void a_fixed_path_elsewhere_is_kept_and_comes_back(void **state)
         open_it(&b, &g);
         install(&g, 1, "one");
         assert_string_equal(text_of(home, "site.crt"), "one");
-        assert_string_equal(text_of(home, "site.crt.dcvd-orig"), "before");
+        assert_string_equal(text_of(home, ".site.crt.dcvd-orig"), "before");
         install(&g, 2, "two");
         assert_string_equal(text_of(home, "site.crt"), "two");
-        assert_string_equal(text_of(home, "site.crt.dcvd-orig"), "before");
+        assert_string_equal(text_of(home, ".site.crt.dcvd-orig"), "before");
         assert_true(generations_restore(&g, 1, &e));
         assert_string_equal(text_of(home, "site.crt"), "one");
         assert_true(generations_restore(&g, GENERATION_NONE, &e));
         assert_string_equal(text_of(home, "site.crt"), "before");
-        assert_false(exists(home, "site.crt.dcvd-orig"));
+        assert_false(exists(home, ".site.crt.dcvd-orig"));
         generations_close(&g);
 }
 
