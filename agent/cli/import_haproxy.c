@@ -1,5 +1,5 @@
 /* HAProxy: `bind ... ssl crt PATH` (a bundle of chain and key, or a folder of them), `crt-list FILE`, crt-base. A
- * bundle without a key has it beside it, as PATH.key. */
+ * bundle without a key has it beside it, as PATH.key; where there is no PATH, PATH.rsa and the like are meant. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +75,21 @@ static void folder(struct parser *p, const char *path, size_t line)
         texts_done(&names);
 }
 
+/* One certificate for each kind of key (HAProxy's ssl-load-extra-files: bundle). */
+static bool kinds(struct parser *p, const char *path, size_t line)
+{
+        static const char *const kind[] = { ".rsa", ".ecdsa", ".dsa" };
+        bool any = false;
+        for (size_t i = 0; i < ARRAY_LEN(kind); i++) {
+                CLEANUP(free_p) char *one = text_format("%s%s", path, kind[i]);
+                if (!one || !import_exists(p->im, one))
+                        continue;
+                use(p, one, line);
+                any = true;
+        }
+        return any;
+}
+
 static void crt(struct parser *p, const char *written, size_t line)
 {
         struct stat st;
@@ -83,7 +98,7 @@ static void crt(struct parser *p, const char *written, size_t line)
                 return;
         if (!p->im->closed && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
                 folder(p, path, line);
-        else
+        else if (import_exists(p->im, path) || !kinds(p, path, line))
                 use(p, path, line);
 }
 
