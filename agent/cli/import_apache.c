@@ -1,6 +1,7 @@
 /* Apache: a directive a line, `\` joins lines, <VirtualHost> sections, Define and ${NAME}, Include. Of each virtual
  * host: ServerName, ServerAlias, SSLCertificateFile with its key (pairs in their order) and chain, DocumentRoot. What
- * stands in <IfModule> and the like is taken as if the condition held. */
+ * stands in <IfModule> and the like is taken as if the condition held. Debian's envvars, beside the configuration, say
+ * what the environment would. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -24,6 +25,7 @@ struct parser {
         struct host main, host;
         bool in_host;
         struct texts names, values; /* of Define */
+        const struct import_shell *environment; /* NULL: not known */
         const char *file;
         unsigned included;
 };
@@ -55,13 +57,14 @@ static void host_ends(struct parser *p)
 
 static const char *defined(const struct parser *p, const char *name, size_t len)
 {
-        for (size_t i = 0; i < p->names.count; i++)
+        for (size_t i = p->names.count; i-- > 0;) /* the last one counts */
                 if (strlen(p->names.item[i]) == len && memcmp(p->names.item[i], name, len) == 0)
                         return p->values.item[i];
-        return NULL;
+        CLEANUP(free_p) char *key = p->environment ? text_dup_n(name, len) : NULL;
+        return key ? import_shell_get(p->environment, key) : NULL;
 }
 
-/* "${NAME}" becomes what Define said; what only the environment knows stays as it is written. */
+/* "${NAME}" becomes what Define said, else the environment; what neither knows stays as it is written. */
 static bool put_char(const struct parser *p, const char **at, const char *end, struct buf *word)
 {
         const char *close =
@@ -97,9 +100,13 @@ static bool split(const struct parser *p, const char *at, const char *end, struc
         return good;
 }
 
-static void put_path(struct parser *p, const struct texts *words, struct texts *list, char **one)
+static void put_path(struct parser *p, const struct texts *words, size_t line, struct texts *list, char **one)
 {
-        char *path = words->count > 1 ? import_path(p->im, p->base, words->item[1]) : NULL;
+        const char *written = words->count > 1 ? words->item[1] : NULL;
+        bool known = written && !strstr(written, "${");
+        if (written && !known)
+                import_left(p->im, "%s:%zu: \"%s\" has a variable that is not set anywhere", p->file, line, written);
+        char *path = known ? import_path(p->im, p->base, written) : NULL;
         if (one) {
                 free(*one);
                 *one = path;
@@ -124,20 +131,20 @@ static void directive(struct parser *p, const struct texts *words, size_t line)
                         host_ends(p);
                 p->in_host = false;
         } else if (strcasecmp(word, "SSLCertificateFile") == 0) {
-                put_path(p, words, &h->certs, NULL);
+                put_path(p, words, line, &h->certs, NULL);
         } else if (strcasecmp(word, "SSLCertificateKeyFile") == 0) {
-                put_path(p, words, &h->keys, NULL);
+                put_path(p, words, line, &h->keys, NULL);
         } else if (strcasecmp(word, "SSLCertificateChainFile") == 0) {
-                put_path(p, words, NULL, &h->chain);
+                put_path(p, words, line, NULL, &h->chain);
         } else if (strcasecmp(word, "DocumentRoot") == 0) {
-                put_path(p, words, NULL, &h->root);
+                put_path(p, words, line, NULL, &h->root);
         } else if (strcasecmp(word, "ServerName") == 0 || strcasecmp(word, "ServerAlias") == 0) {
                 for (size_t i = 1; i < words->count; i++)
                         p->im->failed |= !texts_add(&h->names, words->item[i]);
         } else if (strcasecmp(word, "Define") == 0 && words->count == 3 && p->names.count < 1000) {
                 p->im->failed |= !texts_add(&p->values, words->item[2]) || !texts_add(&p->names, words->item[1]);
         } else if (strcasecmp(word, "ServerRoot") == 0) {
-                put_path(p, words, NULL, &p->base);
+                put_path(p, words, line, NULL, &p->base);
         } else if ((strcasecmp(word, "Include") == 0 || strcasecmp(word, "IncludeOptional") == 0) &&
                 words->count == 2 && p->base) {
                 import_include(p->im, p->base, words->item[1], p->included, read_file, p);
@@ -183,10 +190,12 @@ static void read_file(void *arg, const char *path, unsigned depth)
         p->included = included;
 }
 
-void import_apache_text(struct import *im, const char *file, const char *text, size_t len)
+static void read_text(struct import *im, const char *file, const char *text, size_t len, const struct import_shell *env)
 {
         const char *slash = strrchr(file, '/');
-        struct parser p = { .im = im, .file = file, .base = text_dup_n(file, slash ? (size_t)(slash - file) : 0) };
+        struct parser p = {
+                .im = im, .file = file, .base = text_dup_n(file, slash ? (size_t)(slash - file) : 0), .environment = env
+        };
         if (p.base)
                 parse(&p, text, len);
         p.in_host = false;
@@ -198,13 +207,35 @@ void import_apache_text(struct import *im, const char *file, const char *text, s
         free(p.base);
 }
 
+void import_apache_text(struct import *im, const char *file, const char *text, size_t len)
+{
+        read_text(im, file, text, len, NULL);
+}
+
+/* What a shell would have to tell of it is missed only where the configuration uses it, and told there. */
+static void read_environment(struct import *im, const char *where, struct import_shell *ret)
+{
+        struct import quiet = { 0 };
+        CLEANUP(free_p) char *path = import_path(im, "/", where), *text = NULL;
+        CLEANUP(free_p)
+        char *file = path ? text_format("%.*senvvars", (int)(strrchr(path, '/') + 1 - path), path) : NULL;
+        size_t len = 0;
+        if (file && import_exists(im, file) && import_read_or_tell(im, file, &text, &len))
+                import_shell_read(&quiet, ret, file, text, len);
+        im->failed |= quiet.failed;
+        import_done(&quiet);
+}
+
 static bool read_conf(struct import *im, const char *where, struct err *e)
 {
+        struct import_shell environment = { 0 };
         CLEANUP(free_p) char *text = NULL;
         size_t len = 0;
         if (!import_read(im, where, &text, &len, e))
                 return false;
-        import_apache_text(im, where, text, len);
+        read_environment(im, where, &environment);
+        read_text(im, where, text, len, &environment);
+        import_shell_done(&environment);
         return true;
 }
 

@@ -107,6 +107,36 @@ void import_load(struct import *im)
 
 /* ---- uses ---- */
 
+/* One file of issuers for certificates of one CA: it cannot become a link of one of them. */
+static bool chain_is_shared(const struct import *im, const struct import_use *u)
+{
+        for (size_t i = 0; i < im->use_count; i++) {
+                const struct import_use *other = &im->use[i];
+                if (other->chain && other->cert && strcmp(other->chain, u->chain) == 0 &&
+                        strcmp(other->cert, u->cert) != 0)
+                        return true;
+        }
+        return false;
+}
+
+/* The issuers of a certificate whose own file has none. */
+static void complete(struct import *im, struct import_cert *c, const struct import_use *u)
+{
+        struct chain whole = { 0 };
+        struct err e;
+        CLEANUP(free_p) char *text = NULL;
+        size_t len = 0;
+        if (c->chain.count > 1 || !import_read_or_tell(im, u->chain, &text, &len))
+                return;
+        CLEANUP(free_p) char *both = text_format("%s%.*s", c->chain.cert_pem, (int)len, text);
+        if (!both || !chain_read(both, strlen(both), c->spki, &whole, &e)) {
+                import_left(im, "%s: %s: %s", u->said, u->chain, both ? e.text : "no memory");
+                return;
+        }
+        chain_done(&c->chain);
+        c->chain = whole;
+}
+
 static void attach(struct import *im, struct import_cert *c, const struct import_use *u)
 {
         size_t at = 0;
@@ -114,15 +144,20 @@ static void attach(struct import *im, struct import_cert *c, const struct import
                 at++;
         if (at + 1 < ARRAY_LEN(c->preset))
                 c->preset[at] = u->preset;
-        import_cert_file(im, c,
-                u->chain         ? IMPORT_CERT
-                        : u->key ? IMPORT_FULLCHAIN
-                                 : IMPORT_COMBINED,
-                text_dup(u->cert));
+        /* With the chain in any case: Apache takes that before the chain of SSLCertificateChainFile. */
+        import_cert_file(im, c, u->key ? IMPORT_FULLCHAIN : IMPORT_COMBINED, text_dup(u->cert));
         if (u->key)
                 import_cert_file(im, c, IMPORT_KEY, text_dup(u->key));
-        if (u->chain)
+        if (!u->chain)
+                return;
+        complete(im, c, u);
+        if (!chain_is_shared(im, u))
                 import_cert_file(im, c, IMPORT_CHAIN, text_dup(u->chain));
+        else
+                import_left(im,
+                        "%s: is the chain of several certificates and stays as it is; each has its own in "
+                        "SSLCertificateFile",
+                        u->chain);
 }
 
 static struct import_cert *find(struct import *im, const char *sha256)

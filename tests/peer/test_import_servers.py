@@ -1,5 +1,5 @@
-"""Coming from a web server: configurations that HAProxy accepts itself, with every way of theirs to name a
-certificate, taken over by dcvctl import --from; and the same server once its files are links of dcvd."""
+"""Coming from a web server: configurations that HAProxy and Apache accept themselves, with every way of theirs to name a
+certificate, taken over by dcvctl import --from; and the same servers once their files are links of dcvd."""
 
 import os
 import shutil
@@ -15,6 +15,7 @@ from hierarchy import Hierarchy, make_csr, make_key
 from servers import BASE, HAPROXY, Child, write
 from world import CONFIG, STATE
 
+APACHE = "127.0.2.3"
 DAY_S = 86400
 
 
@@ -134,6 +135,89 @@ backend inside
         for name, kind, port in (("one.example.test", None, 443), ("d2.example.test", None, 443), ("listed.example.test", None, 8443),
                                  ("x.apart.example.test", None, 8443), ("both.example.test", "rsa", 9443), ("both.example.test", "ecdsa", 9443)):
             self.assertIn(name.removeprefix("x."), probe.served(HAPROXY, name, kind, port).names())
+
+
+@unittest.skipUnless(shutil.which("apache2ctl"), "apache2 is not installed")
+class Apache(Servers):
+    HOME = "/etc/apache2"
+
+    def site(self, name, lines, enabled=True):
+        write(f"{self.HOME}/sites-available/{name}.conf", f"""<IfModule mod_ssl.c>
+<VirtualHost _default_:443>
+	ServerName {name}.example.test
+	DocumentRoot ${{SITES}}/{name}
+	ErrorLog ${{APACHE_LOG_DIR}}/error.log
+	SSLEngine on
+{lines}
+</VirtualHost>
+</IfModule>
+""")
+        os.makedirs(f"/srv/sites/{name}", exist_ok=True)
+        if enabled:
+            self.run_ok("a2ensite", "-q", name)
+
+    def configuration(self):
+        """Debian's own layout, every way to name certificate, key and chain."""
+        given = {name: self.made(name, kind=kind) for name, kind in (
+            ("full.example.test", "ec-p256"), ("first.example.test", "rsa-2048"), ("second.example.test", "ec-p256"), ("own.example.test", "ec-p256"),
+            ("bundle.example.test", "rsa-2048"), ("both.example.test", "rsa-2048"), ("off.example.test", "ec-p256"))}
+        given["both.example.test-2"] = self.made("both.example.test")
+        tls = f"{self.HOME}/tls"
+        for name, (leaf, chain, key) in given.items():
+            write(f"{tls}/{name}.crt", leaf)
+            write(f"{tls}/{name}.full", leaf + chain)
+            write(f"{tls}/{name}.chain", chain)
+            write(f"{tls}/{name}.key", key, 0o600)
+            write(f"{tls}/{name}.all", key + leaf, 0o600)
+        envvars = probe.read_text(f"{self.HOME}/envvars")
+        write(f"{self.HOME}/envvars", envvars + f"export SITES=/srv/sites$SUFFIX\nexport APACHE_LOG_DIR={BASE}/log\n"
+              'if [ -z "$NOW" ]; then NOW=$(date); fi\n')
+        for folder in (f"{BASE}/log", "/run/lock"):
+            os.makedirs(folder, exist_ok=True)
+        write(f"{self.HOME}/conf-available/site.conf", f"ServerName localhost\nDefine CERTS /nowhere\nDefine CERTS {tls}\n")
+        write(f"{self.HOME}/snippets/bundle", "SSLCertificateFile ${CERTS}/bundle.example.test.all\nSSLCertificateChainFile ${CERTS}/bundle.example.test.chain\n")
+        self.run_ok("a2enconf", "-q", "site")
+        self.run_ok("a2enmod", "-q", "ssl")
+        pair = "\tSSLCertificateFile {0}.{1}\n\tSSLCertificateKeyFile {0}.key".format
+        self.site("full", pair("tls/full.example.test", "full"))
+        for name in ("first", "second"):  # one CA, and its issuers in one file
+            self.site(name, pair(f"${{CERTS}}/{name}.example.test", "crt") + f"\n\tSSLCertificateChainFile {tls}/first.example.test.chain")
+        self.site("own", '\tSSLCertificateFile "${CERTS}/own.example.test.crt"\n\tsslcertificatekeyfile \\\n\t\t${CERTS}/own.example.test.key\n'
+                  "\tSSLCertificateChainFile ${CERTS}/own.example.test.chain")
+        self.site("bundle", "\tServerAlias b.example.test\n\tInclude snippets/bundle")
+        self.site("both", pair("tls/both.example.test", "full") + "\n" + pair("tls/both.example.test-2", "full"))
+        self.site("off", pair("tls/off.example.test", "full"), enabled=False)
+        del given["off.example.test"]
+        return given
+
+    def test_debians_layout(self):
+        given = self.configuration()
+        self.run_ok("apache2ctl", "-t")
+        report = self.import_from("apache")
+        certificates = report["configuration"]["certificates"]
+        self.assertEqual(sorted(certificates), sorted(given), report["left"])
+        tls = f"{self.HOME}/tls"
+        links = {name: section["deploy"][0]["links"] for name, section in certificates.items()}
+        for name, want in {
+                "full.example.test": {"full": "fullchain", "key": "privkey"}, "first.example.test": {"crt": "fullchain", "key": "privkey"},
+                "second.example.test": {"crt": "fullchain", "key": "privkey"}, "own.example.test": {"crt": "fullchain", "chain": "chain", "key": "privkey"},
+                "bundle.example.test": {"all": "combined", "chain": "chain"}, "both.example.test": {"full": "fullchain", "key": "privkey"},
+                "both.example.test-2": {"full": "fullchain", "key": "privkey"}}.items():
+            self.assertEqual(links[name], {f"{tls}/{name}.{end}": f"{form}.pem" for end, form in want.items()}, name)
+            self.assertEqual(certificates[name]["deploy"][0]["services"], [{"preset": "apache"}], name)
+        roots = {name: report["configuration"]["publishers"][section["publisher"]] for name, section in certificates.items()}
+        self.assertEqual(roots["full.example.test"], {"type": "webroot", "directory": "/srv/sites/full"})
+        self.assertEqual([line for line in report["left"] if "was issued by" not in line],
+                         [f"{tls}/first.example.test.chain: is the chain of several certificates and stays as it is; each has its own in SSLCertificateFile"])
+        if not namespace.has_many_users():
+            return
+        server = Child("apache", ["/bin/sh", "-c", f". {self.HOME}/envvars; exec apache2 -D FOREGROUND"])
+        self.machine.children.append(server.start(lambda: probe.tcp_open(APACHE, 443)))
+        self.write_and_take_over("apache", given, f'reload: [apache2ctl, graceful], verify: ["{APACHE}:443"]')
+        self.run_ok("apache2ctl", "-t")
+        for name in given:
+            shown = probe.openssl("s_client", "-connect", f"{APACHE}:443", "-servername", name.removesuffix("-2"), "-showcerts", stdin="")
+            self.assertEqual(shown.count("-----BEGIN CERTIFICATE-----"), 2, name)
 
 
 if __name__ == "__main__":

@@ -91,23 +91,28 @@ static void apache_says_what_each_host_uses(void **state)
 {
         static const struct {
                 const char *text, *want;
+                size_t left;
         } row[] = {
                 { "ServerRoot \"/etc/apache2\"\nDocumentRoot /srv/all\n<VirtualHost *:443>\n ServerName a.example\n"
                   " ServerAlias b.example c.example\n SSLCertificateFile tls/a.pem\n"
                   " sslcertificatekeyfile \\\n   /k.pem\n</VirtualHost>\n",
                         "/c:3 cert=/etc/apache2/tls/a.pem key=/k.pem chain=- root=/srv/all a.example b.example "
-                        "c.example\n" },
+                        "c.example\n",
+                        0 },
                 { "Define dir /tls\n<VirtualHost *:443>\n<IfModule x>\nSSLCertificateFile ${dir}/a.pem\n"
                   "SSLCertificateChainFile ${dir}/c.pem\nDocumentRoot \"/srv/my site\"\n</IfModule></VirtualHost>\n"
                   "</VirtualHost>\n",
-                        "/c:2 cert=/tls/a.pem key=- chain=/tls/c.pem root=/srv/my site\n" },
+                        "/c:2 cert=/tls/a.pem key=- chain=/tls/c.pem root=/srv/my site\n", 0 },
                 { "SSLCertificateFile /all.pem\nSSLCertificateKeyFile /all.key\n# SSLCertificateFile /no.pem\n",
-                        "/c:0 cert=/all.pem key=/all.key chain=- root=-\n" },
-                { "<VirtualHost *:443>\nSSLCertificateFile /never/ended.pem\n", "" },
+                        "/c:0 cert=/all.pem key=/all.key chain=- root=-\n", 0 },
+                { "<VirtualHost *:443>\nSSLCertificateFile /never/ended.pem\n", "", 0 },
+                { "Define d /a\nDefine d /b\nSSLCertificateFile ${d}/x.pem\n",
+                        "/c:0 cert=/b/x.pem key=- chain=- root=-\n", 0 },
+                { "SSLCertificateFile ${NOBODY}/x.pem\nSSLCertificateKeyFile /x.key\n", "", 1 },
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++)
-                expect_uses(import_apache_text, "/c", row[i].text, row[i].want, 0);
+                expect_uses(import_apache_text, "/c", row[i].text, row[i].want, row[i].left);
 }
 
 static void haproxy_says_its_bundles(void **state)
