@@ -1,5 +1,6 @@
 """The suite acme: whole processes that issue one certificate, dcvd beside lego, uacme, certbot and dehydrated, taking
-turns on the same Pebble, Knot and nginx; then many certificates through the daemon. Peers that are not installed are
+turns on the same Pebble, Knot and nginx; then through the daemon, as dcvd works on a host: one certificate, many one after
+another beside lego and uacme, many at once, and one whose daemon is killed while its order is open. Peers that are not installed are
 left out. Requests and connections are counted once, by Pebble's log and a relay before it."""
 
 import contextlib
@@ -208,6 +209,9 @@ class Bench:
     def requests(self):
         return self.pebble.said("-> calling handler()")
 
+    def requests_of(self, place):
+        return self.pebble.said(f"POST /{place} -> calling handler()")
+
 
 def table(found):
     """Medians, and dcvd's part of each peer's."""
@@ -229,24 +233,88 @@ def cpu_s(pid):
     return sum(int(words[k]) for k in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")  # with what it waited for
 
 
-def through_the_daemon(bench, count):
-    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU."""
+def start_daemon(bench, count, publisher, **more):
+    """A daemon on a fresh state directory with so many certificates; their names in the configuration, and the processes
+    to ask for the CPU of all of it: helpers are waited for by these."""
     world = bench.world
     shutil.rmtree(STATE, True)
     os.makedirs(STATE)
     world.give_to_dcvd(STATE)
-    config = {"log": {"level": "warning"}, "cas": {"pebble": bench.pebble.ca()}, "limits": {"jobs": AT_ONCE},
-              "tokens": {"listen": [f"{RESPONDER}:80"]}, "publishers": {"self": {"type": "responder"}}, "include": "/etc/dcvd/conf.d/*.yaml"}
-    names = [bench.name("alone") for _ in range(count)]
+    config = {"log": {"level": "warning"}, "cas": {"pebble": bench.pebble.ca()}, "limits": {"jobs": AT_ONCE}, "tokens": {"listen": [f"{RESPONDER}:80"]},
+              "publishers": {"self": {"type": "responder"}, "site": {"type": "webroot", "directory": world.webroot}},
+              "include": "/etc/dcvd/conf.d/*.yaml", **more}
+    names = [bench.name("alone" if publisher == "self" else "many") for _ in range(count)]
     shutil.rmtree("/etc/dcvd/conf.d", True)
     os.makedirs("/etc/dcvd/conf.d")
     for at in range(0, count, 200):
         world.write_config({"certificates": {name.partition(".")[0]: {
-            "names": [name], "ca": "pebble", "publisher": "self", "propagation": {"consecutive": 1},
+            "names": [name], "ca": "pebble", "publisher": publisher, "propagation": {"consecutive": 1},
             "deploy": [{"directory": f"/etc/nginx/tls/{name}"}]} for name in names[at:at + 200]}}, f"/etc/dcvd/conf.d/{at:06d}.yaml")
     world.write_config(config)
     world.start_dcvd(limit_s=60)
-    pids = [world.dcvd.pid, *probe.children(world.dcvd.pid)]
+    return [name.partition(".")[0] for name in names], [world.dcvd.pid, *probe.children(world.dcvd.pid)]
+
+
+def one_after_another(bench, count):
+    """`dcvctl issue NAME`, by http-01 through the web root, once for each certificate of a daemon that runs. (all of them,
+    one): what that takes of the clock, and of the CPU, the command's and that of daemon, broker and helpers meanwhile."""
+    names, pids = start_daemon(bench, count + 1, "site")
+    dcvctl = [bench.world.program("dcvctl"), "issue", "--wait", "--quiet"]
+    bench.metered([*dcvctl, names.pop()], bench.world.environment())  # makes the account
+    before, begun = sum(map(cpu_s, pids)), time.monotonic()
+    runs = [bench.metered([*dcvctl, name], bench.world.environment()) for name in names]
+    wall = time.monotonic() - begun
+    daemon = (sum(map(cpu_s, pids)) - before) / count  # the kernel counts hundredths: only the sum of all tells
+    bench.world.dcvd.stop()
+    command = sum(run["cpu_s"] for run in runs) / count
+    one = {"wall_s": spread([run["wall_s"] for run in runs]), "cpu_s": command + daemon, "cpu_of_command_s": command, "cpu_of_daemon_s": daemon}
+    return {"wall_s": wall, "cpu_s": one["cpu_s"] * count}, one
+
+
+def await_order(world, cert):
+    end = time.monotonic() + 20
+    while not re.search(rf"{cert}: job \d+: published -> ", probe.read_text(world.dcvd.log)):
+        if time.monotonic() > end:
+            raise AssertionError(world.dcvd.tail())
+        time.sleep(0.001)  # the whole order takes less than a tenth of a second
+
+
+def resumed(bench, runs):
+    """The daemon is killed when its order is there and its token is out, and started again: seconds until the certificate is served."""
+    world, figures = bench.world, []
+    for _ in range(10 * runs):
+        if len(figures) == runs:
+            break
+        name = bench.name()
+        cert = name.partition(".")[0]
+        world.start_nginx([{"names": [name], "pairs": [AcmeCase.first_certificate(cert)]}])
+        shutil.rmtree("/etc/dcvd/conf.d", True)
+        service = {"name": "nginx", "test": ["/usr/sbin/nginx", "-t"], "reload": ["/usr/sbin/nginx", "-s", "reload"], "verify": [f"{WEB}:443"]}
+        world.write_config({"cas": {"pebble": bench.pebble.ca()}, "publishers": {"site": {"type": "webroot", "directory": world.webroot}},
+                            "certificates": {cert: {"names": [name], "ca": "pebble", "publisher": "site", "propagation": {"consecutive": 1},
+                                                    "deploy": [{"directory": f"/etc/nginx/tls/{cert}", "services": [service]}]}}})
+        world.start_dcvd()
+        old = world.served(name).der
+        if world.dcvctl("issue", cert, "--detach", "--quiet").returncode != 0:
+            raise AssertionError(world.dcvd.tail())
+        issued = bench.pebble.issued()
+        world.kill_dcvd(lambda: await_order(world, cert))
+        if bench.pebble.issued() != issued:
+            continue  # too late
+        orders, begun = bench.requests_of("order-plz"), time.monotonic()
+        world.start_dcvd(wait=False)
+        probe.until(lambda: probe.served(WEB, name).der != old, 60, "served")
+        figures.append(time.monotonic() - begun)
+        if bench.requests_of("order-plz") != orders:
+            raise AssertionError("another order was made")
+        world.dcvd.stop()
+    return {"served_after_s": spread(figures)}
+
+
+def through_the_daemon(bench, count):
+    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU."""
+    world = bench.world
+    _, pids = start_daemon(bench, count, "self")
     before, begun, issued = sum(map(cpu_s, pids)), time.monotonic(), bench.pebble.issued()
     done = world.dcvctl("reissue", "--all", "--yes", "--wait", "--quiet", timeout=600)
     wall = time.monotonic() - begun
@@ -283,6 +351,11 @@ def acme(_):
     with world_with_pebble(secondary=False) as bench:
         result = {challenge: table(bench.one_by_one(challenge, RUNS)) for challenge in ("http", "alone", "dns")}
         result["counted"] = bench.counted("http")
+        result[f"{MANY}_one_after_another_by_dcvd"], result["http"]["dcvd_as_daemon"] = one_after_another(bench, MANY)
+        for client, count in (("uacme", MANY), ("lego", min(MANY, 20))):  # lego looks every five seconds only
+            if shutil.which(client):
+                result[f"{count}_one_after_another_by_{client}"] = by_a_peer(bench, client, count, 1)
+        result["killed_with_an_open_order"] = resumed(bench, RUNS)
         result[f"{MANY}_through_the_daemon"] = through_the_daemon(bench, MANY)
         for client in ("uacme", "lego"):
             if shutil.which(client):
