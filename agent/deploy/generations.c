@@ -323,12 +323,31 @@ static bool link_replaceable(const struct conf_link *l, struct stat *ret, bool *
         return true;
 }
 
-/* Where the file of a fixed path is kept: beside it, hidden, as HAProxy reads everything else in a folder of
- * certificates, and would go on serving an old one. */
-static void original_of(const char *path, char ret[PATH_MAX])
+/* Is b the file that HAProxy looks for beside a: its key? */
+static bool is_key_beside(const char *a, const char *b)
 {
-        const char *name = strrchr(path, '/') + 1;
-        snprintf(ret, PATH_MAX, "%.*s.%s" ORIGINAL_SUFFIX, (int)(name - path), path, name);
+        size_t len = strlen(a);
+        return strncmp(a, b, len) == 0 && strcmp(b + len, ".key") == 0;
+}
+
+/* Of the kind that HAProxy reads from a folder: certificate and key in one, or NAME with NAME.key. */
+static bool may_be_in_a_folder(const struct conf_target *t, const struct conf_link *l)
+{
+        for (size_t i = 0; i < t->file_count; i++)
+                if (strcmp(t->file[i].name, l->file) == 0 && t->file[i].form == FORM_COMBINED)
+                        return true;
+        for (size_t i = 0; i < t->link_count; i++)
+                if (is_key_beside(l->path, t->link[i].path) || is_key_beside(t->link[i].path, l->path))
+                        return true;
+        return false;
+}
+
+/* Where the file of a fixed path is kept: beside it. HAProxy reads all of a folder of certificates but hidden files,
+ * and would go on serving the old one. */
+static void original_of(const struct conf_target *t, const struct conf_link *l, char ret[PATH_MAX])
+{
+        const char *name = strrchr(l->path, '/') + 1, *hidden = may_be_in_a_folder(t, l) ? "." : "";
+        snprintf(ret, PATH_MAX, "%.*s%s%s" ORIGINAL_SUFFIX, (int)(name - l->path), l->path, hidden, name);
 }
 
 /* A fixed path elsewhere: its content is kept beside it, then a link takes its place by one rename. */
@@ -338,7 +357,7 @@ static bool link_elsewhere(struct generations *g, const struct conf_link *l, str
         struct stat st, was;
         bool there;
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
-        original_of(l->path, kept);
+        original_of(g->target, l, kept);
         if (is_our_link(AT_FDCWD, l->path, target))
                 return true;
         if (!link_replaceable(l, &was, &there, e))
@@ -441,7 +460,8 @@ bool generations_ready(const struct generations *g, struct err *e)
         bool content;
         if (g->dir_fd < 0 && !place_nearest(t->directory, &nearest, NULL, e))
                 return false;
-        if (!can_make_in(nearest ? nearest : t->directory, nearest ? t->directory : "the target directory's content", e))
+        if (!can_make_in(
+                    nearest ? nearest : t->directory, nearest ? t->directory : "the target directory's content", e))
                 return false;
         for (size_t i = 0; g->dir_fd >= 0 && i < t->file_count; i++)
                 if (!replaceable(g, t->file[i].name, &st, &content, e))
@@ -458,7 +478,7 @@ static bool unlink_elsewhere(const struct generations *g, const struct conf_link
 {
         char target[PATH_MAX], kept[PATH_MAX];
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
-        original_of(l->path, kept);
+        original_of(g->target, l, kept);
         if (!is_our_link(AT_FDCWD, l->path, target))
                 return true;
         if (rename(kept, l->path) == 0)

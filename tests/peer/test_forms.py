@@ -69,7 +69,7 @@ class Forms(unittest.TestCase):
                 wanted = 0o640 if form in ("key", "combined", "pkcs12") else 0o644
                 self.assertEqual(os.stat(f"{folder}/{name}").st_mode & 0o777, wanted, name)
             self.assertEqual(probe.read_text("/etc/ssl/site/site.crt"), text["cert.pem"])
-            self.assertEqual(probe.read_text("/etc/ssl/site/.site.crt.dcvd-orig"), "what was there\n")
+            self.assertEqual(probe.read_text("/etc/ssl/site/site.crt.dcvd-orig"), "what was there\n")
             world.assert_invariants(self)
 
     def test_an_encrypted_key_that_nginx_opens(self):

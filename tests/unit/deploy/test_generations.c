@@ -174,16 +174,57 @@ static void a_fixed_path_elsewhere_is_kept_and_comes_back(void **state)
         open_it(&b, &g);
         install(&g, 1, "one");
         assert_string_equal(text_of(home, "site.crt"), "one");
-        assert_string_equal(text_of(home, ".site.crt.dcvd-orig"), "before");
+        assert_string_equal(text_of(home, "site.crt.dcvd-orig"), "before");
         install(&g, 2, "two");
         assert_string_equal(text_of(home, "site.crt"), "two");
-        assert_string_equal(text_of(home, ".site.crt.dcvd-orig"), "before");
+        assert_string_equal(text_of(home, "site.crt.dcvd-orig"), "before");
         assert_true(generations_restore(&g, 1, &e));
         assert_string_equal(text_of(home, "site.crt"), "one");
         assert_true(generations_restore(&g, GENERATION_NONE, &e));
         assert_string_equal(text_of(home, "site.crt"), "before");
-        assert_false(exists(home, ".site.crt.dcvd-orig"));
+        assert_false(exists(home, "site.crt.dcvd-orig"));
         generations_close(&g);
+}
+
+/* A folder of certificates is read whole: certificate and key in one file, or NAME with NAME.key; hidden files are not.
+ */
+static void what_haproxy_would_read_from_a_folder_is_kept_hidden(void **state)
+{
+        static const struct {
+                enum conf_form form; /* of what the path leads to */
+                const char *other; /* a second path; NULL: none */
+                bool hidden;
+        } row[] = {
+                { FORM_CERT, NULL, false },
+                { FORM_COMBINED, NULL, true },
+                { FORM_CERT, "site.crt.key", true },
+                { FORM_CERT, "site.key", false },
+                { FORM_CERT, "site.crt.key.old", false },
+        };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct bed b;
+                struct generations g;
+                struct err e;
+                char name[16], other[300] = "";
+                set_up(&b, *state);
+                CLEANUP(free_p) char *home = text_dup(scratch_path(b.dir, "."));
+                if (row[i].other)
+                        snprintf(other, sizeof other, "%s", scratch_path(b.dir, row[i].other));
+                struct conf_link link[] = { b.link[0], { other, (char *)"key.pem" } };
+                snprintf(name, sizeof name, "%zu", i);
+                b.file[0].form = row[i].form;
+                b.target.link = link;
+                b.target.link_count = row[i].other ? 2 : 1;
+                put(home, "site.crt", name, 0644);
+                open_it(&b, &g);
+                install(&g, (unsigned)i + 1, "new");
+                if (strcmp(text_of(home, ".site.crt.dcvd-orig"), row[i].hidden ? name : "") != 0 ||
+                        strcmp(text_of(home, "site.crt.dcvd-orig"), row[i].hidden ? "" : name) != 0)
+                        fail_msg("row %zu", i);
+                assert_true(generations_restore(&g, GENERATION_NONE, &e));
+                assert_string_equal(text_of(home, "site.crt"), name);
+                generations_close(&g);
+        }
 }
 
 static void a_generation_that_is_gone_cannot_be_restored(void **state)
@@ -436,6 +477,7 @@ int main(void)
                 IN_DIR(into_an_empty_place_and_out_again),
                 IN_DIR(what_was_there_is_generation_zero),
                 IN_DIR(a_fixed_path_elsewhere_is_kept_and_comes_back),
+                IN_DIR(what_haproxy_would_read_from_a_folder_is_kept_hidden),
                 IN_DIR(a_generation_that_is_gone_cannot_be_restored),
                 IN_DIR(a_generation_is_written_once),
                 IN_DIR(leftovers_of_a_crash_are_replaced),
