@@ -344,10 +344,10 @@ static bool may_be_in_a_folder(const struct conf_target *t, const struct conf_li
 
 /* Where the file of a fixed path is kept: beside it. HAProxy reads all of a folder of certificates but hidden files,
  * and would go on serving the old one. */
-static void original_of(const struct conf_target *t, const struct conf_link *l, char ret[PATH_MAX])
+static void original_of(const struct conf_link *l, bool hidden, char ret[PATH_MAX])
 {
-        const char *name = strrchr(l->path, '/') + 1, *hidden = may_be_in_a_folder(t, l) ? "." : "";
-        snprintf(ret, PATH_MAX, "%.*s%s%s" ORIGINAL_SUFFIX, (int)(name - l->path), l->path, hidden, name);
+        const char *name = strrchr(l->path, '/') + 1;
+        snprintf(ret, PATH_MAX, "%.*s%s%s" ORIGINAL_SUFFIX, (int)(name - l->path), l->path, hidden ? "." : "", name);
 }
 
 /* A fixed path elsewhere: its content is kept beside it, then a link takes its place by one rename. */
@@ -357,7 +357,7 @@ static bool link_elsewhere(struct generations *g, const struct conf_link *l, str
         struct stat st, was;
         bool there;
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
-        original_of(g->target, l, kept);
+        original_of(l, may_be_in_a_folder(g->target, l), kept);
         if (is_our_link(AT_FDCWD, l->path, target))
                 return true;
         if (!link_replaceable(l, &was, &there, e))
@@ -478,13 +478,15 @@ static bool unlink_elsewhere(const struct generations *g, const struct conf_link
 {
         char target[PATH_MAX], kept[PATH_MAX];
         snprintf(target, sizeof target, "%s/%s", g->target->directory, l->file);
-        original_of(g->target, l, kept);
         if (!is_our_link(AT_FDCWD, l->path, target))
                 return true;
-        if (rename(kept, l->path) == 0)
-                return true;
-        if (errno != ENOENT)
-                return err_errno(e, errno, "target.link", "putting %s back", l->path);
+        for (int hidden = 1; hidden >= 0; hidden--) { /* whatever its kind was when it was kept */
+                original_of(l, hidden, kept);
+                if (rename(kept, l->path) == 0)
+                        return true;
+                if (errno != ENOENT)
+                        return err_errno(e, errno, "target.link", "putting %s back", l->path);
+        }
         return unlink(l->path) == 0 || err_errno(e, errno, "target.link", "removing %s", l->path);
 }
 

@@ -221,9 +221,13 @@ static void what_haproxy_would_read_from_a_folder_is_kept_hidden(void **state)
                 if (strcmp(text_of(home, ".site.crt.dcvd-orig"), row[i].hidden ? name : "") != 0 ||
                         strcmp(text_of(home, "site.crt.dcvd-orig"), row[i].hidden ? "" : name) != 0)
                         fail_msg("row %zu", i);
+                b.file[0].form = row[i].hidden ? FORM_CERT : FORM_COMBINED; /* the configuration changed meanwhile */
+                b.target.link_count = 1;
                 assert_true(generations_restore(&g, GENERATION_NONE, &e));
                 assert_string_equal(text_of(home, "site.crt"), name);
                 generations_close(&g);
+                if (row[i].other)
+                        assert_int_equal(unlink(other), 0);
         }
 }
 
