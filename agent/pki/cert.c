@@ -65,6 +65,20 @@ static void known_add(const uint8_t hash[32], X509 *x)
         X509_free(oldest);
 }
 
+/* An SM2 signature covers an identity; certificates use the usual one. */
+static bool set_sm2_identity(X509 *x)
+{
+        if (X509_get_signature_nid(x) != NID_SM2_with_SM3 || X509_get0_distinguishing_id(x))
+                return true;
+        ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
+        if (!id || !ASN1_OCTET_STRING_set(id, (const unsigned char *)SM2_ID, -1)) {
+                ASN1_OCTET_STRING_free(id);
+                return false;
+        }
+        X509_set0_distinguishing_id(x, id);
+        return true;
+}
+
 bool cert_parse(const uint8_t *der, size_t len, X509 **ret, struct err *e)
 {
         const unsigned char *at = der;
@@ -85,7 +99,8 @@ bool cert_parse(const uint8_t *der, size_t len, X509 **ret, struct err *e)
         }
         /* What lack of memory left out must not stay out: extensions are judged at their first use, for good. */
         (void)X509_get_extension_flags(x);
-        if (len <= KNOWN_LEN && openssl_refused() == refused)
+        bool whole = set_sm2_identity(x) && openssl_refused() == refused;
+        if (whole && len <= KNOWN_LEN)
                 known_add(hash, x);
         *ret = x;
         return true;
@@ -225,25 +240,10 @@ bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struc
         return true;
 }
 
-/* An SM2 signature covers an identity; certificates use the usual one. */
-static bool set_sm2_identity(X509 *x)
-{
-        if (X509_get_signature_nid(x) != NID_SM2_with_SM3 || X509_get0_distinguishing_id(x))
-                return true;
-        ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-        if (!id || !ASN1_OCTET_STRING_set(id, (const unsigned char *)SM2_ID, -1)) {
-                ASN1_OCTET_STRING_free(id);
-                return false;
-        }
-        X509_set0_distinguishing_id(x, id);
-        return true;
-}
-
 bool cert_issued_by(X509 *cert, X509 *issuer)
 {
         EVP_PKEY *pkey = X509_get0_pubkey(issuer);
-        bool good = pkey && X509_check_issued(issuer, cert) == X509_V_OK && set_sm2_identity(cert) &&
-                X509_verify(cert, pkey) == 1;
+        bool good = pkey && X509_check_issued(issuer, cert) == X509_V_OK && X509_verify(cert, pkey) == 1;
         openssl_clear();
         return good;
 }
