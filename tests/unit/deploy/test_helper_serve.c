@@ -150,6 +150,7 @@ static int tear_down(void **state)
         return gone ? 0 : -1;
 }
 
+/* A configuration whose whole path is root's, or this user's: not every machine has a place for one. */
 #define NEEDS_PLACE(b)                                                                                                 \
         do {                                                                                                           \
                 if (!(b)->place[0])                                                                                    \
