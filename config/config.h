@@ -224,9 +224,9 @@ bool config_hold_credentials(struct conf *c, struct err *e);
 /* After a reload: hands on what old holds of them, as systemd's copies would stay. */
 bool config_keep_credentials(struct conf *c, const struct conf *old, struct err *e);
 
-/* Reads every secret once that comes from one of these sources (bits 1 << SECRET_FILE ...), as the user who will need it:
- * a wrong owner or mode is an error now, not in the night. One that is not there yet is added to ret_absent (what, and
- * which file to create): it is read again at use. */
+/* Reads every secret once that comes from one of these sources (bits 1 << SECRET_FILE ...), as the user who will need
+ * it: a wrong owner or mode is an error now, not in the night. One that is not there yet is added to ret_absent (what,
+ * and which file to create): it is read again at use. */
 #define SECRETS_ALL (1u << SECRET_FILE | 1u << SECRET_CREDENTIAL | 1u << SECRET_ENV)
 bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_absent, struct err *e);
 

@@ -40,8 +40,8 @@ struct conf_value {
         struct conf_problems *p;
 };
 bool value_read(const struct conf_value *v);
-/* A map of names whose entries read() fills in, one after another, into zeroed items of that size; *ret and *ret_count are
- * right after a problem too, for whoever frees them. */
+/* A map of names whose entries read() fills in, one after another, into zeroed items of that size; *ret and *ret_count
+ * are right after a problem too, for whoever frees them. */
 typedef bool named_fn(
         const struct yaml_node *map, const char *name, const char *path, void *ret, struct conf_problems *p);
 bool named_parse(const struct yaml_node *node, const char *path, size_t max, size_t size, named_fn *read, void **ret,
@@ -172,7 +172,7 @@ struct sources {
         struct yaml_tree **tree;
         size_t count;
         struct yaml_node *root; /* merged; NULL if a file could not be read */
-        bool incomplete;        /* a file could not be read */
+        bool incomplete; /* a file could not be read */
         struct arena arena; /* of the merged maps */
         struct conf_stamp stamp;
 };

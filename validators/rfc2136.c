@@ -1,8 +1,8 @@
 /* rfc2136: dynamic updates (RFC 2136) over TCP, signed with TSIG (RFC 8945), at Knot, BIND, NSD's primary, PowerDNS and
  * the like. TXT adds one record and leaves others alone; CNAME needs the name to be free. Where the name is an alias, a
- * TXT goes to its end, which may be another zone of that server; the handle says where it went: "ZONE OWNER". A withdrawal deletes exactly our record. Limits: 10 s an exchange, one repeat when the
- * answer is lost (adding and deleting exactly one record are idempotent). What it may call: dns (look-ups), propagation
- * (the zone), the loop. */
+ * TXT goes to its end, which may be another zone of that server; the handle says where it went: "ZONE OWNER". A
+ * withdrawal deletes exactly our record. Limits: 10 s an exchange, one repeat when the answer is lost (adding and
+ * deleting exactly one record are idempotent). What it may call: dns (look-ups), propagation (the zone), the loop. */
 #include <stdlib.h>
 #include <string.h>
 

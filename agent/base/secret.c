@@ -183,8 +183,8 @@ static bool load_credential(const char *name, struct secret *ret, struct err *e)
 /* As this user now, nobody could even see whether it is there. */
 static bool was_absent(const char *name, struct err *e)
 {
-        err_set(e, ERR_CONFIG, "secret.absent", "credential %s: there was no " CREDENTIALS_OTHERWISE "/%s at the start", name,
-                name);
+        err_set(e, ERR_CONFIG, "secret.absent", "credential %s: there was no " CREDENTIALS_OTHERWISE "/%s at the start",
+                name, name);
         return err_fix(e, "write the secret into " CREDENTIALS_OTHERWISE "/%s (mode 0600) and start again", name);
 }
 

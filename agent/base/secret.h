@@ -27,8 +27,8 @@ enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_CREDENTIAL, SECRET_ENV };
 struct secret_ref {
         enum secret_source source;
         char *name; /* path, credential name or variable name; owned */
-        struct secret *held; /* SECRET_ENV: the value taken at start, the variable overwritten in place; SECRET_CREDENTIAL:
-                                what root read before it became another user; owned */
+        struct secret *held; /* SECRET_ENV: the value taken at start, the variable overwritten in place;
+                                SECRET_CREDENTIAL: what root read before it became another user; owned */
 };
 void secret_ref_done(struct secret_ref *r);
 bool secret_ref_copy(struct secret_ref *ret, const struct secret_ref *from);

@@ -76,8 +76,8 @@ const char *cli_when(int64_t unix_s, char ret[64]); /* "2026-12-05 07:59 UTC (in
 
 int cli_worse(int a, int b); /* the exit status of two together: 1 before 4 before 5 before 0 */
 
-/* After an action that answered {jobs:[...]}, and perhaps {refused:[...]}: says so, then follows them or returns, as the
- * options and the terminal want. */
+/* After an action that answered {jobs:[...]}, and perhaps {refused:[...]}: says so, then follows them or returns, as
+ * the options and the terminal want. */
 int cli_after_start(const struct cli_options *o, struct session *s, json_t *result);
 
 /* Follows jobs ({id, cert}) and shows them; the exit status of all together (1 before 4 before 5), those in refused

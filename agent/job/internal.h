@@ -342,8 +342,7 @@ void incident_due(struct due *d);
 void notices_done(struct engine *g);
 void incidents_status(struct engine *g, json_t *status); /* its members "incidents" and "held" */
 /* Certificates that wait: party "brake" or "person". */
-void incidents_each_waiting(
-        struct engine *g, void (*fn)(void *arg, const char *cert, const char *party), void *arg);
+void incidents_each_waiting(struct engine *g, void (*fn)(void *arg, const char *cert, const char *party), void *arg);
 size_t incidents_count(const struct engine *g, int64_t *ret_deadline_s); /* open ones; the first deadline, 0: none */
 void incidents_look_back(struct engine *g, const char *spki, const char *sha256); /* was it reported before it came? */
 bool incidents_need_set(struct engine *g, const char *cert, unsigned number); /* it is still to be revoked */

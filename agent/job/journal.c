@@ -118,9 +118,10 @@ bool journal_put_order(struct store_batch *b, const struct order_row *r)
 
 bool journal_key(struct store_batch *b, const char *spki, const char *cert, int64_t now_s)
 {
-        return store_batch_add(
-                b, "INSERT INTO key(spki, cert, created) VALUES(?,?,?) ON CONFLICT(spki) DO UPDATE SET cert=excluded.cert "
-                "WHERE cert IS NULL", "tti", spki, cert, now_s);
+        return store_batch_add(b,
+                "INSERT INTO key(spki, cert, created) VALUES(?,?,?) ON CONFLICT(spki) DO UPDATE SET cert=excluded.cert "
+                "WHERE cert IS NULL",
+                "tti", spki, cert, now_s);
 }
 
 bool journal_compromised(struct store_batch *b, const char *spki, int64_t now_s, const char *why)

@@ -156,7 +156,8 @@ bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder,
         struct engine *g = j->engine;
         for (size_t i = 0; i < g->job_count; i++) {
                 struct job *other = g->job[i];
-                if (other == j || ((!other->lock_held || !excludes(other, j->row.ca, s)) && !leaked_key_waits(j, s, other)))
+                if (other == j ||
+                        ((!other->lock_held || !excludes(other, j->row.ca, s)) && !leaked_key_waits(j, s, other)))
                         continue;
                 snprintf(ret_holder, size, "%s (job %lld)", other->row.cert, (long long)other->row.id);
                 return false;

@@ -92,7 +92,8 @@ static void adopt_running(struct job *j, const struct ca_subject *s)
                 return job_trouble(j, &e);
         }
         if (subject_is_untaken(s))
-                job_note(j, "%s was issued for a key of this host and never taken over: fetching it, nothing is sent", s->id);
+                job_note(j, "%s was issued for a key of this host and never taken over: fetching it, nothing is sent",
+                        s->id);
         else
                 job_note(j, "R5: reissue %s is running since %s; resuming it", s->resume_id, when);
         struct store_batch *b = store_batch_new();
@@ -108,7 +109,8 @@ static void adopt_running(struct job *j, const struct ca_subject *s)
         if (b)
                 engine_order_put(j->engine, b, &row);
         j->lock_held = true;
-        job_go_with(j, JOB_ORDERED, b, subject_is_untaken(s) ? "what was issued is taken over" : "a running reissue is adopted");
+        job_go_with(j, JOB_ORDERED, b,
+                subject_is_untaken(s) ? "what was issued is taken over" : "a running reissue is adopted");
 }
 
 static void tested(void *arg, const struct deploy_result *result, const struct err *err)
