@@ -6,7 +6,7 @@ import ssl
 import urllib.request
 
 import probe
-from servers import BASE, RESOLVER, Child, write
+from servers import BASE, RESOLVER, START_S, Child, write
 
 ADDRESS, PORT, MANAGEMENT = "127.0.5.1", 14000, 15000
 
@@ -31,7 +31,7 @@ class Pebble(Child):
         super().__init__(name, ["pebble", "-config", f"{self.folder}/pebble.json", "-strict", "-dnsserver",
                                 f"{RESOLVER}:53"], env=environment)
 
-    def start(self, ready=None, limit_s=20):
+    def start(self, ready=None, limit_s=START_S):
         os.makedirs(self.folder, exist_ok=True)
         probe.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                       "-subj", "/CN=pebble", "-addext", f"subjectAltName=IP:{self.address},DNS:{self.host}", "-keyout",

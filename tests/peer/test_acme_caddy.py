@@ -5,7 +5,7 @@ import unittest
 
 import probe
 from acme_world import NAMES, AcmeCase
-from servers import BASE, PRIMARY, Child, write
+from servers import BASE, PRIMARY, START_S, Child, write
 from world import STATE
 
 ADDRESS, PORT = "127.0.5.4", 14000
@@ -31,7 +31,7 @@ class Caddy(Child):
         write(f"{BASE}/Caddyfile", CADDYFILE % {"address": ADDRESS, "port": PORT, "folder": self.folder})
         super().__init__("caddy", ["caddy", "run", "--adapter", "caddyfile", "--config", f"{BASE}/Caddyfile"], env={"HOME": BASE})
 
-    def start(self, ready=None, limit_s=30):
+    def start(self, ready=None, limit_s=START_S):
         super().start(ready or (lambda: probe.tcp_open(ADDRESS, PORT) and os.path.exists(self.root)), limit_s)
         self.bundle = write(f"{BASE}/caddy-root.pem", probe.read_text(self.root))
         return self

@@ -83,6 +83,14 @@ def post(path, body=b"", headers=None, method="POST", source=None):
         link.close()
 
 
+def until_limited(*request, **how):
+    """The answers up to the first 429: who is slow gets some of what is allowed back meanwhile."""
+    answers = [post(*request, **how)]
+    while answers[-1][0] != 429 and len(answers) < 1000:
+        answers.append(post(*request, **how))
+    return answers
+
+
 def standard(body, ident, secret=SCANNER, at=None):
     stamp = str(int(time.time()) if at is None else at)
     key = base64.b64decode(secret.removeprefix("whsec_"))
@@ -323,8 +331,8 @@ class Alerts(unittest.TestCase):
             one.join()
         print(f"{count[0]} valid alerts in 3 s, {rss_kib(world.dcvd.pid) - before} KiB more")
         self.assertEqual(wrong, [])
-        forged = [post("/alerts/scanner", body, source=("127.0.0.6", 0))[0] for _ in range(140)]
-        self.assertEqual((forged[0], forged[-1], set(forged)), (401, 429, {401, 429}))
+        forged = [answer[0] for answer in until_limited("/alerts/scanner", body, source=("127.0.0.6", 0))]
+        self.assertEqual((forged[-1], set(forged[:-1])), (429, {401}))
         self.assertEqual(post("/alerts/scanner", body, standard(body, "honest"), source=("127.0.0.6", 0))[0], 200)
         self.assertEqual(len(self.incidents()), 1)
         self.assertLess(rss_kib(world.dcvd.pid) - before, 64 * 1024)
@@ -355,9 +363,8 @@ class Alerts(unittest.TestCase):
         self.assertEqual(post("/alerts/proof", kca, text)[0], 200)
         self.assertEqual(post("/alerts/proof", pem, text)[0], 200)
         self.assertEqual(len(self.incidents()), 1)
-        limited = [post("/alerts/proof", b"x", text, source=("127.0.0.8", 0)) for _ in range(70)]
-        self.assertEqual(limited[0][0], 400)
-        self.assertEqual(limited[-1][0], 429)
+        limited = until_limited("/alerts/proof", b"x", text, source=("127.0.0.8", 0))
+        self.assertEqual((limited[-1][0], {answer[0] for answer in limited[:-1]}), (429, {400}))
         self.assertGreaterEqual(int(limited[-1][2]["Retry-After"]), 1)
         through = {**text, "X-Forwarded-For": "127.0.0.8"}  # believed from a trusted proxy only
         self.assertEqual(post("/alerts/proof", b"x", through, source=("127.0.0.9", 0))[0], 429)

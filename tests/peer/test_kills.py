@@ -35,7 +35,7 @@ class Kill(Passage):
             f"inject={self.call}:signal=KILL:when={self.nth}"]).start()
         self.world.children.append(tracer)
         tasks = f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/status"
-        probe.until(lambda: "TracerPid:\t0\n" not in probe.read_text(tasks), 10, "traced")
+        probe.until(lambda: not self.daemon.running() or "TracerPid:\t0\n" not in probe.read_text(tasks), 30, "traced, or dead")
 
     def die(self):
         self.prepare()

@@ -23,7 +23,7 @@ CHAT, ADMIN = ("127.0.5.1", 8111), "127.0.0.1:9853"
 KEY = bytes(range(32))
 OUT = "/run/hook"
 MAIL = f"""#!/bin/sh
-n=$(ls {OUT} | grep -c mail)
+n=$(ls {OUT} | grep -c "mail[.][0-9]*$") # one that a kill cut short leaves its .tmp
 {{ echo "ran as $(id -u) $(id -G) $*"; env; cat; }} >{OUT}/mail.$n.tmp
 mv {OUT}/mail.$n.tmp {OUT}/mail.$n
 """
@@ -115,6 +115,11 @@ class Notify(unittest.TestCase):
         self.assertEqual(world.dcvctl("notify", "test", "escapes").returncode, 0)
         self.assertFalse(os.path.exists(f"/proc/{probe.read_text(f'{OUT}/escaped').strip()}"))
 
+    @staticmethod
+    def metrics():
+        with urllib.request.urlopen(f"http://{ADMIN}/metrics", timeout=10) as answer:
+            return answer.read().decode()
+
     def wrong_words_are_refused(self, world):
         done = world.dcvctl("notify", "test", "nobody")
         self.assertEqual(done.returncode, 2)
@@ -148,10 +153,9 @@ class Notify(unittest.TestCase):
             self.assertIn("dcvctl status www", chat.taken()[0][1]["data"]["look"])
             probe.until(lambda: os.path.exists(f"{OUT}/mail.1"), 20, "the mail")
             self.assertIn("\nSubject: [dcvd world] ", probe.read_text(f"{OUT}/mail.1"))
-            with urllib.request.urlopen(f"http://{ADMIN}/metrics", timeout=10) as answer:
-                page = answer.read().decode()
-            self.assertRegex(page, r'dcvd_notifications_total\{target="chat",result="accepted"\} [1-9]')
-            self.assertRegex(page, r'dcvd_notifications_total\{target="one",result="dropped"\} 0')
+            accepted = r'dcvd_notifications_total\{target="chat",result="accepted"\} [1-9]'
+            probe.until(lambda: re.search(accepted, self.metrics()), 20, "counted once the answer is there")
+            self.assertRegex(self.metrics(), r'dcvd_notifications_total\{target="one",result="dropped"\} 0')
             del config["notify"]["loud"]
             world.write_config(config)
             world.dcvd.signal(1)

@@ -70,7 +70,7 @@ class Secrets(unittest.TestCase):
             said = []
             with Sampler() as sampler:
                 for label in ("web", "app"):
-                    done = world.dcvctl("reissue", label, "--key-compromised", "--yes", "--wait", timeout=40)
+                    done = world.dcvctl("reissue", label, "--key-compromised", "--yes", "--wait")
                     self.assertEqual(done.returncode, 0, done.stderr)
                     said.append(done.stdout + done.stderr)
                 for arguments in (("status", "--records"), ("history",), ("--json", "status", "--records"),

@@ -13,6 +13,7 @@ Runs only inside namespace.py (tests/peer/run NAME)."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -300,6 +301,21 @@ class World:
         """A dcvctl that runs beside the test, its words unheard."""
         return subprocess.Popen([self.program("dcvctl"), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, **self._dcvctl_how(env))
+
+    def dcvctl_until(self, pattern, *arguments, limit_s=60):
+        """Runs dcvctl until it has said this, then lets go of it as Ctrl-C does (130), however long that took."""
+        with open(f"{BASE}/log/dcvctl-said", "w+", encoding="utf-8") as said:
+            asked = subprocess.Popen([self.program("dcvctl"), *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                                     **self._dcvctl_how(None))
+            try:
+                probe.until(lambda: asked.poll() is not None or re.search(pattern, probe.read_text(said.name)), limit_s, pattern)
+                if asked.poll() is None:
+                    asked.send_signal(signal.SIGINT)
+                asked.wait(20)
+            finally:
+                asked.kill()
+                asked.wait()
+            return subprocess.CompletedProcess(asked.args, asked.returncode, "", probe.read_text(said.name))
 
     def _dcvctl_how(self, env, as_ids=None):
         as_ids = as_ids or (None if namespace.has_many_users() else (DCVD_UID, DCVD_UID))

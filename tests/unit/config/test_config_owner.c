@@ -60,7 +60,7 @@ static int drop_place(void **state)
 #define NEEDS_PLACE()                                                                                                  \
         do {                                                                                                           \
                 if (!*place)                                                                                           \
-                        skip();                                                                                        \
+                        skip(); /* no such directory here */                                                           \
         } while (0)
 
 static void refused(const char *path, const char *said)

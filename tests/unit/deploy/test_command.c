@@ -1,9 +1,11 @@
-/* Commands that misbehave (faults G1 to G3): time runs twenty times faster here, so that no limit is waited for. */
+/* Commands that misbehave (faults G1 to G3): time passes at once when a command says that it is where it should be, so
+ * that no limit is waited for, and none comes before. */
 #include "test.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,14 +13,32 @@
 #include "agent/base/util.h"
 #include "agent/deploy/command.h"
 
-#define LIMIT_MS 600000 /* far away even so: a test that reaches it is wrong */
+#define LIMIT_MS 60000 /* far away: a test that reaches it is wrong */
+#define SHORT_MS 6000
+#define JUMP_MS 10000 /* over any limit but that */
 
 int64_t __real_clock_boot_ms(void);
 int64_t __wrap_clock_boot_ms(void);
 
+static char marks[] = "/tmp/dcvd-marks-XXXXXX"; /* each byte that is written to it lets JUMP_MS pass */
+
 int64_t __wrap_clock_boot_ms(void)
 {
-        return __real_clock_boot_ms() * 20;
+        struct stat seen;
+        return __real_clock_boot_ms() + (stat(marks, &seen) == 0 ? (int64_t)seen.st_size * JUMP_MS : 0);
+}
+
+static int make_marks(void **state)
+{
+        CLEANUP(close_p) int fd = mkstemp(marks);
+        (void)state;
+        return fd < 0;
+}
+
+static int remove_marks(void **state)
+{
+        (void)state;
+        return unlink(marks);
 }
 
 static struct command_result run(const char *const *words, size_t count, int64_t timeout_ms, char *failure, size_t size)
@@ -43,6 +63,14 @@ static struct command_result run(const char *const *words, size_t count, int64_t
 static struct command_result shell(const char *script, int64_t timeout_ms, char *failure, size_t size)
 {
         return run((const char *const[]){ "/bin/sh", "-c", script }, 3, timeout_ms, failure, size);
+}
+
+/* In its words `mark` lets time pass. */
+static struct command_result marking(const char *script, char *failure, size_t size)
+{
+        CLEANUP(free_p) char *whole = text_format("mark() { echo >>%s; }; %s", marks, script);
+        assert_non_null(whole);
+        return shell(whole, SHORT_MS, failure, size);
 }
 
 static void assert_output(const struct command_result *r, const char *want)
@@ -130,17 +158,17 @@ static void test_time_limit(void **state)
 {
         char text[600];
         (void)state;
-        struct command_result r = shell("echo began; exec sleep 600", 6000, text, sizeof text);
+        struct command_result r = marking("echo began; mark; exec sleep 600", text, sizeof text);
         assert_true(r.timed_out);
         assert_int_equal(r.signal, SIGTERM);
         assert_output(&r, "began\n");
         assert_non_null(strstr(text, "did not end in time"));
         command_result_done(&r);
-        r = shell("trap '' TERM; while :; do sleep 600; done", 6000, text, sizeof text);
+        r = marking("trap mark TERM; mark; while :; do sleep 600; done", text, sizeof text);
         assert_true(r.timed_out);
         assert_int_equal(r.signal, SIGKILL);
         command_result_done(&r);
-        r = shell("trap 'exit 0' TERM; while :; do sleep 0.01; done", 6000, text, sizeof text);
+        r = marking("trap 'exit 0' TERM; mark; while :; do sleep 0.01; done", text, sizeof text);
         assert_int_equal(r.exit_status, 0);
         assert_non_null(strstr(text, "did not end in time")); /* exit 0 after the limit is no success */
         command_result_done(&r);
@@ -188,5 +216,5 @@ int main(void)
                 cmocka_unit_test(test_left_behind),
                 cmocka_unit_test(test_output),
         };
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, make_marks, remove_marks);
 }

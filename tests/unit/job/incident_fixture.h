@@ -25,6 +25,7 @@ struct fixture {
         bool two_cas; /* each certificate may go to a second one */
         struct loop *loop;
         struct engine *engine;
+        bool moved; /* some job, since run_to looked */
         bool answered;
         struct incident_answer answer;
         struct err refused;
@@ -39,6 +40,13 @@ static inline void on_notice(void *arg, const struct notice *n)
         assert_non_null(n->key);
         assert_non_null(n->text);
         f->notices[n->kind]++;
+}
+
+static inline void on_event(void *arg, const json_t *event)
+{
+        struct fixture *f = arg;
+        (void)event;
+        f->moved = true;
 }
 
 static inline void start_engine(struct fixture *f)
@@ -64,6 +72,7 @@ static inline void start_engine(struct fixture *f)
         if (!engine_open(&f->engine, f->loop, &c, &e))
                 fail_msg("%s", e.text);
         assert_non_null(notice_listen(f->engine, on_notice, f));
+        assert_non_null(engine_listen(f->engine, on_event, f));
         engine_start(f->engine);
 }
 
@@ -79,15 +88,16 @@ static inline void restart(struct fixture *f)
         start_engine(f);
 }
 
-/* Time passes: whoever sleeps is woken. */
+/* Time passes: whoever sleeps is woken. `reached` is asked whenever a job moved, so that no state is passed unseen. */
 static inline bool run_to(struct fixture *f, bool (*reached)(struct fixture *f), int64_t limit_ms)
 {
         for (int64_t until_ms = clock_boot_ms() + limit_ms; clock_boot_ms() < until_ms;) {
                 struct engine *g = f->engine;
-                bool never = false;
                 if (reached(f))
                         return true;
-                (void)loop_run_until(f->loop, &never, 1);
+                f->moved = false;
+                if (loop_run_until(f->loop, &f->moved, 1))
+                        continue;
                 for (size_t i = 0; i < g->job_count; i++)
                         if (g->job[i]->due.entry.index)
                                 job_run(g->job[i]);
