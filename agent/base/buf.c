@@ -83,13 +83,18 @@ bool buf_addc(struct buf *b, char c)
 bool buf_addv(struct buf *b, const char *format, va_list ap)
 {
         va_list again;
+        if (!reserve(b, 0))
+                return false;
+        size_t room = b->cap - b->len; /* mostly enough: only to count would take as long as to print */
         va_copy(again, ap);
-        int n = vsnprintf(NULL, 0, format, ap);
-        if (n >= 0 && reserve(b, (size_t)n)) {
-                vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
-                b->len += (size_t)n;
-        } else {
+        int n = vsnprintf(b->data + b->len, room, format, ap);
+        if (n < 0 || !reserve(b, (size_t)n)) {
                 b->failed = true;
+                b->data[b->len] = '\0';
+        } else {
+                if ((size_t)n >= room)
+                        vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+                b->len += (size_t)n;
         }
         va_end(again);
         return !b->failed;
@@ -157,11 +162,24 @@ static bool dangerous(uint32_t code)
                 code == 0xfeff;
 }
 
+static size_t plain_run(const char *text, size_t len)
+{
+        size_t n = 0;
+        while (n < len && text[n] >= 0x20 && text[n] < 0x7f)
+                n++;
+        return n;
+}
+
 bool buf_add_escaped(struct buf *b, const char *text, size_t len, size_t max_bytes)
 {
         size_t end = len < max_bytes ? len : max_bytes, i = 0;
         for (size_t n; i < end; i += n) {
                 uint32_t code = 0;
+                n = plain_run(text + i, end - i); /* nearly all of nearly every text */
+                if (n > 0) {
+                        buf_append(b, text + i, n);
+                        continue;
+                }
                 n = utf8_at((const unsigned char *)text + i, len - i, &code);
                 if (n > end - i)
                         break; /* half a character is none */

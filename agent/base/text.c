@@ -1,20 +1,37 @@
 /* Texts and lists of texts. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/secret.h"
 #include "agent/base/util.h"
 
+#define SHORT_TEXT 1024
+#define LONG_TEXT (16 * 1024 * 1024)
+
+/* Most texts are short. One that is printed into a buffer that grows is printed twice, and what does not fit costs libc
+ * more than the rest: here it is printed once, and takes no more memory than it needs. */
 char *text_format(const char *format, ...)
 {
-        struct buf b = { 0 };
+        char line[SHORT_TEXT];
         va_list ap;
         va_start(ap, format);
-        buf_addv(&b, format, ap);
+        int n = vsnprintf(line, sizeof line, format, ap);
         va_end(ap);
-        return buf_steal(&b);
+        size_t size = n >= 0 ? (size_t)n + 1 : 0;
+        char *text = size > 0 && size <= LONG_TEXT ? malloc(size) : NULL;
+        if (text && size <= sizeof line) {
+                memcpy(text, line, size);
+        } else if (text) {
+                va_start(ap, format);
+                vsnprintf(text, size, format, ap);
+                va_end(ap);
+        }
+        wipe(line, size > 0 ? MIN(size, sizeof line) : sizeof line); /* it may have been a secret */
+        return text;
 }
 
 char *text_dup(const char *text)

@@ -102,6 +102,7 @@ static void escaping_leaves_nothing_a_terminal_would_act_on(void **state)
                 { "\xed\xa0\x80" /* surrogate */, 100, "\\xed\\xa0\\x80" },
                 { "\xf4\x90\x80\x80" /* above U+10FFFF */, 100, "\\xf4\\x90\\x80\\x80" },
                 { "\xf0\x9f\x94\x91", 100, "\xf0\x9f\x94\x91" },
+                { " ~\x1f!\x7f~ \xc3\xbc.\n", 100, " ~\\x1f!\\x7f~ \xc3\xbc.\\x0a" },
                 { "123456", 6, "123456" },
                 { "123456", 5, "12345..." },
                 { "123456", 0, "..." },

@@ -18,6 +18,25 @@ static void copies_are_whole(void **state)
         assert_string_equal(d, "x-007");
 }
 
+/* Around the size to which a text is printed once. */
+static void a_printed_text_is_whole_however_long(void **state)
+{
+        (void)state;
+        for (size_t n = 1000; n < 1060; n++) {
+                char want[1100];
+                memset(want, 'a', n);
+                want[n] = '\0';
+                CLEANUP(free_p) char *text = text_format("%s", want);
+                assert_string_equal(text, want);
+        }
+        CLEANUP(free_p) char *longest = malloc(100000), *text = NULL;
+        memset(longest, 'b', 99999);
+        longest[99999] = '\0';
+        text = text_format("<%s>%d", longest, 7);
+        assert_int_equal(strlen(text), 100002);
+        assert_string_equal(text + 99999, "b>7");
+}
+
 static void comparing(void **state)
 {
         (void)state;
@@ -98,6 +117,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(copies_are_whole),
+                cmocka_unit_test(a_printed_text_is_whole_however_long),
                 cmocka_unit_test(comparing),
                 cmocka_unit_test(a_list_owns_its_texts),
                 cmocka_unit_test(distance_finds_near_misses_only),
