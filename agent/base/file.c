@@ -101,9 +101,11 @@ bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data,
         return create(dir_fd, name, mode, (uid_t)-1, (gid_t)-1, data, len, e);
 }
 
-static void temporary_name(char ret[64])
+bool file_temporary_at(int dir_fd, const char *name, char ret[FILE_NAME_SIZE], struct err *e)
 {
-        snprintf(ret, 64, ".dcvd-%016llx.tmp", (unsigned long long)random_u64());
+        if (snprintf(ret, FILE_NAME_SIZE, ".dcvd-%s.tmp", name) >= FILE_NAME_SIZE)
+                return err_errno(e, ENAMETOOLONG, "file.write", "%s", name);
+        return unlinkat(dir_fd, ret, 0) == 0 || errno == ENOENT || err_errno(e, errno, "file.write", "removing %s", ret);
 }
 
 bool dir_sync(int dir_fd, struct err *e)
@@ -116,8 +118,9 @@ bool dir_sync(int dir_fd, struct err *e)
 bool file_write_atomic_at(
         int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
 {
-        char temporary[64];
-        temporary_name(temporary);
+        char temporary[FILE_NAME_SIZE];
+        if (!file_temporary_at(dir_fd, name, temporary, e))
+                return false;
         if (!create(dir_fd, temporary, mode, uid, gid, data, len, e))
                 return err_wrap(e, "%s", name);
         if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
@@ -176,8 +179,9 @@ bool file_append_line(const char *path, mode_t mode, const char *line, struct er
 
 bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct err *e)
 {
-        char temporary[64];
-        temporary_name(temporary);
+        char temporary[FILE_NAME_SIZE];
+        if (!file_temporary_at(dir_fd, link, temporary, e))
+                return false;
         if (symlinkat(target, dir_fd, temporary) < 0)
                 return err_errno(e, errno, "file.link", "making link %s", link);
         if (renameat(dir_fd, temporary, dir_fd, link) < 0) {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define FILE_NAME_SIZE (255 + 1) /* NAME_MAX and its end */
+
 struct err;
 
 /* Reads a regular file whole (follows symlinks; refuses FIFO, device, directory; O_NONBLOCK so that none hangs). max in
@@ -17,14 +19,18 @@ bool file_read_at(int dir_fd, const char *name, size_t max, char **ret, size_t *
 /* Creates name (must not exist: ERR_CONFIG "file.exists") under dir_fd with exactly this mode, whole and fsynced; the
  * caller syncs the directory, or lets file_write_atomic do it. */
 bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
-/* Replaces path by rename; owner and group kept as given unless (uid_t)-1 / (gid_t)-1. Syncs file and directory. */
+/* The name beside name under which a file or link is made that is then renamed: ".dcvd-NAME.tmp", the same each time, and
+ * nothing is there: what a killed writer left is taken away. name: at most FILE_NAME_SIZE - 11 bytes. */
+bool file_temporary_at(int dir_fd, const char *name, char ret[FILE_NAME_SIZE], struct err *e);
+/* Replaces path by rename; owner and group kept as given unless (uid_t)-1 / (gid_t)-1. Syncs file and directory. One
+ * writer of a name at a time: the file that is renamed is that of file_temporary_at. */
 bool file_write_atomic(
         const char *path, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
 bool file_write_atomic_at(
         int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
 /* Appends a line and fsyncs; creates with mode if absent. */
 bool file_append_line(const char *path, mode_t mode, const char *line, struct err *e);
-/* Makes link lead to target by one rename (symlinkat a temporary name, renameat, fsync directory). */
+/* Makes link lead to target by one rename (symlinkat the name of file_temporary_at, renameat, fsync directory). */
 bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct err *e);
 bool dir_sync(int dir_fd, struct err *e);
 /* Opens (creating with mode if create) a directory. ret_fd is O_PATH-free, CLOEXEC. */

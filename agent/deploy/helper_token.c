@@ -129,9 +129,9 @@ static bool write_token(int fd, const struct proof *p, const struct stat *owner,
                         "%s exists in the web root with another content; it is not ours and stays", p->path);
                 return err_fix(e, "remove it if nobody needs it");
         }
-        char temporary[64];
-        snprintf(temporary, sizeof temporary, "dcvd-%ld.tmp", (long)getpid());
-        if (!file_create_at(fd, temporary, 0644, p->value, strlen(p->value), e))
+        char temporary[FILE_NAME_SIZE];
+        if (!file_temporary_at(fd, name, temporary, e) ||
+                !file_create_at(fd, temporary, 0644, p->value, strlen(p->value), e))
                 return false;
         bool good = geteuid() != 0 || fchownat(fd, temporary, owner->st_uid, owner->st_gid, AT_SYMLINK_NOFOLLOW) == 0;
         /* Never over somebody's file, not even one that appeared just now. */
@@ -187,7 +187,7 @@ bool helper_token_drop(const struct conf *conf, const struct helper_request *r, 
         struct stat owner;
         struct proof p;
         enum state now = ABSENT;
-        char dir[256];
+        char dir[256], left[FILE_NAME_SIZE];
         if (!check_path(r->header, r, &p, e) || !open_root(conf, r->header, &root, &owner, e))
                 return false;
         snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(p.path, '/') - p.path - 1), p.path + 1);
@@ -200,6 +200,9 @@ bool helper_token_drop(const struct conf *conf, const struct helper_request *r, 
         json_put_bool(answer, "foreign", now == OTHER);
         if (now == SAME && unlinkat(fd, name, 0) < 0 && errno != ENOENT)
                 return err_errno(e, errno, "webroot.remove", "%s", p.path);
+        /* What a killed helper left of it goes too; what is in its place and does not go keeps no token out. */
+        if (fd >= 0)
+                (void)file_temporary_at(fd, name, left, &(struct err){ 0 });
         int64_t made = json_i64(r->header, "made", 0);
         if (made > 0 && made <= DEPTH)
                 remove_made(root, p.path + 1, made);

@@ -180,6 +180,26 @@ static void links_switch_in_one_step(void **state)
         count_is(d, 2);
 }
 
+static void what_a_killed_writer_left_goes_with_the_next_write(void **state)
+{
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        char name[FILE_NAME_SIZE] = "";
+        scratch_file(d, ".dcvd-name.tmp", 0600, "half a fi");
+        assert_true(file_write_atomic_at(d->fd, "name", 0600, (uid_t)-1, (gid_t)-1, "whole", 5, &e));
+        holds(d, "name", "whole", 0600);
+        assert_int_equal(symlinkat("sets/1", d->fd, ".dcvd-live.tmp"), 0);
+        assert_true(symlink_switch_at(d->fd, "live", "sets/2", &e));
+        count_is(d, 2);
+        /* One byte more than has room for the name of the file beside it. */
+        memset(name, 'n', FILE_NAME_SIZE - 10);
+        assert_false(file_write_atomic_at(d->fd, name, 0600, (uid_t)-1, (gid_t)-1, "x", 1, &e));
+        assert_false(symlink_switch_at(d->fd, name, "x", &e));
+        name[FILE_NAME_SIZE - 11] = '\0';
+        assert_true(symlink_switch_at(d->fd, name, "x", &e));
+        count_is(d, 3);
+}
+
 static void directories_are_made_with_their_mode(void **state)
 {
         struct scratch_dir *d = *state;
@@ -296,6 +316,7 @@ int main(void)
                 IN_DIR(a_full_disk_is_temporary_and_leaves_nothing),
                 IN_DIR(appending_keeps_what_was_there),
                 IN_DIR(links_switch_in_one_step),
+                IN_DIR(what_a_killed_writer_left_goes_with_the_next_write),
                 IN_DIR(directories_are_made_with_their_mode),
                 IN_DIR(a_tree_goes_but_nothing_behind_its_links),
                 IN_DIR(a_bottomless_tree_is_refused),

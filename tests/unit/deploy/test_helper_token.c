@@ -102,6 +102,28 @@ static void a_token_comes_and_goes_with_what_it_needed(void **state)
         assert_true(drop(&b, "token", 2, &e)); /* again is no harm */
 }
 
+static void what_a_killed_helper_left_goes(void **state)
+{
+        struct scratch_dir *s = *state;
+        struct bed b;
+        struct err e;
+        set_up(&b, s);
+        assert_true(put(&b, "token", &e) && drop(&b, "token", 0, &e));
+        scratch_file(s, FOLDER "/.dcvd-fileauth.txt.tmp", 0600, "tok");
+        assert_true(put(&b, "token", &e));
+        assert_false(there(s, FOLDER "/.dcvd-fileauth.txt.tmp"));
+        assert_true(drop(&b, "token", 0, &e));
+        scratch_file(s, FOLDER "/.dcvd-fileauth.txt.tmp", 0600, "tok");
+        assert_true(drop(&b, "token", 2, &e)); /* nor does it keep what was made for the token */
+        assert_false(there(s, ".well-known"));
+        /* Something of another's in its place must not keep the token out. */
+        assert_true(put(&b, "token", &e));
+        assert_int_equal(mkdirat(s->fd, FOLDER "/.dcvd-fileauth.txt.tmp", 0755), 0);
+        assert_true(drop(&b, "token", 2, &e));
+        assert_false(there(s, FOLDER "/fileauth.txt"));
+        assert_true(there(s, FOLDER "/.dcvd-fileauth.txt.tmp"));
+}
+
 static void what_others_put_beside_it_stays(void **state)
 {
         struct scratch_dir *s = *state;
@@ -262,6 +284,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 IN_DIR(a_token_comes_and_goes_with_what_it_needed),
+                IN_DIR(what_a_killed_helper_left_goes),
                 IN_DIR(what_others_put_beside_it_stays),
                 IN_DIR(a_file_of_somebody_else_is_named_and_stays),
                 cmocka_unit_test(a_link_is_never_followed),
