@@ -1,6 +1,7 @@
 /* dcvd-helper: narrow requests, one after another on its standard input, answered on its standard output; it lives as
- * long as a burst of them (a hook: one per start). It ignores the environment, reads only the root-owned configuration
- * and opens nothing in STATE. A hook is run as user dcvd-hook. */
+ * long as a burst of them (a hook: one per start). Of the environment it asks only whether its log goes to
+ * the journal; it reads only the root-owned configuration and opens nothing in STATE. A hook is run as user
+ * dcvd-hook. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,8 @@ int main(int argc, char **argv)
                 fprintf(stderr, "dcvd-helper is started by systemd or dcvd; see dcvd(8)\n");
                 return 2;
         }
+        log_init("dcvd-helper", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
         (void)clearenv();
         secret_forbid_cores();
-        log_init("dcvd-helper", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
         return helper_serve(STDIN_FILENO, STDOUT_FILENO, path, helper_kinds) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -23,6 +23,7 @@
 #include "agent/net/loop.h"
 #include "agent/pki/key.h"
 #include "config/config.h"
+#include "systemd.h"
 
 enum { EXIT_LOCKED = 75, EXIT_BAD_CONFIG = 78 };
 enum { REST_MS = 3 * 1000 }; /* so long nothing happened: the next thing may be months away */
@@ -244,6 +245,7 @@ static int run(const char *path, struct conf *conf)
         size_t count = conf->cert_count;
         log_init("dcvd", (enum log_level)conf->log_level, (enum log_format)conf->log_format);
         warn_of_owner(path);
+        systemd_take_sockets(); /* before the broker is forked: no helper is to have them */
         if (!start_privileges(conf, path, &helper_fd, &e) || !config_take_env_secrets(conf, NULL, &e) ||
                 !check_secrets(conf, &e)) {
                 log_err("", "dcvd cannot start", &e);
@@ -347,6 +349,7 @@ int main(int argc, char **argv)
         const char *path = getenv("DCVD_CONFIG");
         struct asked a = { .path = path && path[0] ? path : CONF_DEFAULT_PATH };
         struct conf *conf = NULL;
+        log_to_journal(systemd_log);
         log_init("dcvd", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
         int wrong = read_options(argc, argv, &a);
         if (wrong)

@@ -1,4 +1,3 @@
-#define SD_JOURNAL_SUPPRESS_LOCATION
 #include "agent/base/log.h"
 
 #include <errno.h>
@@ -8,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "agent/base/buf.h"
@@ -27,6 +25,7 @@ static char program_name[32] = "dcvd";
 static atomic_int wanted = LOG_LEVEL_INFO;
 static atomic_int chosen = LOG_FORMAT_TEXT;
 static atomic_bool journal;
+static log_journal_fn *to_journal;
 
 static bool find(const char *const *names, size_t count, const char *name, int *ret)
 {
@@ -73,6 +72,11 @@ void log_set(enum log_level level, enum log_format format)
         atomic_store(&wanted, level);
         atomic_store(&chosen, format);
         atomic_store(&journal, format == LOG_FORMAT_AUTO && stderr_is_journal());
+}
+
+void log_to_journal(log_journal_fn *write)
+{
+        to_journal = write;
 }
 
 void log_init(const char *program, enum log_level level, enum log_format format)
@@ -125,6 +129,22 @@ static void write_json(enum log_level level, const char *subject, const char *me
                 write_all(line, strlen(line));
 }
 
+/* Lines of services that are read from stderr: sd-daemon(3). */
+static void write_prefixed(int priority, const char *subject, const char *message)
+{
+        CLEANUP(free_p) char *line = text_format("<%d>%s%s%s\n", priority, subject, subject[0] ? ": " : "", message);
+        if (line)
+                write_all(line, strlen(line));
+}
+
+static void write_journal(enum log_level level, const char *subject, const char *message)
+{
+        if (to_journal)
+                to_journal(priorities[level], program_name, subject, message);
+        else
+                write_prefixed(priorities[level], subject, message);
+}
+
 void log_line(enum log_level level, const char *subject, const char *format, ...)
 {
         if ((int)level > atomic_load(&wanted))
@@ -143,8 +163,7 @@ void log_line(enum log_level level, const char *subject, const char *format, ...
         const char *message = safe.failed || !safe.data ? "(out of memory)" : safe.data;
         const char *whose = who.failed || !who.data ? "" : who.data;
         if (atomic_load(&journal))
-                (void)sd_journal_send("MESSAGE=%s%s%s", whose, whose[0] ? ": " : "", message, "PRIORITY=%d",
-                        priorities[level], "CERTIFICATE=%s", whose, "SYSLOG_IDENTIFIER=%s", program_name, NULL);
+                write_journal(level, whose, message);
         else if (atomic_load(&chosen) == LOG_FORMAT_JSON)
                 write_json(level, whose, message);
         else

@@ -6,8 +6,14 @@
 #include <stdbool.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
-/* AUTO: journal fields when stderr is connected to the journal (JOURNAL_STREAM), else TEXT. */
+/* AUTO: for the journal when stderr is connected to it (JOURNAL_STREAM), else TEXT. */
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Writes one line to the journal. priority: as in syslog(3). subject: "" if none. May be called by any thread. */
+typedef void log_journal_fn(int priority, const char *program, const char *subject, const char *message);
+/* Before log_init: who writes what is for the journal. Nobody, or NULL: it goes to stderr as "<4>subject: message",
+ * whose priority journald takes off (sd-daemon(3)). */
+void log_to_journal(log_journal_fn *write);
 
 void log_init(const char *program, enum log_level level, enum log_format format);
 void log_set(enum log_level level, enum log_format format); /* at SIGHUP */

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "agent/base/buf.h"
@@ -502,18 +501,29 @@ uint16_t httpd_port(const struct httpd *h)
         return a.port;
 }
 
+/* ---- sockets passed in ---- */
+
+static struct {
+        char name[32]; /* "": handed out */
+        int fd;
+} passed[64];
+static size_t passed_count;
+
+bool listen_fd_give(const char *name, int fd)
+{
+        if (passed_count == ARRAY_LEN(passed) || strlen(name) >= sizeof passed[0].name)
+                return false;
+        snprintf(passed[passed_count].name, sizeof passed[0].name, "%s", name);
+        passed[passed_count++].fd = fd;
+        return true;
+}
+
 int listen_fd_by_name(const char *name)
 {
-        static char **names;
-        static int count = -1, taken[64];
-        if (count < 0)
-                count = MAX(sd_listen_fds_with_names(0, &names), 0);
-        for (int i = 0; i < count && i < (int)ARRAY_LEN(taken); i++) {
-                int fd = SD_LISTEN_FDS_START + i;
-                if (taken[i] || strcmp(names[i], name) != 0 || sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
-                        continue;
-                taken[i] = 1;
-                return fd;
-        }
+        for (size_t i = 0; i < passed_count; i++)
+                if (passed[i].name[0] && strcmp(passed[i].name, name) == 0) {
+                        passed[i].name[0] = '\0';
+                        return passed[i].fd;
+                }
         return -1;
 }

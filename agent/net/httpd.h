@@ -61,7 +61,10 @@ struct httpd_answer *httpd_answer_new(
 void httpd_answer_free(struct httpd_answer *a); /* NULL allowed */
 void httpd_reply_with(struct httpd_exchange *x, struct httpd_answer *a); /* as httpd_reply */
 
-/* Sockets passed in by systemd (LISTEN_FDS), told apart by name; -1 if none. Each is handed out once. */
+/* A listening socket that the service manager passed in, by the main before anything listens. fd is taken over and kept
+ * for who asks for it by name; false: it is not, for there are 64 or the name has more than 31 bytes. */
+bool listen_fd_give(const char *name, int fd);
+/* The first such socket of that name; -1 if none. Each is handed out once. */
 int listen_fd_by_name(const char *name);
 /* A socket that listens there, v6 for v6 only. where: what it is called in messages. */
 bool listen_bind(const struct sockaddr *sa, socklen_t len, int *ret, struct err *e, const char *where);

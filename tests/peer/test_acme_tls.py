@@ -1,6 +1,8 @@
 """tls-alpn-01 (RFC 8737) and addresses (RFC 8738) at Pebble, with real validation: dcvd's own listener on port 443, and
 what it refuses to everybody else."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +66,10 @@ os.execv(sys.argv[2], sys.argv[2:])"""
         config["tokens"] = {"listen": ["systemd"], "tls_listen": ["systemd"]}
         world.write_config(config)
         world.start_dcvd(wrap=[sys.executable, "-c", self.PASSING_ON, RESPONDER])
+        broker = probe.children(world.dcvd.pid)[0]
+        for fd in (3, 4):  # the helpers that it starts do not have them
+            flags = re.search(r"flags:\s*(\d+)", probe.read_text(f"/proc/{broker}/fdinfo/{fd}")).group(1)
+            self.assertTrue(int(flags, 8) & os.O_CLOEXEC, flags)
         for at, cert in enumerate(("tls", "file")):
             self.issue(world, cert)
             self.assertEqual(pebble.issued(), at + 1)

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -96,11 +97,12 @@ class Starts(threading.Thread):
 class Program:
     """dcvd-helper itself, over a connection that may stay."""
 
-    def __init__(self, config):
+    def __init__(self, config, **kwargs):
         self.near, far = socket.socketpair()
         self.near.settimeout(30)
         with far:
-            self.process = subprocess.Popen([os.path.join(os.environ["DCVD_BUILD"], "dcvd-helper"), "--config", config], stdin=far, stdout=far)
+            self.process = subprocess.Popen([os.path.join(os.environ["DCVD_BUILD"], "dcvd-helper"), "--config", config],
+                                            stdin=far, stdout=far, **kwargs)
         self.answers = self.near.makefile("rb")
 
     def ask(self, blob=b"", **header):
@@ -135,6 +137,23 @@ class Helper(unittest.TestCase):
         self.assertIn("libyaml", libraries)
         for name in ("curl", "cares", "microhttpd", "ssl.so", "gnutls", "ldns", "sqlite"):
             self.assertNotIn("lib" + name, libraries)
+
+    def test_only_the_daemon_needs_libsystemd(self):
+        for name in ("dcvd", "dcvctl", "dcvd-helper"):
+            libraries = subprocess.run(["ldd", os.path.join(os.environ["DCVD_BUILD"], name)], capture_output=True, text=True, check=True).stdout
+            self.assertEqual("libsystemd" in libraries, name == "dcvd", name)
+
+    def test_its_log_is_for_the_journal_where_its_stderr_is_that(self):
+        for here, said in ((True, r"<3>request: .+\n"), (False, r"\d{4}-\d\d-\d\dT\S+Z dcvd-helper: error: request: .+\n")):
+            with tempfile.TemporaryFile("w+") as log:
+                of = os.fstat(log.fileno())
+                stream = f"{of.st_dev}:{of.st_ino + (not here)}"  # of a service whose stderr was somewhere else
+                helper = Program("/nonexistent", stderr=log, env={**os.environ, "JOURNAL_STREAM": stream})
+                helper.near.sendall(b"nothing like a request\n")
+                helper.answers.readline()
+                helper.end()
+                log.seek(0)
+                self.assertRegex(log.read(), f"^{said}$")
 
     def test_a_reader_at_1_khz_never_sees_a_mixture(self):
         with World() as world:

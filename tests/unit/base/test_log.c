@@ -140,6 +140,15 @@ static void an_error_becomes_one_line_of_its_level(void **state)
         clock_fake(-1, -1);
 }
 
+static void call_stderr_the_journal(void)
+{
+        struct stat st;
+        char stream[64];
+        assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+        snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+        setenv("JOURNAL_STREAM", stream, 1);
+}
+
 static void auto_goes_to_stderr_unless_that_is_the_journal(void **state)
 {
         struct scratch_dir *s = *state;
@@ -147,11 +156,7 @@ static void auto_goes_to_stderr_unless_that_is_the_journal(void **state)
         catch (s);
         log_set(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
         log_info("", "seen");
-        struct stat st;
-        assert_int_equal(fstat(STDERR_FILENO, &st), 0);
-        char stream[64];
-        snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-        setenv("JOURNAL_STREAM", stream, 1);
+        call_stderr_the_journal();
         log_set(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT); /* told so: text although it is the journal */
         log_info("", "told");
         log_set(LOG_LEVEL_ERROR, LOG_FORMAT_AUTO);
@@ -162,6 +167,63 @@ static void auto_goes_to_stderr_unless_that_is_the_journal(void **state)
         assert_non_null(strstr(text, "seen"));
         assert_non_null(strstr(text, "told"));
         assert_null(strstr(text, "held"));
+}
+
+static struct buf journalled;
+
+static void write_down(int priority, const char *program, const char *subject, const char *message)
+{
+        buf_addf(&journalled, "%d %s [%s] %s\n", priority, program, subject, message);
+}
+
+static void say_one_of_each(void)
+{
+        log_error("www", "a\nb");
+        log_warning("", "<1>bare");
+        log_info("x\ny", "told");
+        log_debug(NULL, "detail");
+}
+
+static void the_journal_is_written_by_what_a_main_brings(void **state)
+{
+        struct scratch_dir *s = *state;
+        log_to_journal(write_down);
+        catch (s);
+        call_stderr_the_journal();
+        log_init("dcvd", LOG_LEVEL_DEBUG, LOG_FORMAT_AUTO);
+        say_one_of_each();
+        log_set(LOG_LEVEL_INFO, LOG_FORMAT_TEXT); /* told so: not for the journal */
+        log_info("", "text");
+        unsetenv("JOURNAL_STREAM");
+        log_to_journal(NULL);
+        CLEANUP(free_p) char *text = caught(s);
+        assert_string_equal(journalled.data,
+                "3 dcvd [www] a\\x0ab\n"
+                "4 dcvd [] <1>bare\n"
+                "6 dcvd [x\\x0ay] told\n"
+                "7 dcvd [] detail\n");
+        buf_done(&journalled);
+        assert_true(text_ends(text, "Z dcvd: info: text\n"));
+        assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+}
+
+static void without_that_each_line_begins_with_its_priority(void **state)
+{
+        struct scratch_dir *s = *state;
+        catch (s);
+        call_stderr_the_journal();
+        log_init("dcvd-helper", LOG_LEVEL_DEBUG, LOG_FORMAT_AUTO);
+        say_one_of_each();
+        unsetenv("JOURNAL_STREAM"); /* looked at once: dcvd-helper forgets its environment */
+        log_info("", "later");
+        CLEANUP(free_p) char *text = caught(s);
+        log_set(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+        assert_string_equal(text,
+                "<3>www: a\\x0ab\n"
+                "<4><1>bare\n"
+                "<6>x\\x0ay: told\n"
+                "<7>detail\n"
+                "<6>later\n");
 }
 
 static void *shout(void *arg)
@@ -215,6 +277,8 @@ int main(void)
                 IN_DIR(a_long_message_is_capped_in_both_formats),
                 IN_DIR(an_error_becomes_one_line_of_its_level),
                 IN_DIR(auto_goes_to_stderr_unless_that_is_the_journal),
+                IN_DIR(the_journal_is_written_by_what_a_main_brings),
+                IN_DIR(without_that_each_line_begins_with_its_priority),
                 IN_DIR(threads_do_not_mix_their_lines),
                 cmocka_unit_test(names_of_levels_and_formats),
         };

@@ -624,6 +624,35 @@ static void listener_passed_in(void **state)
         assert_int_equal(fcntl(fd, F_GETFD), -1); /* taken over, closed */
 }
 
+static void sockets_are_told_apart_by_name(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *name;
+                int fd;
+                bool kept;
+        } given[] = { { "tokens", 103, true }, { "admin", 104, true }, { "", 105, true }, { "tokens", 106, true },
+                { "a-name-of-thirty-one-characters", 107, true }, { "a-name-of-thirty-two-characters.", 108, false } };
+        static const struct {
+                const char *name;
+                int fd;
+        } asked[] = { { "alerts", -1 }, { "admin", 104 }, { "admin", -1 }, { "tokens", 103 }, { "token", -1 },
+                { "tokens", 106 }, { "tokens", -1 }, { "", -1 }, { "a-name-of-thirty-two-characters.", -1 },
+                { "a-name-of-thirty-one-characters", 107 } };
+        assert_int_equal(listen_fd_by_name("tokens"), -1);
+        for (size_t i = 0; i < ARRAY_LEN(given); i++)
+                assert_int_equal(listen_fd_give(given[i].name, given[i].fd), given[i].kept);
+        for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+                assert_int_equal(listen_fd_by_name(asked[i].name), asked[i].fd);
+        unsigned more = 0;
+        while (listen_fd_give("alerts", 200))
+                assert_true(++more < 100);
+        assert_int_equal(more, 64 - 5);
+        while (listen_fd_by_name("alerts") == 200)
+                more--;
+        assert_int_equal(more, 0);
+}
+
 static void local_socket(void **state)
 {
         (void)state;
@@ -667,6 +696,7 @@ int main(void)
                 cmocka_unit_test(five_hundred_slow_clients),
                 cmocka_unit_test(port_taken),
                 cmocka_unit_test(listener_passed_in),
+                cmocka_unit_test(sockets_are_told_apart_by_name),
                 cmocka_unit_test(local_socket),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
