@@ -261,6 +261,7 @@ static int run(const char *path, struct conf *conf)
         }
         log_info("", "dcvd " DCVD_VERSION " is ready: %zu certificate%s", count, count == 1 ? "" : "s");
         tell_ready(count);
+        memory_give_back(); /* what only the start needed, before the first jobs come */
         loop_run(d.loop);
         close_all(&d, conf);
         return EXIT_SUCCESS;
