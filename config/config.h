@@ -212,7 +212,8 @@ bool config_load_text(const char *name, const char *text, size_t len, const stru
 bool config_print(const char *path, const struct conf_kind *kinds, struct buf *ret, struct conf_problems *p);
 void config_free(struct conf *c);
 /* Cheap (no file is read): false if a file it was read from, or the list of included ones, changed since, or if one had
- * changed within the second before it was read, or if it did not come from files. */
+ * changed so short before it was read (20 ms; 2 s where files are dated in whole seconds) that another change could
+ * look the same, or if it did not come from files. */
 bool config_unchanged(const struct conf *c);
 /* After each load. A variable is overwritten in the environment when it is first taken: old, the configuration in force
  * (NULL at start), hands on what it already holds. */

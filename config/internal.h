@@ -188,5 +188,7 @@ bool include_expand(
 void stamp_begin(struct conf_stamp *s, const char *path);
 void stamp_included(struct conf_stamp *s, const struct texts *files);
 void stamp_done(struct conf_stamp *s);
+/* Would a file that was last changed then be dated later by a change from now on? */
+bool stamp_is_settled(const struct timespec *changed);
 
 #endif

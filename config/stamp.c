@@ -8,7 +8,15 @@
 #include "config/internal.h"
 #include "config/yaml.h"
 
-#define YOUNG_MS 1000 /* file systems date by a coarse clock: two changes in one tick look like one */
+/* File systems date by the kernel's coarse clock: two changes in one tick of it look like one. */
+#define STEP_MS 20 /* two ticks: some count hundredths, and a file server has a clock of its own */
+#define SECONDS_STEP_MS 2000 /* of one without fractions of a second; FAT counts two */
+
+bool stamp_is_settled(const struct timespec *changed)
+{
+        int64_t step_ms = changed->tv_nsec ? STEP_MS : SECONDS_STEP_MS; /* zero by chance: read again, no harm */
+        return changed->tv_sec * 1000 + changed->tv_nsec / 1000000 + step_ms <= clock_files_ms();
+}
 
 static void add(struct conf_stamp *s, const char *path)
 {
@@ -17,10 +25,9 @@ static void add(struct conf_stamp *s, const char *path)
         bool there = stat(path, &st) == 0;
         const int64_t seen[] = { there, (int64_t)st.st_dev, (int64_t)st.st_ino, st.st_size, st.st_mtim.tv_sec,
                 st.st_mtim.tv_nsec, st.st_ctim.tv_sec, st.st_ctim.tv_nsec };
-        int64_t changed_ms = st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
         bool good = buf_append(&b, s->hash, sizeof s->hash) && buf_append(&b, path, strlen(path) + 1) &&
                 buf_append(&b, seen, sizeof seen);
-        s->settled = s->settled && good && there && changed_ms + YOUNG_MS <= clock_now_ms();
+        s->settled = s->settled && good && there && stamp_is_settled(&st.st_ctim);
         if (good)
                 sha256(b.data, b.len, s->hash);
         buf_done(&b);

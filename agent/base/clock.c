@@ -10,7 +10,7 @@ static atomic_llong fake_wall_ms = -1, fake_boot_ms = -1;
 static int64_t read_ms(clockid_t id)
 {
         struct timespec t;
-        (void)clock_gettime(id, &t); /* cannot fail for these two clocks */
+        (void)clock_gettime(id, &t); /* cannot fail for these clocks */
         return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -18,6 +18,12 @@ int64_t clock_now_ms(void)
 {
         int64_t fake = atomic_load(&fake_wall_ms);
         return fake >= 0 ? fake : read_ms(CLOCK_REALTIME);
+}
+
+int64_t clock_files_ms(void)
+{
+        int64_t fake = atomic_load(&fake_wall_ms);
+        return fake >= 0 ? fake : read_ms(CLOCK_REALTIME_COARSE);
 }
 
 int64_t clock_now_s(void)

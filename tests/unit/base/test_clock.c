@@ -10,12 +10,14 @@ static void fake_clocks_stand_still_until_set_again(void **state)
         clock_fake(1700000000999, 5);
         assert_int_equal(clock_now_ms(), 1700000000999);
         assert_int_equal(clock_now_s(), 1700000000);
+        assert_int_equal(clock_files_ms(), 1700000000999);
         assert_int_equal(clock_boot_ms(), 5);
         clock_fake(0, 0); /* zero is a time too */
         assert_int_equal(clock_now_s(), 0);
         clock_fake(-1, -1);
         time_t now = time(NULL);
         assert_true(clock_now_s() >= now && clock_now_s() <= now + 60);
+        assert_true(clock_files_ms() <= clock_now_ms() && clock_files_ms() >= (int64_t)(now - 1) * 1000);
         struct timespec t;
         clock_gettime(CLOCK_BOOTTIME, &t);
         assert_true(clock_boot_ms() >= (int64_t)t.tv_sec * 1000);

@@ -13,6 +13,7 @@
 #include "agent/base/err.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
+#include "config/internal.h"
 #include "config/yaml.h"
 #include "kinds.h"
 
@@ -632,18 +633,53 @@ static void a_young_file_is_never_said_to_be_unchanged(void **state)
         (void)state;
         put_main(sections);
         put("conf.d/a.yaml", "limits: {jobs: 3}\n");
-        assert_int_equal(stat(at("conf.d/a.yaml"), &st), 0);
+        do { /* by chance dated to a whole second: the next test is of that */
+                put("conf.d/a.yaml", "limits: {jobs: 4}\n");
+                assert_int_equal(stat(at("conf.d/a.yaml"), &st), 0);
+        } while (st.st_ctim.tv_nsec == 0);
         int64_t changed_ms = st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
-        for (int age_ms = 998; age_ms <= 1000; age_ms++) {
+        for (int age_ms = 18; age_ms <= 20; age_ms++) {
                 clock_fake(changed_ms + age_ms, -1);
                 assert_true(try_load(&c, &p));
-                assert_int_equal(config_unchanged(c), age_ms == 1000);
+                assert_int_equal(config_unchanged(c), age_ms == 20);
                 config_free(c);
         }
+        clock_fake(changed_ms - 5000, -1); /* a clock that was set back: what is written now may be dated as before */
+        assert_true(try_load(&c, &p));
+        assert_false(config_unchanged(c));
+        config_free(c);
         clock_fake(-1, -1);
         assert_true(config_load_text("text", sections, strlen(sections), test_all_kinds, &c, &p));
         assert_false(config_unchanged(c));
         config_free(c);
+}
+
+/* A file system that keeps no fractions of a second needs seconds. */
+static void a_date_is_settled_when_the_next_one_must_differ(void **state)
+{
+        static const struct {
+                struct timespec changed;
+                int64_t now_ms;
+                bool settled;
+        } row[] = {
+                { { 1000, 1 }, 1000000, false },
+                { { 1000, 1 }, 1000019, false },
+                { { 1000, 1 }, 1000020, true },
+                { { 1000, 999999999 }, 1001018, false },
+                { { 1000, 999999999 }, 1001019, true },
+                { { 1000, 0 }, 1000020, false },
+                { { 1000, 0 }, 1001999, false },
+                { { 1000, 0 }, 1002000, true },
+                { { 1000, 1 }, 1000, false }, /* dated in the future */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                clock_fake(row[i].now_ms, -1);
+                if (stamp_is_settled(&row[i].changed) != row[i].settled)
+                        fail_msg("row %zu", i);
+        }
+        clock_fake(-1, -1);
 }
 
 int main(void)
@@ -653,6 +689,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(every_change_of_its_files_is_seen, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(a_file_that_is_another_one_now_is_seen, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(a_young_file_is_never_said_to_be_unchanged, make_place, drop_place),
+                cmocka_unit_test(a_date_is_settled_when_the_next_one_must_differ),
                 cmocka_unit_test_setup_teardown(a_name_given_twice_names_both_places, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(problems_of_all_files_are_told_at_once, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(
