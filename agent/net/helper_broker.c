@@ -2,6 +2,7 @@
  * dcvd-helper on a socket that it is handed. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,21 +60,47 @@ static void forget_environment(void)
         environ = NULL;
 }
 
+static void one_ended(int signum)
+{
+        (void)signum;
+}
+
+/* SIGCHLD comes only while the broker waits (ppoll): none is missed in between, and no helper stays a zombie until the
+ * next one is asked for. */
+static void hear_of_ends(sigset_t *ret_before)
+{
+        struct sigaction a = { .sa_handler = one_ended, .sa_flags = SA_NOCLDSTOP };
+        sigset_t ends;
+        (void)sigemptyset(&a.sa_mask);
+        (void)sigaction(SIGCHLD, &a, NULL);
+        (void)sigemptyset(&ends);
+        (void)sigaddset(&ends, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &ends, ret_before);
+        (void)sigdelset(ret_before, SIGCHLD);
+}
+
 /* Never returns. */
 static void serve(int from, const char *helper_path, const char *config_path)
 {
         unsigned running = 0;
+        sigset_t before;
+        hear_of_ends(&before);
         for (;;) {
+                struct pollfd asked = { .fd = from, .events = POLLIN };
                 while (running > 0 && waitpid(-1, NULL, running >= AT_ONCE ? 0 : WNOHANG) > 0)
                         running--;
+                if (ppoll(&asked, 1, NULL, &before) < 0 && errno == EINTR)
+                        continue;
                 int fd = receive_fd(from);
                 if (fd == -2)
                         break;
                 if (fd < 0)
                         continue;
                 pid_t pid = fork();
-                if (pid == 0)
+                if (pid == 0) {
+                        (void)sigprocmask(SIG_SETMASK, &before, NULL); /* exec keeps it */
                         become_helper(fd, helper_path, config_path);
+                }
                 if (pid > 0)
                         running++;
                 close_p(&fd);

@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
@@ -34,6 +37,8 @@ static const char script[] =
         "*'\"verb\":\"cut\"'*) printf '{\"was\":3';;\n"
         "*'\"verb\":\"huge\"'*) head -c 300000 /dev/zero | tr '\\0' x;;\n"
         "*'\"verb\":\"slow\"'*) sleep 1;;\n"
+        "*'\"verb\":\"who\"'*) n=$(grep SigBlk: /proc/$$/status | tr -cd 0-9a-f); echo \"{\\\"pid\\\": $$, "
+        "\\\"blocked\\\": \\\"$n\\\"}\";;\n"
         "esac\n";
 
 struct said {
@@ -208,6 +213,28 @@ static void who_cannot_be_reached_is_named_with_its_unit(void **state)
         assert_string_equal(e.fix, "systemctl enable --now dcvd-hook.socket");
         helper_close(h);
         loop_close(loop);
+}
+
+/* Each is waited for when it ends, not when the next one is asked for; and what the broker needs for that is its own.
+ */
+static void a_helper_that_ended_is_no_zombie(void **state)
+{
+        struct bed b;
+        set_up(&b, *state, put_script(*state));
+        for (int i = 0; i < 3; i++) {
+                struct said s;
+                call(&b, "who", "", 0, &s);
+                pid_t pid = (pid_t)json_i64(s.answer, "pid", 0);
+                assert_true(pid > 0);
+                assert_string_equal(json_str(s.answer, "blocked"), "0000000000000000");
+                json_decref(s.answer);
+                int64_t end_ms = clock_boot_ms() + 20000;
+                while (kill(pid, 0) == 0 && clock_boot_ms() < end_ms) /* a zombie can be sent signals */
+                        sched_yield();
+                assert_int_equal(kill(pid, 0), -1);
+                assert_int_equal(errno, ESRCH);
+        }
+        tear_down(&b);
 }
 
 static void a_broker_that_is_gone_or_busy_never_stops_the_loop(void **state)
@@ -420,6 +447,7 @@ int main(void)
                 IN_DIR(what_a_helper_answers_is_told_by_its_kind),
                 IN_DIR(the_blob_comes_whole_and_the_configuration_is_named),
                 IN_DIR(neither_broker_nor_helper_has_the_environment),
+                IN_DIR(a_helper_that_ended_is_no_zombie),
                 IN_DIR(a_program_that_is_not_there_is_a_helper_without_an_answer),
                 IN_DIR(after_a_cancel_nobody_is_told),
                 cmocka_unit_test(who_cannot_be_reached_is_named_with_its_unit),
