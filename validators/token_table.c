@@ -10,6 +10,10 @@
 
 #define BUCKETS 1024 /* power of two */
 #define ENTRIES_MAX 100000
+#define BODY_MAX 1024
+/* A CA's header has some hundred bytes, a server in front of this one adds about a thousand. All of a connection's
+ * memory is cleared for each request. */
+#define MEMORY_BYTES 4096
 
 struct entry {
         struct entry *next;
@@ -146,4 +150,15 @@ void token_table_serve(void *table, struct httpd_exchange *x, const struct httpd
         if (!found)
                 return httpd_reply(x, 404, "text/plain", "", 0, NULL);
         httpd_reply_with(x, found->answer);
+}
+
+bool token_table_listen(
+        struct token_table *t, struct loop *loop, const char *where, int fd, struct httpd **ret, struct err *e)
+{
+        struct httpd_conf conf = { .listen = where,
+                .fd = fd,
+                .body_max_bytes = BODY_MAX,
+                .name = "tokens",
+                .limits = { .memory_bytes = MEMORY_BYTES } };
+        return httpd_open(ret, loop, &conf, token_table_serve, t, e);
 }

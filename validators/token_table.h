@@ -7,8 +7,10 @@
 #include <stddef.h>
 
 struct err;
+struct httpd;
 struct httpd_exchange;
 struct httpd_request;
+struct loop;
 struct token_table;
 
 bool token_table_new(struct token_table **ret, struct err *e);
@@ -21,5 +23,8 @@ size_t token_table_count(const struct token_table *t);
 /* httpd handler (arg = the table): GET and HEAD of an exact published path, Host compared without case and port; else
  * 404; other methods 405. */
 void token_table_serve(void *table, struct httpd_exchange *x, const struct httpd_request *r);
+/* Opens a listener that serves the table, which must outlive it. where or fd: as in httpd_conf. */
+bool token_table_listen(
+        struct token_table *t, struct loop *loop, const char *where, int fd, struct httpd **ret, struct err *e);
 
 #endif

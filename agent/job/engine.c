@@ -307,16 +307,16 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
 static bool listen_one(void *arg, const char *where, struct httpd **ret, struct err *e)
 {
         struct engine *g = arg;
-        struct httpd_conf conf = { .listen = where, .fd = -1, .body_max_bytes = 1024, .name = "tokens" };
+        int fd = -1;
         if (strcmp(where, "systemd") == 0) {
-                conf.listen = NULL;
-                conf.fd = listen_fd_by_name("tokens");
-                if (conf.fd < 0) {
+                where = NULL;
+                fd = listen_fd_by_name("tokens");
+                if (fd < 0) {
                         err_set(e, ERR_CONFIG, "listen", "systemd passed no socket named tokens");
                         return err_fix(e, "systemctl stop dcvd; systemctl enable --now dcvd-tokens.socket dcvd");
                 }
         }
-        return httpd_open(ret, g->loop, &conf, token_table_serve, g->token_table, e);
+        return token_table_listen(g->token_table, g->loop, where, fd, ret, e);
 }
 
 static bool prepare_tokens(struct engine *g, const struct conf *conf, struct httpd_set *ret, struct err *e)

@@ -22,7 +22,6 @@
 #include "agent/net/httpd_clients.h"
 #include "agent/net/loop.h"
 
-#define MEMORY_BYTES (8 * 1024)
 #define IDLE_S 10 /* as for a header: ends what a shutdown did not */
 #define LISTEN_BACKLOG 128
 
@@ -210,11 +209,19 @@ struct framing {
         bool wrong;
 };
 
+static bool is_token_char(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
 /* RFC 9110 section 5.6.2: a name with anything else is another name to another reader ("Content-Length :"). */
 static bool is_token(const char *name)
 {
-        static const char also[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        return name[0] && name[strspn(name, also)] == '\0';
+        size_t n = 0; /* not by strspn, which makes a table of so many characters anew for each line */
+        while (is_token_char(name[n]))
+                n++;
+        return n > 0 && name[n] == '\0';
 }
 
 /* libmicrohttpd cuts the header into lines where it lies. A line that does not begin two bytes after the end of the one
@@ -423,9 +430,9 @@ static bool start_daemon(struct httpd *h, int fd, struct err *e)
         h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                 on_request, h, MHD_OPTION_EXTERNAL_LOGGER, to_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
                 MHD_OPTION_CONNECTION_LIMIT, h->clients.limits.connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                (size_t)MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-                MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+                h->clients.limits.memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
+                on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
         if (!h->daemon)
                 return err_set(e, ERR_TEMPORARY, "listen", "the %s listener cannot be started", h->name);
         const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);

@@ -34,6 +34,8 @@ struct httpd_limits { /* 0: the default */
         unsigned per_local_source; /* none */
         int64_t header_ms; /* 10 s, from the connection's start or its last request's end */
         int64_t rest_ms; /* 20 s, body and answer */
+        size_t memory_bytes; /* 8 KiB a connection, for the request's header and the answer's; cleared for each request
+                              */
 };
 struct httpd_conf {
         const char *listen; /* "127.0.0.1:8402", "[::1]:80", "unix:/run/dcvd/x.sock"; NULL with fd */

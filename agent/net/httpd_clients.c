@@ -11,6 +11,7 @@
 #define ROOM 32 /* kept free: libmicrohttpd accepts ten at a time, and none at its own limit */
 #define HEADER_MS 10000
 #define REST_MS 20000
+#define MEMORY_BYTES (8 * 1024)
 
 void clients_init(struct clients *all, const struct httpd_limits *limits)
 {
@@ -19,6 +20,7 @@ void clients_init(struct clients *all, const struct httpd_limits *limits)
         l.per_source = l.per_source ? l.per_source : PER_SOURCE_MAX;
         l.header_ms = l.header_ms ? l.header_ms : HEADER_MS;
         l.rest_ms = l.rest_ms ? l.rest_ms : REST_MS;
+        l.memory_bytes = l.memory_bytes ? l.memory_bytes : MEMORY_BYTES;
         *all = (struct clients){ .limits = l };
         for (size_t i = 0; i < CLIENT_PHASES; i++)
                 all->waiting[i].last = &all->waiting[i].first;

@@ -22,10 +22,9 @@ int main(int argc, char **argv)
         struct err e = { 0 };
         if (argc != 4)
                 return 2;
-        struct httpd_conf conf = { .listen = argv[1], .fd = -1, .body_max_bytes = 1024, .name = "bench" };
         if (!loop_open(&loop, &e) || !token_table_new(&table, &e) ||
                 !token_table_put(table, "", argv[2], argv[3], &e) ||
-                !httpd_open(&httpd, loop, &conf, token_table_serve, table, &e) ||
+                !token_table_listen(table, loop, argv[1], -1, &httpd, &e) ||
                 !loop_on_signal(loop, SIGTERM, stop, loop, &e)) {
                 fprintf(stderr, "%s\n", e.text);
                 return 1;
