@@ -78,6 +78,17 @@ static void name_proxy(const struct http_call *c, struct err *e)
         err_fix(e, "see that this proxy runs and lets dcvd through, mend proxy.url, or name the host in proxy.except");
 }
 
+/* libcurl says that it may not send the body again ("rewind"), which is our own wish, and nobody's trouble. */
+static void lost(const struct http_call *c, CURLcode result, const char *why, struct err *ret)
+{
+        if (result == CURLE_SEND_FAIL_REWIND || result == CURLE_GOT_NOTHING)
+                err_set(ret, ERR_UNKNOWN, "http.lost",
+                        "%s: the request was sent, and the connection ended before the answer came", c->host);
+        else
+                err_set(ret, ERR_UNKNOWN, "http.lost", "%s: the request was sent, the answer was lost: %s", c->host,
+                        why);
+}
+
 void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
 {
         bool arrived = http_may_have_arrived(c);
@@ -96,8 +107,7 @@ void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
         else if (arrived && is_no_http(result))
                 err_set(ret, bad_answer, "http.protocol", "%s: %s", c->host, why);
         else if (arrived)
-                err_set(ret, ERR_UNKNOWN, "http.lost", "%s: the request was sent, the answer was lost: %s", c->host,
-                        why);
+                lost(c, result, why, ret);
         else
                 err_set(ret, ERR_TEMPORARY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.connect",
                         "%s: %s", c->host, why);

@@ -255,15 +255,18 @@ static void a_once_only_write_is_sent_once(void **state)
 
 static void any_write_on_a_warm_connection_is_sent_once(void **state)
 {
+        static const char ended[] = "127.0.0.1: the request was sent, and the connection ended before the answer came";
         (void)state;
         assert_int_equal(get("/ok").status, 200);
         struct outcome o = post("/drop", "account", false);
         failed_with(&o, ERR_UNKNOWN, "http.lost");
+        assert_string_equal(o.err.text, ended);
         assert_int_equal(server_count(&server), 2);
         assert_int_equal(server.ledger[1].connection, 1); /* it was the warm one: the danger was there */
         assert_int_equal(get("/ok").status, 200);
         o = post("/drop", "", false); /* no body that could not be rewound */
         failed_with(&o, ERR_UNKNOWN, "http.lost");
+        assert_string_equal(o.err.text, ended);
         assert_int_equal(server_count(&server), 4);
 }
 
