@@ -103,7 +103,7 @@ size_t store_batch_count(const struct store_batch *b)
         return b ? b->count : 0;
 }
 
-void batch_clear_err(struct store_batch *b)
+static void clear_err(struct store_batch *b)
 {
         if (b->err != &no_memory)
                 free((struct err *)b->err);
@@ -112,7 +112,7 @@ void batch_clear_err(struct store_batch *b)
 
 void batch_fail(struct store_batch *b, const struct err *err)
 {
-        batch_clear_err(b);
+        clear_err(b);
         struct err *copied = malloc(sizeof *copied);
         if (copied)
                 *copied = *err;
@@ -127,6 +127,6 @@ void store_batch_free(struct store_batch *b)
                 next = s->next;
                 free(s);
         }
-        batch_clear_err(b);
+        clear_err(b);
         free(b);
 }

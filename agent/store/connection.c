@@ -104,6 +104,8 @@ void connection_close(struct connection *c)
 {
         for (size_t i = 0; i < STATEMENT_CACHE; i++)
                 (void)sqlite3_finalize(c->cache[i].stmt); /* repeats the last error of its use */
+        for (size_t i = 0; i < CONTROLS; i++)
+                (void)sqlite3_finalize(c->control[i]);
         (void)sqlite3_close(c->db); /* all statements are gone: cannot be busy */
         *c = (struct connection){ 0 };
 }
@@ -111,6 +113,17 @@ void connection_close(struct connection *c)
 bool connection_exec(struct connection *c, const char *sql, struct err *e)
 {
         return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK || connection_err(c, sql, e);
+}
+
+bool connection_control(struct connection *c, enum control which, struct err *e)
+{
+        static const char *const sql[] = { [CONTROL_BEGIN] = "BEGIN IMMEDIATE", [CONTROL_COMMIT] = "COMMIT" };
+        sqlite3_stmt **stmt = &c->control[which];
+        if (!*stmt && sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
+                return connection_err(c, sql[which], e);
+        bool good = sqlite3_step(*stmt) == SQLITE_DONE || connection_err(c, sql[which], e);
+        (void)sqlite3_reset(*stmt); /* repeats the error that its step reported */
+        return good;
 }
 
 bool connection_i64(struct connection *c, const char *sql, int64_t *ret, struct err *e)

@@ -76,6 +76,9 @@ static struct store *store_new(const struct store_conf *conf)
 
 bool store_open(struct store **ret, const struct store_conf *conf, enum store_origin *ret_origin, struct err *e)
 {
+        /* Nobody asks SQLite how much memory it uses; counting takes a lock of the whole process for each piece.
+         * Refused where SQLite runs already (a second journal of one process), and then nothing is lost. */
+        (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
         struct store *s = store_new(conf);
         enum store_origin origin = STORE_NEW;
         if (!s || !s->path || !s->wal_path) {

@@ -37,9 +37,12 @@ struct store_batch {
         const struct err *err; /* NULL: committed; allocated, or the constant for "no memory" */
 };
 void batch_fail(struct store_batch *b, const struct err *err);
-void batch_clear_err(struct store_batch *b);
 
-/* A connection with its prepared statements, least recently used first to go. Used by one thread at a time; stays where it is. */
+/* What the writer says around a group: so often that it is prepared once. */
+enum control { CONTROL_BEGIN, CONTROL_COMMIT, CONTROLS };
+
+/* A connection with its prepared statements, least recently used first to go. Used by one thread at a time; stays where
+ * it is. */
 struct connection {
         sqlite3 *db;
         const char *path; /* borrowed from the store */
@@ -49,11 +52,13 @@ struct connection {
                 bool busy;
         } cache[STATEMENT_CACHE];
         uint64_t clock;
+        sqlite3_stmt *control[CONTROLS];
         bool preparing; /* a batch's or a query's SQL: no BEGIN, COMMIT, SAVEPOINT */
 };
 bool connection_open(struct connection *c, const char *path, int flags, struct err *e);
 void connection_close(struct connection *c);
 bool connection_exec(struct connection *c, const char *sql, struct err *e);
+bool connection_control(struct connection *c, enum control which, struct err *e);
 /* First column of the first row. */
 bool connection_i64(struct connection *c, const char *sql, int64_t *ret, struct err *e);
 /* The prepared statement of this SQL, values bound. Given back with connection_give. */

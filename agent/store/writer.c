@@ -1,10 +1,11 @@
 /* The writer's thread and the group commit.
  *
  * 1. Everything queued is taken at once and becomes one transaction: one fsync for all of it.
- * 2. Each batch has a SAVEPOINT of its own: one that fails is undone, the others stay.
- * 3. If the transaction itself is lost (disk full, I/O error: SQLite may undo all of it), the batches are tried one by
- * one, so that a small one still gets in where a large one did not; after three in a row that the disk refuses, the
- * rest is given the same answer without being tried.
+ * 2. If one batch fails, or the transaction itself is lost (disk full, I/O error), all of it is undone and the batches
+ * are tried one by one: a bad one takes no other with it, and a small one still gets in where a large one did not.
+ * After three in a row that the disk refuses, the rest is given the same answer without being tried. (A SAVEPOINT for
+ * each batch would undo the bad one alone, but copies every page before each batch changes it, for a failure that is a
+ * bug.)
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -60,18 +61,6 @@ static bool run(struct connection *c, struct store_batch *b, struct err *e)
         return true;
 }
 
-/* False: the transaction is lost. A batch that failed alone has its err set, and true is returned. */
-static bool run_guarded(struct connection *c, struct store_batch *b, struct err *e)
-{
-        if (!connection_exec(c, "SAVEPOINT batch", e))
-                return false;
-        if (run(c, b, e))
-                return connection_exec(c, "RELEASE batch", e);
-        batch_fail(b, e);
-        return !sqlite3_get_autocommit(c->db) && connection_exec(c, "ROLLBACK TO batch", e) &&
-                connection_exec(c, "RELEASE batch", e);
-}
-
 static void roll_back(struct connection *c)
 {
         if (!sqlite3_get_autocommit(c->db))
@@ -81,7 +70,7 @@ static void roll_back(struct connection *c)
 static bool commit(struct store *s, struct err *e)
 {
         crash_point("store.before-commit");
-        if (!connection_exec(&s->writer, "COMMIT", e))
+        if (!connection_control(&s->writer, CONTROL_COMMIT, e))
                 return false;
         crash_point("store.after-commit");
         pthread_mutex_lock(&s->lock);
@@ -94,11 +83,11 @@ static bool commit(struct store *s, struct err *e)
 static bool commit_all(struct store *s, struct store_batch *group, struct err *e)
 {
         struct connection *c = &s->writer;
-        if (!still_ours(s, e) || !connection_exec(c, "BEGIN IMMEDIATE", e))
+        if (!still_ours(s, e) || !connection_control(c, CONTROL_BEGIN, e))
                 return false;
         bool good = true;
         for (struct store_batch *b = group; good && b; b = b->next)
-                good = run_guarded(c, b, e);
+                good = run(c, b, e);
         if (good && commit(s, e))
                 return true;
         roll_back(c);
@@ -116,8 +105,7 @@ static void commit_each(struct store *s, struct store_batch *group)
                         batch_fail(b, &e);
                 } else {
                         struct err why = { 0 };
-                        batch_clear_err(b);
-                        if (!commit_all(s, b, &why) && !b->err)
+                        if (!commit_all(s, b, &why))
                                 batch_fail(b, &why);
                         bool disk = b->err && b->err->kind == ERR_TEMPORARY;
                         refused = disk ? refused + 1 : 0;
@@ -133,11 +121,10 @@ static void commit_group(struct store *s, struct store_batch *group)
         struct err e = { 0 };
         if (commit_all(s, group, &e))
                 return;
-        if (group->next) {
+        if (group->next)
                 commit_each(s, group);
-        } else if (!group->err) {
+        else
                 batch_fail(group, &e);
-        }
 }
 
 static struct store_batch *take_queue(struct store *s)

@@ -64,6 +64,15 @@ static void the_answer_comes_by_wake_and_dispatch_once(void **state)
         store_close(s);
 }
 
+/* The first of this process: later SQLite runs already. */
+static void no_memory_is_counted(void **state)
+{
+        struct gate g;
+        struct store *s = open_gated(*state, &g);
+        assert_int_equal(sqlite3_memory_used(), 0);
+        store_close(s);
+}
+
 static void what_is_queued_together_is_one_transaction_in_order(void **state)
 {
         struct gate g;
@@ -368,6 +377,7 @@ static void a_kill_before_commit_loses_all_of_it_and_after_nothing(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                TEST(no_memory_is_counted),
                 TEST(the_answer_comes_by_wake_and_dispatch_once),
                 TEST(what_is_queued_together_is_one_transaction_in_order),
                 TEST(one_bad_batch_does_not_take_the_others),
