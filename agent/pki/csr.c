@@ -95,7 +95,9 @@ bool csr_make(const struct key *k, const struct csr_request *r, char **ret_pem, 
         if (!r->common_name && (!r->names || r->names->count == 0))
                 return err_set(e, ERR_CONFIG, "csr.name", "a certificate request needs at least one name");
         openssl_clear();
-        if (X509_REQ_set_version(req, 0) != 1 || X509_REQ_set_pubkey(req, k->pkey) != 1)
+        bool good = X509_REQ_set_version(req, 0) == 1 &&
+                (curve_set_public(X509_REQ_get_X509_PUBKEY(req), k->pkey) || X509_REQ_set_pubkey(req, k->pkey) == 1);
+        if (!good)
                 return openssl_err(e, ERR_TEMPORARY, "csr.make", "making a certificate request");
         if (!set_subject(req, r->common_name, e) || !set_names(req, r->names, e) || !sign(req, k->pkey, r->sm2_id, e))
                 return false;
@@ -109,25 +111,21 @@ bool csr_make(const struct key *k, const struct csr_request *r, char **ret_pem, 
         return true;
 }
 
-static bool take_der(const void *pem, size_t len, struct csr *c, struct err *e)
+bool csr_der(const void *pem, size_t len, uint8_t **ret, size_t *ret_len, struct err *e)
 {
         struct passphrase none = { 0 };
         unsigned char *der = NULL;
         long der_len = 0;
+        if (len > CSR_PEM_MAX)
+                return err_set(e, ERR_CONFIG, "csr.size", "a certificate request is at most %d bytes", CSR_PEM_MAX);
         CLEANUP(bio_free_p) BIO *bio = BIO_new_mem_buf(pem, (int)len);
         if (!bio)
                 return err_memory(e);
+        openssl_clear();
         if (PEM_bytes_read_bio(&der, &der_len, NULL, PEM_STRING_X509_REQ, bio, passphrase_answer, &none) != 1)
                 return openssl_err(e, ERR_CONFIG, "csr.format", "not a certificate request in PEM form");
         openssl_clear();
-        c->der = malloc((size_t)der_len + 1);
-        if (c->der) {
-                memcpy(c->der, der, (size_t)der_len);
-                c->der_len = (size_t)der_len;
-                sha256_hex(der, (size_t)der_len, c->der_sha256);
-        }
-        OPENSSL_free(der);
-        return c->der || err_memory(e);
+        return der_take(der, (int)der_len, ret, ret_len, e);
 }
 
 static bool verify_with(X509_REQ *req, EVP_PKEY *pkey, const char *id)
@@ -191,8 +189,9 @@ static bool read_names(X509_REQ *req, struct csr *c, struct err *e)
 
 static bool read_all(const void *pem, size_t len, struct csr *c, struct err *e)
 {
-        if (!take_der(pem, len, c, e))
+        if (!csr_der(pem, len, &c->der, &c->der_len, e))
                 return false;
+        sha256_hex(c->der, c->der_len, c->der_sha256);
         const unsigned char *at = c->der;
         CLEANUP(req_free_p) X509_REQ *req = d2i_X509_REQ(NULL, &at, (long)c->der_len);
         EVP_PKEY *pkey = req ? X509_REQ_get0_pubkey(req) : NULL;
@@ -206,8 +205,6 @@ bool csr_read(const void *pem, size_t len, struct csr *ret, struct err *e)
 {
         struct csr c = { 0 };
         unsigned refused = openssl_refused();
-        if (len > CSR_PEM_MAX)
-                return err_set(e, ERR_CONFIG, "csr.size", "a certificate request is at most %d bytes", CSR_PEM_MAX);
         openssl_clear();
         bool good = read_all(pem, len, &c, e);
         if (openssl_refused() != refused)

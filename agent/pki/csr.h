@@ -25,5 +25,7 @@ struct csr {
 /* Reads PEM (at most 64 KiB) and checks its own signature. */
 bool csr_read(const void *pem, size_t len, struct csr *ret, struct err *e);
 void csr_done(struct csr *c);
+/* The bytes alone, allocated: of a request that csr_make made or csr_read has read, which nothing is checked of again. */
+bool csr_der(const void *pem, size_t len, uint8_t **ret, size_t *ret_len, struct err *e);
 
 #endif

@@ -101,13 +101,11 @@ static char *ecdsa_text(const unsigned char *der, size_t len, int field)
 static char *signature(const struct key *k, const char *input, struct err *e)
 {
         CLEANUP(md_ctx_free_p) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-        const EVP_MD *md = pkey_digest(k->pkey);
         const unsigned char *data = (const unsigned char *)input;
-        size_t len = 0, input_len = strlen(input);
-        CLEANUP(free_p) unsigned char *raw = NULL;
+        size_t len = (size_t)EVP_PKEY_get_size(k->pkey), input_len = strlen(input);
+        CLEANUP(free_p) unsigned char *raw = malloc(len);
         openssl_clear();
-        bool good = ctx && EVP_DigestSignInit(ctx, NULL, md, NULL, k->pkey) == 1 &&
-                EVP_DigestSign(ctx, NULL, &len, data, input_len) == 1 && (raw = malloc(len)) &&
+        bool good = ctx && raw && EVP_DigestSignInit(ctx, NULL, key_digest(k), NULL, k->pkey) == 1 &&
                 EVP_DigestSign(ctx, raw, &len, data, input_len) == 1;
         int field = field_bytes(k);
         char *text = !good ? NULL : field ? ecdsa_text(raw, len, field) : base64url_encode(raw, len);

@@ -80,6 +80,7 @@ bool key_generate(enum key_type type, struct key **ret, struct err *e)
                 key_free(k);
                 return openssl_err(e, ERR_TEMPORARY, "key.generate", "making a private key");
         }
+        k->type = type;
         *ret = k;
         return true;
 }
@@ -108,13 +109,13 @@ enum key_type pkey_type(const EVP_PKEY *pkey)
 
 enum key_type key_type_of(const struct key *k)
 {
-        return pkey_type(k->pkey);
+        return k->type;
 }
 
-const EVP_MD *pkey_digest(EVP_PKEY *pkey)
+static const EVP_MD *digest_of(enum key_type type, EVP_PKEY *pkey)
 {
         char name[32] = "";
-        switch (pkey_type(pkey)) {
+        switch (type) {
         case KEY_EC_P384:
                 return EVP_sha384();
         case KEY_SM2:
@@ -128,37 +129,28 @@ const EVP_MD *pkey_digest(EVP_PKEY *pkey)
         }
 }
 
-/* i2d_PUBKEY for a named curve: that first gathers all encoders there are, which costs it ten times as much. */
-static int curve_der(EVP_PKEY *pkey, int curve, unsigned char **ret)
+const EVP_MD *pkey_digest(EVP_PKEY *pkey)
 {
-        unsigned char *point = NULL;
-        size_t len = 0;
-        int n = 0;
-        X509_PUBKEY *public = X509_PUBKEY_new();
-        bool good = public && EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, NULL, 0, &len) == 1 &&
-                (point = OPENSSL_malloc(len)) &&
-                EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, point, len, &len) == 1;
-        if (good &&
-                X509_PUBKEY_set0_param(public, OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT, OBJ_nid2obj(curve),
-                        point, (int)len) == 1) {
-                point = NULL;
-                n = i2d_X509_PUBKEY(public, ret);
-        }
-        OPENSSL_free(point);
-        X509_PUBKEY_free(public);
-        return n;
+        return digest_of(pkey_type(pkey), pkey);
+}
+
+const EVP_MD *key_digest(const struct key *k)
+{
+        return digest_of(k->type, k->pkey);
 }
 
 /* A key read with a compressed point would keep it, and hash to another name than its certificate. */
 static int public_der(EVP_PKEY *pkey, unsigned char **ret)
 {
-        enum key_type type = pkey_type(pkey);
+        X509_PUBKEY *public = X509_PUBKEY_new();
         openssl_clear();
+        int n = public && curve_set_public(public, pkey) ? i2d_X509_PUBKEY(public, ret) : 0;
+        X509_PUBKEY_free(public);
+        if (n > 0)
+                return n;
         if (EVP_PKEY_is_a(pkey, "EC") || EVP_PKEY_is_a(pkey, "SM2"))
                 (void)EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                         "uncompressed"); /* fails only for lack of memory: seen by the callers */
-        if (type == KEY_EC_P256 || type == KEY_EC_P384)
-                return curve_der(pkey, type == KEY_EC_P256 ? NID_X9_62_prime256v1 : NID_secp384r1, ret);
         return i2d_PUBKEY(pkey, ret);
 }
 

@@ -16,6 +16,7 @@
 
 struct key {
         EVP_PKEY *pkey;
+        enum key_type type; /* pkey_type(pkey), which takes OpenSSL long to say */
 };
 /* Adds the text of the newest OpenSSL error to e and empties the queue. Lack of memory since openssl_clear is told as
  * that, whatever the caller took it for: nobody gives up a key or a certificate over it. Returns false. */
@@ -29,8 +30,14 @@ unsigned openssl_refused(void);
 /* SPKI hash of any public key, point form made uncompressed. */
 bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e);
 enum key_type pkey_type(const EVP_PKEY *pkey);
+/* key_curve.c: for keys on P-256 and P-384 alone. False or NULL: another key, another form, or no memory; OpenSSL's
+ * general functions do it then, or say why not. */
+bool curve_set_public(X509_PUBKEY *public, EVP_PKEY *pkey);
+PKCS8_PRIV_KEY_INFO *curve_to_pkcs8(EVP_PKEY *pkey);
+EVP_PKEY *curve_from_pkcs8(const PKCS8_PRIV_KEY_INFO *info);
 /* What signs with this key: SHA-256, SHA-384 for P-384, SM3 for SM2, NULL where the algorithm brings its own. */
 const EVP_MD *pkey_digest(EVP_PKEY *pkey);
+const EVP_MD *key_digest(const struct key *k);
 /* A request (X509_REQ) is signed by this key, with either SM2 identity. False: the error queue says why. */
 bool csr_is_signed(X509_REQ *req, EVP_PKEY *pkey);
 /* For OpenSSL calls that might ask the terminal: arg is the struct passphrase below. */

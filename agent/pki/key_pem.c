@@ -46,9 +46,7 @@ bool secret_from_bio(BIO *bio, struct secret *ret, struct err *e)
                        : err_set(e, ERR_BUG, "key.write", "a private key came out empty");
 }
 
-/* A damaged file can hold a private part that is not the one of its public part; every signature would then be wrong.
- */
-static bool parts_match(EVP_PKEY *pkey)
+static bool signs_for_itself(EVP_PKEY *pkey)
 {
         static const unsigned char probe[] = "dcvd";
         unsigned char signature[BITS_MAX / 8 + 16];
@@ -59,6 +57,18 @@ static bool parts_match(EVP_PKEY *pkey)
                 EVP_DigestSign(ctx, signature, &len, probe, sizeof probe) > 0 &&
                 EVP_DigestVerifyInit(check, NULL, md, NULL, pkey) > 0 &&
                 EVP_DigestVerify(check, signature, len, probe, sizeof probe) > 0;
+}
+
+/* A damaged file can hold a private part that is not the one of its public part; every signature would then be wrong.
+ * A point is computed anew: a signature would need random numbers, whose first cost more than all else of a start. */
+static bool parts_match(const struct key *k)
+{
+        if (k->type != KEY_EC_P256 && k->type != KEY_EC_P384)
+                return signs_for_itself(k->pkey);
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL);
+        bool good = ctx && EVP_PKEY_pairwise_check(ctx) == 1;
+        EVP_PKEY_CTX_free(ctx);
+        return good;
 }
 
 static bool not_read(const struct passphrase *p, struct err *e)
@@ -88,10 +98,11 @@ static bool take(EVP_PKEY *pkey, bool readable, unsigned refused, struct key **r
                 return err_memory(e);
         }
         k->pkey = pkey;
+        k->type = pkey_type(pkey);
         openssl_clear();
         if (good && EVP_PKEY_get_bits(k->pkey) > BITS_MAX)
                 good = err_set(e, ERR_CONFIG, "key.size", "a private key has at most %d bits", BITS_MAX);
-        if (good && !parts_match(k->pkey))
+        if (good && !parts_match(k))
                 good = openssl_err(
                         e, ERR_CONFIG, "key.damaged", "the private key does not sign for its own public key");
         if (openssl_refused() != refused)
@@ -113,7 +124,7 @@ static EVP_PKEY *read_plain(const void *pem, size_t len)
         char *name = NULL;
         unsigned char *der = NULL;
         long der_len = 0;
-        EVP_PKEY *pkey = NULL;
+        EVP_PKEY *pkey;
         if (!bio ||
                 PEM_bytes_read_bio_secmem(&der, &der_len, &name, PEM_STRING_EVP_PKEY, bio, passphrase_answer, &none) !=
                         1)
@@ -122,7 +133,9 @@ static EVP_PKEY *read_plain(const void *pem, size_t len)
         const ASN1_OBJECT *algorithm = NULL;
         PKCS8_PRIV_KEY_INFO *info =
                 strcmp(name, PEM_STRING_PKCS8INF) == 0 ? d2i_PKCS8_PRIV_KEY_INFO(NULL, &end, der_len) : NULL;
-        if (info && end == der + der_len && PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) == 1)
+        bool whole = info && end == der + der_len;
+        pkey = whole ? curve_from_pkcs8(info) : NULL;
+        if (!pkey && whole && PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info) == 1)
                 pkey = d2i_PrivateKey(OBJ_obj2nid(algorithm), NULL, &at, der_len);
         PKCS8_PRIV_KEY_INFO_free(info);
         OPENSSL_secure_clear_free(der, (size_t)der_len);
@@ -180,6 +193,15 @@ static bool write_encrypted(BIO *bio, EVP_PKEY *pkey, const struct secret *passp
         return good;
 }
 
+static bool write_plain(BIO *bio, EVP_PKEY *pkey)
+{
+        PKCS8_PRIV_KEY_INFO *info = curve_to_pkcs8(pkey);
+        bool good = info && PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio, info) == 1;
+        PKCS8_PRIV_KEY_INFO_free(info);
+        openssl_clear();
+        return good;
+}
+
 bool key_write_pem(const struct key *k, const struct secret *passphrase, struct secret *ret, struct err *e)
 {
         CLEANUP(bio_free_p) BIO *bio = BIO_new(BIO_s_secmem());
@@ -188,8 +210,11 @@ bool key_write_pem(const struct key *k, const struct secret *passphrase, struct 
         if (passphrase && !passphrase->data)
                 return err_set(e, ERR_BUG, "key.passphrase", "an empty passphrase would not protect the key");
         openssl_clear();
-        bool good = passphrase ? write_encrypted(bio, k->pkey, passphrase)
-                               : PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
+        bool good = passphrase ? write_encrypted(bio, k->pkey, passphrase) : write_plain(bio, k->pkey);
+        if (!good && !passphrase) {
+                (void)BIO_reset(bio); /* a memory BIO cannot fail at that */
+                good = PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
+        }
         return good ? secret_from_bio(bio, ret, e)
                     : openssl_err(e, ERR_TEMPORARY, "key.write", "encoding a private key");
 }

@@ -85,13 +85,13 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
 
 static bool payload_make(const char *csr_pem, char **ret, struct err *e)
 {
-        struct csr csr = { 0 };
+        CLEANUP(free_p) uint8_t *der = NULL;
+        size_t len = 0;
         if (!csr_pem)
                 return err_set(e, ERR_BUG, "acme.csr", "an order is to be finalized without a CSR");
-        if (!csr_read(csr_pem, strlen(csr_pem), &csr, e))
+        if (!csr_der(csr_pem, strlen(csr_pem), &der, &len, e))
                 return false;
-        CLEANUP(free_p) char *text = base64url_encode(csr.der, csr.der_len);
-        csr_done(&csr);
+        CLEANUP(free_p) char *text = base64url_encode(der, len);
         *ret = text ? text_format("{\"csr\":\"%s\"}", text) : NULL;
         return *ret || err_memory(e);
 }

@@ -103,6 +103,7 @@ static inline struct made make_cert(const struct cert_spec *s)
                 m.key = calloc(1, sizeof *m.key);
                 m.key->pkey = s->key_of->key->pkey;
                 EVP_PKEY_up_ref(m.key->pkey);
+                m.key->type = s->key_of->key->type;
         } else {
                 assert_true(key_generate(s->type ? s->type : KEY_EC_P256, &m.key, NULL));
         }

@@ -56,6 +56,12 @@ static void requests_of_every_key_type_read_back(void **state)
                 assert_string_equal(csr.spki_hex, hex);
                 sha256_hex(csr.der, csr.der_len, hex);
                 assert_string_equal(csr.der_sha256, hex);
+                uint8_t *der = NULL;
+                size_t len = 0;
+                assert_true(csr_der(pem, strlen(pem), &der, &len, NULL));
+                assert_int_equal(len, csr.der_len);
+                assert_memory_equal(der, csr.der, len);
+                free(der);
                 X509_REQ *req = parse(pem);
                 assert_int_equal(X509_REQ_get_signature_nid(req), signature[i]);
                 assert_int_equal(X509_REQ_get_version(req), 0);

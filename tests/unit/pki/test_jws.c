@@ -76,6 +76,7 @@ static struct key *public_of(const char *pem)
         assert_non_null(k);
         k->pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
         assert_non_null(k->pkey);
+        k->type = pkey_type(k->pkey);
         BIO_free(bio);
         return k;
 }

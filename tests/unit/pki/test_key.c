@@ -228,6 +228,22 @@ static void halves_of_two_keys_are_refused(void **state)
         BIO_free(bio);
         OPENSSL_free(one);
         OPENSSL_free(two);
+        /* The same in PKCS#8, where the point is at the end as well. */
+        PKCS8_PRIV_KEY_INFO *mine = curve_to_pkcs8(a->pkey), *other = curve_to_pkcs8(b->pkey);
+        one = two = NULL;
+        n = i2d_PKCS8_PRIV_KEY_INFO(mine, &one);
+        assert_int_equal(i2d_PKCS8_PRIV_KEY_INFO(other, &two), n);
+        memcpy(one + n - 65, two + n - 65, 65);
+        bio = BIO_new(BIO_s_mem());
+        PEM_write_bio(bio, PEM_STRING_PKCS8INF, "", one, n);
+        len = BIO_get_mem_data(bio, &data);
+        assert_false(key_read_pem(data, (size_t)len, NULL, &read, &e));
+        assert_string_equal(e.code, "key.damaged");
+        BIO_free(bio);
+        PKCS8_PRIV_KEY_INFO_free(mine);
+        PKCS8_PRIV_KEY_INFO_free(other);
+        OPENSSL_free(one);
+        OPENSSL_free(two);
         key_free(a);
         key_free(b);
 }
@@ -242,7 +258,8 @@ static void a_compressed_point_does_not_change_the_name(void **state)
         assert_int_equal(
                 EVP_PKEY_set_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed"), 1);
         BIO *bio = BIO_new(BIO_s_mem());
-        assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL), 1);
+        /* In this form OpenSSL's general reader reads it; dcvd's own of PKCS#8 forgets the form. */
+        assert_int_equal(PEM_write_bio_PrivateKey_traditional(bio, k->pkey, NULL, NULL, 0, NULL, NULL), 1);
         long len = BIO_get_mem_data(bio, &data);
         assert_true(key_read_pem(data, (size_t)len, NULL, &read, NULL));
         unsigned char *der = NULL;
@@ -253,6 +270,71 @@ static void a_compressed_point_does_not_change_the_name(void **state)
         BIO_free(bio);
         key_free(k);
         key_free(read);
+}
+
+static void curve_keys_are_written_as_openssl_writes_them(void **state)
+{
+        static const enum key_type types[] = { KEY_EC_P256, KEY_EC_P384 };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+                struct key *k = NULL;
+                struct secret pem = { 0 };
+                char *data;
+                assert_true(key_generate(types[i], &k, NULL));
+                assert_true(key_write_pem(k, NULL, &pem, NULL));
+                BIO *bio = BIO_new(BIO_s_mem());
+                assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL), 1);
+                long len = BIO_get_mem_data(bio, &data);
+                assert_int_equal(pem.len, len);
+                assert_memory_equal(pem.data, data, (size_t)len);
+                BIO_free(bio);
+                secret_done(&pem);
+                key_free(k);
+        }
+}
+
+/* What curve_from_pkcs8 makes of an EC key whose inner structure is these bytes: name of the key, or NULL. */
+static const char *inner_name(int curve, const unsigned char *inner, size_t len, char ret[65])
+{
+        PKCS8_PRIV_KEY_INFO *info = PKCS8_PRIV_KEY_INFO_new();
+        unsigned char *copy = OPENSSL_memdup(inner, len);
+        assert_int_equal(PKCS8_pkey_set0(info, OBJ_nid2obj(NID_X9_62_id_ecPublicKey), 0, V_ASN1_OBJECT,
+                                 OBJ_nid2obj(curve), copy, (int)len),
+                1);
+        EVP_PKEY *pkey = curve_from_pkcs8(info);
+        bool good = pkey && spki_hex(pkey, ret, NULL);
+        EVP_PKEY_free(pkey);
+        PKCS8_PRIV_KEY_INFO_free(info);
+        return good ? ret : NULL;
+}
+
+static void only_the_usual_form_of_a_curve_key_is_read_directly(void **state)
+{
+        struct key *k = NULL;
+        char name[65], hex[65];
+        unsigned char bytes[200];
+        const unsigned char *inner = NULL;
+        int len = 0;
+        (void)state;
+        assert_true(key_generate(KEY_EC_P256, &k, NULL) && key_spki_hex(k, name, NULL));
+        PKCS8_PRIV_KEY_INFO *info = curve_to_pkcs8(k->pkey);
+        assert_int_equal(PKCS8_pkey_get0(NULL, &inner, &len, NULL, info), 1);
+        assert_int_equal(len, 109); /* SEQUENCE 3, version 3, scalar 2 + 32, [1] BIT STRING 4 + 65 */
+        memcpy(bytes, inner, 109);
+        PKCS8_PRIV_KEY_INFO_free(info);
+        assert_string_equal(inner_name(NID_X9_62_prime256v1, bytes, 109, hex), name);
+        assert_null(inner_name(NID_secp384r1, bytes, 109, hex)); /* a scalar of another size */
+        assert_null(inner_name(NID_secp256k1, bytes, 109, hex));
+        bytes[109] = 0;
+        assert_null(inner_name(NID_X9_62_prime256v1, bytes, 110, hex)); /* a byte behind its end */
+        bytes[4] = 2;
+        assert_null(inner_name(NID_X9_62_prime256v1, bytes, 109, hex)); /* another version */
+        bytes[4] = 1;
+        bytes[108] ^= 1;
+        assert_null(inner_name(NID_X9_62_prime256v1, bytes, 109, hex)); /* a point beside the curve */
+        bytes[1] = 2 + 34 + 1;
+        assert_null(inner_name(NID_X9_62_prime256v1, bytes, 39, hex)); /* no point: it would have to be computed */
+        key_free(k);
 }
 
 /* A key in its SPKI form, hashed by another program (openssl pkey -pubout -outform DER | sha256sum). */
@@ -304,6 +386,8 @@ int main(void)
                 cmocka_unit_test(what_is_no_private_key_is_refused),
                 cmocka_unit_test(halves_of_two_keys_are_refused),
                 cmocka_unit_test(a_compressed_point_does_not_change_the_name),
+                cmocka_unit_test(curve_keys_are_written_as_openssl_writes_them),
+                cmocka_unit_test(only_the_usual_form_of_a_curve_key_is_read_directly),
                 cmocka_unit_test(the_name_is_the_hash_others_compute),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,21 @@ static void keys_that_we_make_are_good(void **state)
         EVP_PKEY_free(odd);
 }
 
+/* The one point that a reader takes and no curve has: both checks of OpenSSL know it. */
+static void a_point_at_infinity_is_refused(void **state)
+{
+        static const uint8_t der[] = { 0x30, 0x19, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+                0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x02, 0x00, 0x00 };
+        const uint8_t *at = der;
+        struct err e = { 0 };
+        (void)state;
+        EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, sizeof der);
+        assert_non_null(pkey);
+        assert_false(pkey_check_strength(pkey, &e));
+        assert_string_equal(e.code, "key.point");
+        EVP_PKEY_free(pkey);
+}
+
 /* ---- lists ---- */
 
 static char *write_list(const void *data, size_t len)
@@ -296,6 +311,7 @@ int main(void)
                 cmocka_unit_test(each_rule_names_itself),
                 cmocka_unit_test(a_request_for_such_a_key_is_refused),
                 cmocka_unit_test(keys_that_we_make_are_good),
+                cmocka_unit_test(a_point_at_infinity_is_refused),
                 cmocka_unit_test(a_key_is_found_by_its_number),
                 cmocka_unit_test(first_and_last_are_found),
                 cmocka_unit_test(a_file_that_is_no_list_is_refused),
