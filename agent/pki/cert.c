@@ -1,10 +1,9 @@
-/* One certificate: its bytes, its facts, who issued it. */
+/* One certificate: its facts, and its block in a text. */
 #include <ctype.h>
 #include <openssl/asn1.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,8 +16,6 @@
 
 #define SERIAL_MAX 64 /* octets; RFC 5280 allows 20 */
 #define NAMES_MAX 1000
-#define KNOWN_MAX 24
-#define KNOWN_LEN 8192 /* octets of one: strangers send some too */
 
 void cert_free_p(X509 **x)
 {
@@ -28,82 +25,6 @@ void cert_free_p(X509 **x)
 static void general_free_p(GENERAL_NAMES **names)
 {
         GENERAL_NAMES_free(*names);
-}
-
-/* The newest certificates by the hash of their bytes: a job reads its own six times and its CA's every time, and each
- * time OpenSSL gathers its decoders anew. They are shared, so nobody changes one. */
-static struct {
-        pthread_mutex_t lock;
-        struct {
-                uint8_t hash[32];
-                X509 *x;
-        } entry[KNOWN_MAX];
-        size_t count; /* ever */
-} known = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static X509 *known_find(const uint8_t hash[32])
-{
-        X509 *x = NULL;
-        pthread_mutex_lock(&known.lock);
-        for (size_t i = 0; !x && i < MIN(known.count, (size_t)KNOWN_MAX); i++)
-                if (memcmp(known.entry[i].hash, hash, 32) == 0 && X509_up_ref(known.entry[i].x))
-                        x = known.entry[i].x;
-        pthread_mutex_unlock(&known.lock);
-        return x;
-}
-
-static void known_add(const uint8_t hash[32], X509 *x)
-{
-        if (!X509_up_ref(x))
-                return;
-        pthread_mutex_lock(&known.lock);
-        size_t at = known.count++ % KNOWN_MAX;
-        X509 *oldest = known.entry[at].x;
-        known.entry[at].x = x;
-        memcpy(known.entry[at].hash, hash, 32);
-        pthread_mutex_unlock(&known.lock);
-        X509_free(oldest);
-}
-
-/* An SM2 signature covers an identity; certificates use the usual one. */
-static bool set_sm2_identity(X509 *x)
-{
-        if (X509_get_signature_nid(x) != NID_SM2_with_SM3 || X509_get0_distinguishing_id(x))
-                return true;
-        ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-        if (!id || !ASN1_OCTET_STRING_set(id, (const unsigned char *)SM2_ID, -1)) {
-                ASN1_OCTET_STRING_free(id);
-                return false;
-        }
-        X509_set0_distinguishing_id(x, id);
-        return true;
-}
-
-bool cert_parse(const uint8_t *der, size_t len, X509 **ret, struct err *e)
-{
-        const unsigned char *at = der;
-        uint8_t hash[32];
-        unsigned refused = openssl_refused();
-        if (len == 0 || len > CHAIN_PEM_MAX)
-                return err_set(e, ERR_PROTOCOL, "cert.format", "a certificate of %zu bytes is refused", len);
-        sha256(der, len, hash);
-        if ((*ret = known_find(hash)))
-                return true;
-        openssl_clear();
-        X509 *x = d2i_X509(NULL, &at, (long)len);
-        if (!x)
-                return openssl_err(e, ERR_PROTOCOL, "cert.format", "a certificate cannot be read");
-        if (at != der + len) {
-                X509_free(x);
-                return err_set(e, ERR_PROTOCOL, "cert.format", "a certificate has bytes behind its end");
-        }
-        /* What lack of memory left out must not stay out: extensions are judged at their first use, for good. */
-        (void)X509_get_extension_flags(x);
-        bool whole = set_sm2_identity(x) && openssl_refused() == refused;
-        if (whole && len <= KNOWN_LEN)
-                known_add(hash, x);
-        *ret = x;
-        return true;
 }
 
 /* X.509 times can lie beyond what any calendar holds: those are refused, not guessed. */
@@ -167,13 +88,12 @@ static bool is_canonical(enum key_type type, const X509_PUBKEY *public)
         return (type == KEY_RSA_2048 || type == KEY_RSA_3072 || type == KEY_RSA_4096) && parameter == V_ASN1_NULL;
 }
 
-static bool take_spki(X509 *x, EVP_PKEY *pkey, struct cert_info *ret, struct err *e)
+static bool take_spki(EVP_PKEY *pkey, const X509_PUBKEY *public, struct cert_info *ret, struct err *e)
 {
         unsigned char *der = NULL;
-        const X509_PUBKEY *public = X509_get_X509_PUBKEY(x);
         int len = is_canonical(ret->key_type, public) ? i2d_X509_PUBKEY(public, &der) : 0;
         if (len <= 0)
-                return spki_hex(pkey, ret->spki_hex, e);
+                return pkey ? spki_hex(pkey, ret->spki_hex, e) : err_memory(e);
         sha256_hex(der, (size_t)len, ret->spki_hex);
         OPENSSL_free(der);
         return true;
@@ -181,11 +101,13 @@ static bool take_spki(X509 *x, EVP_PKEY *pkey, struct cert_info *ret, struct err
 
 static bool take_key(X509 *x, struct cert_info *ret, struct err *e)
 {
-        EVP_PKEY *pkey = X509_get0_pubkey(x);
-        if (!pkey)
+        const X509_PUBKEY *public = X509_get_X509_PUBKEY(x);
+        EVP_PKEY *pkey = X509_get0_pubkey(x); /* NULL out of cert_parse_fields: then it has a usual form */
+        ret->key_type = pkey ? pkey_type(pkey) : public_type(public);
+        if (ret->key_type == KEY_NONE)
                 return openssl_err(e, ERR_PROTOCOL, "cert.format", "the public key of a certificate cannot be read");
-        ret->key_type = pkey_type(pkey);
-        return take_spki(x, pkey, ret, e);
+        openssl_clear();
+        return take_spki(pkey, public, ret, e);
 }
 
 bool cert_fill(X509 *x, const uint8_t *der, size_t len, struct cert_info *ret, struct err *e)
@@ -229,7 +151,7 @@ bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struc
         CLEANUP(cert_free_p) X509 *x = NULL;
         struct cert_info c = { 0 };
         unsigned refused = openssl_refused();
-        bool good = cert_parse(der, len, &x, e) && cert_fill(x, der, len, &c, e);
+        bool good = cert_parse_fields(der, len, &x, e) && cert_fill(x, der, len, &c, e);
         if (openssl_refused() != refused)
                 good = err_memory(e);
         if (!good) {
@@ -238,14 +160,6 @@ bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struc
         }
         *ret = c;
         return true;
-}
-
-bool cert_issued_by(X509 *cert, X509 *issuer)
-{
-        EVP_PKEY *pkey = X509_get0_pubkey(issuer);
-        bool good = pkey && X509_check_issued(issuer, cert) == X509_V_OK && X509_verify(cert, pkey) == 1;
-        openssl_clear();
-        return good;
 }
 
 static const char *find(const char *at, const char *end, const char *what)

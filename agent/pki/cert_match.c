@@ -159,7 +159,7 @@ bool cert_issuer_is(const uint8_t *der, size_t len, const char *text)
         CLEANUP(cert_free_p) X509 *x = NULL;
         CLEANUP(free_p) char *copy = text && strlen(text) <= ISSUER_TEXT_MAX ? text_dup(text) : NULL;
         struct part part[ISSUER_PARTS_MAX];
-        if (!copy || !cert_parse(der, len, &x, NULL))
+        if (!copy || !cert_parse_fields(der, len, &x, NULL))
                 return false;
         bool slashes = copy[0] == '/';
         size_t count = split(copy + slashes, slashes ? '/' : ',', part);
