@@ -169,6 +169,7 @@ static bool assemble(struct bundle *b, struct entry *leaf, struct chain *c, stru
         bool good = own && above && write_pem(own, leaf);
         leaf->used = true;
         c->count = 1;
+        c->orphan = b->count > 1 && !leaf->root && !issuer_of(b, leaf);
         for (struct entry *n = leaf; good && !n->root && (n = issuer_of(b, n)) && !n->root; c->count++) {
                 n->used = true;
                 good = write_pem(above, n);
@@ -228,7 +229,7 @@ static bool info_copy(const struct cert_info *i, struct cert_info *ret)
 
 bool chain_copy(const struct chain *c, struct chain *ret, struct err *e)
 {
-        struct chain copy = { .count = c->count, .leaf_der_len = c->leaf_der_len };
+        struct chain copy = { .count = c->count, .orphan = c->orphan, .leaf_der_len = c->leaf_der_len };
         copy.cert_pem = text_dup(c->cert_pem);
         copy.chain_pem = text_dup(c->chain_pem);
         copy.fullchain_pem = text_dup(c->fullchain_pem);

@@ -27,6 +27,7 @@ struct chain {
         char *chain_pem;     /* intermediates, leaf's issuer first, root dropped; "" if none */
         char *fullchain_pem; /* cert_pem + chain_pem */
         size_t count;        /* certificates in fullchain_pem */
+        bool orphan;         /* others came with the leaf, none of which issued it */
         uint8_t *leaf_der;
         size_t leaf_der_len;
 };
@@ -57,7 +58,7 @@ struct chain_rules {
 };
 /* ERR_PROTOCOL with a code per rule: "cert.key", "cert.name-missing", "cert.name-extra", "cert.expired", "cert.not-yet" (ERR_TEMPORARY with
  * retry_after_s = until valid, when below 1 h: the CA's clock may be ahead), "cert.end", "cert.same", "cert.issuer", "cert.ca", "cert.usage",
- * "cert.chain" (an intermediate does not sign). */
+ * "cert.chain" (an intermediate does not sign, or nothing of what came with the certificate issued it). */
 bool chain_check(const struct chain *c, const struct chain_rules *r, struct err *e);
 /* Is name (host or address) covered by these names? One wildcard label, leftmost (RFC 6125). */
 bool names_cover(const struct texts *names, const char *name);

@@ -129,6 +129,10 @@ static bool rule_usage(const struct checked *c, struct err *e)
 static bool rule_chain(const struct checked *c, struct err *e)
 {
         X509 *below = c->x;
+        if (c->chain->orphan) /* clients that do not know the issuer by chance would refuse it */
+                return err_set(e, ERR_PROTOCOL, "cert.chain",
+                        "none of the certificates that came with it issued the certificate; its issuer is %s",
+                        c->chain->leaf.issuer);
         for (size_t i = 0; i < c->above_count; i++) {
                 const struct cert_info *info = &c->above[i].info;
                 if (!cert_issued_by(below, c->above[i].x) || !info->is_ca)

@@ -2,7 +2,7 @@
  */
 #include "make_cert.h"
 
-static struct made root, middle, expired_middle, no_ca;
+static struct made root, middle, expired_middle, no_ca, stranger, nothing = { .pem = (char *)"" };
 
 static int make_all(void **state)
 {
@@ -12,6 +12,7 @@ static int make_all(void **state)
         expired_middle = make_cert(&(struct cert_spec){
                 .subject = "Expired CA", .issuer = &root, .ca = true, .from = T0 - 90 * DAY, .until = T0 - 1 });
         no_ca = make_cert(&(struct cert_spec){ .subject = "no ca", .issuer = &root, .no_constraints = true });
+        stranger = make_cert(&(struct cert_spec){ .subject = "Good CA G1", .issuer = &root, .ca = true });
         return 0;
 }
 
@@ -22,6 +23,7 @@ static int free_all(void **state)
         made_done(&middle);
         made_done(&expired_middle);
         made_done(&no_ca);
+        made_done(&stranger);
         return 0;
 }
 
@@ -31,6 +33,7 @@ static int free_all(void **state)
 struct row {
         const char *what;
         struct cert_spec leaf; /* subject, issuer filled in if absent */
+        const struct made *instead; /* comes with the leaf in its issuer's place */
         const char *names, *extra_ok; /* blanks between */
         const char *like;
         int64_t end;
@@ -58,7 +61,9 @@ static void check_row(const struct row *r)
         spec.subject = spec.subject ? spec.subject : "www.example.com";
         spec.issuer = spec.issuer ? spec.issuer : &middle;
         struct made leaf = make_cert(&spec);
-        CLEANUP(free_p) char *text = text_format("%s%s%s", leaf.pem, spec.issuer->pem, root.pem);
+        CLEANUP(free_p)
+        char *text = text_format(
+                "%s%s%s", leaf.pem, r->instead ? r->instead->pem : spec.issuer->pem, r->instead ? "" : root.pem);
         CLEANUP(texts_done) struct texts names = words(r->names ? r->names : BOTH), extra = words(r->extra_ok);
         struct chain c = { 0 };
         struct err e = { 0 };
@@ -105,6 +110,8 @@ static void each_rule_refuses_what_it_is_for(void **state)
                 { .what = "addresses",
                         .leaf = { .san = "IP:192.0.2.1,IP:2001:db8::1" },
                         .names = "192.0.2.1 2001:db8:0::1" },
+
+                { .what = "the root itself issued it", .leaf = { .san = SAN, .issuer = &root } },
 
                 { .what = "other key", .leaf = { .san = SAN }, .other_key = true, .code = "cert.key" },
                 { .what = "name missing", .leaf = { .san = "DNS:www.example.com" }, .code = "cert.name-missing" },
@@ -164,6 +171,12 @@ static void each_rule_refuses_what_it_is_for(void **state)
                 { .what = "expired intermediate",
                         .leaf = { .san = SAN, .issuer = &expired_middle },
                         .code = "cert.chain" },
+                { .what = "another issuer", .leaf = { .san = SAN }, .instead = &stranger, .code = "cert.chain" },
+                { .what = "an issuer further up alone",
+                        .leaf = { .san = SAN },
+                        .instead = &root,
+                        .code = "cert.chain" },
+                { .what = "it alone", .leaf = { .san = SAN }, .instead = &nothing },
                 { .what = "issuer that is no CA", .leaf = { .san = SAN, .issuer = &no_ca }, .code = "cert.chain" },
         };
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -175,7 +188,6 @@ static void an_intermediate_that_does_not_sign_is_refused(void **state)
 {
         (void)state;
         struct made leaf = make_cert(&(struct cert_spec){ .subject = "x", .issuer = &middle, .san = SAN });
-        struct made stranger = make_cert(&(struct cert_spec){ .subject = "Good CA G1", .issuer = &root, .ca = true });
         CLEANUP(texts_done) struct texts names = words(BOTH);
         const struct {
                 const char *above;
@@ -201,7 +213,6 @@ static void an_intermediate_that_does_not_sign_is_refused(void **state)
         }
         chain_done(&c);
         made_done(&leaf);
-        made_done(&stranger);
 }
 
 static void without_a_key_to_compare_nothing_passes(void **state)
