@@ -13,6 +13,7 @@
 #include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
+#include "agent/pki/revocation.h"
 
 #define TEMPORARY ".new" /* a set that is being written: removed at start */
 #define META_MAX (256 * 1024)
@@ -212,6 +213,35 @@ bool sets_certs(struct sets *s, struct texts *ret, struct err *e)
         return true;
 }
 
+/* ---- what is known by its bytes ---- */
+
+static bool is_proven(const struct sets *s, const uint8_t file[32], const char *spki)
+{
+        for (size_t i = 0; i < MIN(s->proven_count, PROVEN_MAX); i++)
+                if (memcmp(s->proven[i].file, file, 32) == 0 && strcmp(s->proven[i].spki, spki) == 0)
+                        return true;
+        return false;
+}
+
+static void note_proof(struct sets *s, const uint8_t file[32], const char *spki)
+{
+        struct proven *p = &s->proven[s->proven_count++ % PROVEN_MAX];
+        memcpy(p->file, file, sizeof p->file);
+        snprintf(p->spki, sizeof p->spki, "%s", spki);
+}
+
+/* For lack of memory it is not noted, and read again. */
+static void note_chain(struct sets *s, const uint8_t file[32], const struct chain *c)
+{
+        struct chain mine;
+        if (!chain_copy(c, &mine, NULL))
+                return;
+        struct known *oldest = &s->known[s->known_count++ % KNOWN_MAX];
+        chain_done(&oldest->chain);
+        oldest->chain = mine;
+        memcpy(oldest->file, file, sizeof oldest->file);
+}
+
 /* ---- writing ---- */
 
 static bool write_files(int fd, const struct chain *c, const struct secret *key, const json_t *meta, struct err *e)
@@ -248,6 +278,13 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         s->changes++;
         if (!dir_sync(cert_fd, e))
                 return false;
+        uint8_t file[32];
+        sha256(chain->fullchain_pem, strlen(chain->fullchain_pem), file);
+        note_chain(s, file, chain);
+        if (key_pem->len > 0) {
+                sha256(key_pem->data, key_pem->len, file);
+                note_proof(s, file, chain->leaf.spki_hex);
+        }
         *ret_number = next;
         return true;
 }
@@ -269,21 +306,13 @@ static bool open_set(struct sets *s, const char *cert, unsigned number, int *ret
         return true;
 }
 
-static bool is_proven(const struct sets *s, const uint8_t file[32], const char *spki)
-{
-        for (size_t i = 0; i < MIN(s->proven_count, PROVEN_MAX); i++)
-                if (memcmp(s->proven[i].file, file, 32) == 0 && strcmp(s->proven[i].spki, spki) == 0)
-                        return true;
-        return false;
-}
-
 static bool prove(struct sets *s, const char *pem, size_t len, const char *spki, struct err *e)
 {
-        struct proven p;
         struct key *key = NULL;
+        uint8_t file[32];
         char own[65];
-        sha256(pem, len, p.file);
-        if (is_proven(s, p.file, spki))
+        sha256(pem, len, file);
+        if (is_proven(s, file, spki))
                 return true;
         bool good = key_read_pem(pem, len, NULL, &key, e) && key_spki_hex(key, own, e);
         key_free(key);
@@ -291,8 +320,7 @@ static bool prove(struct sets *s, const char *pem, size_t len, const char *spki,
                 return false;
         if (strcmp(own, spki) != 0)
                 return err_set(e, ERR_CONFIG, "set.damaged", "key and certificate do not belong together");
-        memcpy(p.spki, own, sizeof own);
-        s->proven[s->proven_count++ % PROVEN_MAX] = p;
+        note_proof(s, file, own);
         return true;
 }
 
@@ -317,36 +345,73 @@ static bool read_chain(struct sets *s, const char *pem, size_t len, struct chain
         for (size_t i = 0; i < MIN(s->known_count, KNOWN_MAX); i++)
                 if (memcmp(s->known[i].file, file, 32) == 0)
                         return chain_copy(&s->known[i].chain, ret, e);
-        struct chain c = { 0 }, mine;
+        struct chain c = { 0 };
         if (!chain_read(pem, len, NULL, &c, e))
                 return false;
-        if (chain_copy(&c, &mine, NULL)) {
-                struct known *oldest = &s->known[s->known_count++ % KNOWN_MAX];
-                chain_done(&oldest->chain);
-                oldest->chain = mine;
-                memcpy(oldest->file, file, sizeof file);
-        }
+        note_chain(s, file, &c);
         *ret = c;
         return true;
 }
 
-bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e)
+static bool read_meta(int fd, json_t **ret, struct err *e)
+{
+        CLEANUP(free_p) char *text = NULL;
+        size_t len = 0;
+        return file_read_at(fd, "meta.json", META_MAX, &text, &len, e) && json_read(text, len, 8, ret, e);
+}
+
+static bool read_set(struct sets *s, const char *cert, unsigned number, bool with_key, struct set *ret, struct err *e)
 {
         CLEANUP(close_p) int fd = -1;
-        CLEANUP(free_p) char *pem = NULL, *meta = NULL;
-        size_t len = 0, meta_len = 0;
+        CLEANUP(free_p) char *pem = NULL;
+        size_t len = 0;
         struct set out = { .number = number };
         if (!open_set(s, cert, number, &fd, e))
                 return false;
         bool good = file_read_at(fd, "fullchain.pem", CHAIN_PEM_MAX, &pem, &len, e) &&
-                read_chain(s, pem, len, &out.chain, e) && read_key(s, fd, &out.chain, &out.key_pem, e) &&
-                file_read_at(fd, "meta.json", META_MAX, &meta, &meta_len, e) &&
-                json_read(meta, meta_len, 8, &out.meta, e);
+                read_chain(s, pem, len, &out.chain, e) && (!with_key || read_key(s, fd, &out.chain, &out.key_pem, e)) &&
+                read_meta(fd, &out.meta, e);
         if (!good) {
                 set_done(&out);
                 return err_wrap(e, "set %u of %s", number, cert);
         }
         *ret = out;
+        return true;
+}
+
+bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e)
+{
+        return read_set(s, cert, number, true, ret, e);
+}
+
+bool sets_read_public(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e)
+{
+        return read_set(s, cert, number, false, ret, e);
+}
+
+bool sets_read_meta(struct sets *s, const char *cert, unsigned number, json_t **ret, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        if (!open_set(s, cert, number, &fd, e))
+                return false;
+        return read_meta(fd, ret, e) || err_wrap(e, "set %u of %s", number, cert);
+}
+
+bool sets_read_leaf(struct sets *s, const char *cert, unsigned number, uint8_t **ret_der, size_t *ret_len,
+        json_t **ret_meta, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        CLEANUP(free_p) char *pem = NULL;
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        size_t len = 0;
+        if (!open_set(s, cert, number, &fd, e))
+                return false;
+        bool good = read_meta(fd, &meta, e) && file_read_at(fd, "cert.pem", CHAIN_PEM_MAX, &pem, &len, e) &&
+                (chain_first_der(pem, ret_der, ret_len, &(struct err){ 0 }) ||
+                        err_set(e, ERR_CONFIG, "set.damaged", "cert.pem holds no certificate"));
+        if (!good)
+                return err_wrap(e, "set %u of %s", number, cert);
+        *ret_meta = STEAL(meta);
         return true;
 }
 

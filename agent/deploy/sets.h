@@ -26,11 +26,20 @@ json_t *set_meta_new(const struct chain *c, const char *origin, bool good, int64
 bool sets_open(struct sets **ret, const char *state_directory,
         struct err *e); /* makes sets/ and live/; removes half-written temporary ones */
 void sets_close(struct sets *s);
-/* Writes a new set under the next number (whole or not at all; fsynced). meta is borrowed. */
+/* Writes a new set under the next number (whole or not at all; fsynced). meta is borrowed. chain is as chain_read gives
+ * it, key_pem the leaf's key as keystore_get_pem or key_write_pem gives it: sets_read does not read or prove these
+ * bytes again. */
 bool sets_write(struct sets *s, const char *cert, const struct chain *chain, const struct secret *key_pem,
         const json_t *meta, unsigned *ret_number, struct err *e);
 bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e);
+/* What a question about a set needs: meta (new reference); and its certificate, allocated. Neither chain nor key is
+ * looked at, which of a set that nobody read of late takes as long as ten such questions. */
+bool sets_read_meta(struct sets *s, const char *cert, unsigned number, json_t **ret, struct err *e);
+bool sets_read_leaf(struct sets *s, const char *cert, unsigned number, uint8_t **ret_der, size_t *ret_len,
+        json_t **ret_meta, struct err *e);
 bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e);
+/* sets_read for whoever does not hand the key on: it is neither read nor looked for, and key_pem stays empty. */
+bool sets_read_public(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e);
 unsigned sets_live(struct sets *s, const char *cert); /* 0: none */
 bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *e);
 uint64_t sets_changes(const struct sets *s); /* grows whenever a set comes, goes or becomes live */

@@ -341,24 +341,25 @@ static struct backend_ca *renewing_ca(const struct cert *c, const struct conf_ce
 
 static bool ask_window(struct cert *c, const struct conf_cert *conf, int64_t now_s)
 {
-        struct set s = { 0 };
+        CLEANUP(free_p) uint8_t *der = NULL;
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        size_t len = 0;
         struct err e;
         struct backend_ca *ca = renewing_ca(c, conf);
         if (!ca || c->window_next_s > now_s)
                 return false;
         c->window_next_s = now_s + WINDOW_AGAIN_S; /* whatever comes of it */
         if (c->row.live_not_after_s <= now_s ||
-                !sets_read(c->engine->sets, c->row.name, (unsigned)c->row.live_set, &s, &e))
+                !sets_read_leaf(c->engine->sets, c->row.name, (unsigned)c->row.live_set, &der, &len, &meta, &e))
                 return false;
-        const char *issuer = json_str(s.meta, "ca");
+        const char *issuer = json_str(meta, "ca");
         bool ours = issuer && strcmp(issuer, ca->name) == 0;
         if (ours) {
                 c->asked = ca;
-                c->asking = ca->ops->renewal(ca->ca, s.chain.leaf_der, s.chain.leaf_der_len, window_told, c, &e);
+                c->asking = ca->ops->renewal(ca->ca, der, len, window_told, c, &e);
         } else { /* another CA's: there is nothing to ask */
                 c->window_next_s = INT64_MAX;
         }
-        set_done(&s);
         return c->asking != NULL;
 }
 

@@ -140,7 +140,7 @@ static bool look_before(struct job *j, const struct conf_cert *conf)
         if (j->looked_before || !is_automatic(conf) || j->row.live_set == 0)
                 return false;
         j->looked_before = true;
-        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
+        if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
                 return false;
         struct look_request r = {
                 .cert = conf, .want_sha256 = set.chain.leaf.sha256, .key_type = set.chain.leaf.key_type, .in_a_row = 1
@@ -206,13 +206,11 @@ void step_deployed(struct job *j)
 
 static bool mark_good(struct job *j, struct err *e)
 {
-        struct set set = { 0 };
-        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, e))
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        if (!sets_read_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &meta, e))
                 return false;
-        json_put_bool(set.meta, "good", true);
-        bool done = sets_set_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, set.meta, e);
-        set_done(&set);
-        return done;
+        json_put_bool(meta, "good", true);
+        return sets_set_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, meta, e);
 }
 
 /* Keeps the newest `keep.sets` besides the live one. */
@@ -338,7 +336,7 @@ void step_served(struct job *j)
         const struct conf_cert *conf = target_conf(j, &e);
         if (!conf)
                 return job_trouble(j, &e);
-        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
+        if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
                 return job_trouble(j, &e);
         if (j->cert->row.served && json_read(j->cert->row.served, strlen(j->cert->row.served), 8, &before, &e))
                 known = known_of(before, &known_count);

@@ -71,6 +71,30 @@ static void what_is_written_is_read_back(void **state)
         set_done(&set);
 }
 
+static void a_leaf_is_read_without_its_chain_and_key(void **state)
+{
+        struct bed *b = *state;
+        CLEANUP(free_p) uint8_t *der = NULL, *none = NULL;
+        CLEANUP(json_decref_p) json_t *meta = NULL, *no_meta = NULL;
+        size_t len = 0;
+        struct err e;
+        (void)write_set(b);
+        assert_int_equal(unlink(scratch_path(b->dir, "sets/www/1/fullchain.pem")), 0);
+        assert_int_equal(unlink(scratch_path(b->dir, "sets/www/1/privkey.pem")), 0);
+        assert_true(sets_read_leaf(b->sets, "www", 1, &der, &len, &meta, &e));
+        assert_int_equal(len, b->chain.leaf_der_len);
+        assert_memory_equal(der, b->chain.leaf_der, len);
+        assert_string_equal(json_str(meta, "sha256"), b->chain.leaf.sha256);
+        assert_false(sets_read_leaf(b->sets, "www", 2, &none, &len, &no_meta, &e));
+        assert_string_equal(e.code, "set.absent");
+        scratch_file(b->dir, "sets/www/1/cert.pem", 0600, "nothing");
+        assert_false(sets_read_leaf(b->sets, "www", 1, &none, &len, &no_meta, &e));
+        assert_string_equal(e.code, "set.damaged");
+        assert_non_null(strstr(e.text, "set 1 of www"));
+        assert_null(none);
+        assert_null(no_meta);
+}
+
 static void a_key_held_elsewhere_makes_a_set_without_one(void **state)
 {
         struct bed *b = *state;
@@ -81,6 +105,20 @@ static void a_key_held_elsewhere_makes_a_set_without_one(void **state)
         assert_true(sets_read(b->sets, "www", 1, &set, &e));
         assert_int_equal(set.key_pem.len, 0);
         assert_int_equal(access(scratch_path(b->dir, "sets/www/1/privkey.pem"), F_OK), -1);
+        set_done(&set);
+}
+
+static void the_public_half_comes_without_the_key(void **state)
+{
+        struct bed *b = *state;
+        struct set set = { 0 };
+        struct err e;
+        assert_int_equal(write_set(b), 1);
+        assert_true(sets_read_public(b->sets, "www", 1, &set, &e));
+        assert_string_equal(set.chain.fullchain_pem, b->chain.fullchain_pem);
+        assert_string_equal(json_str(set.meta, "sha256"), b->chain.leaf.sha256);
+        assert_int_equal(set.number, 1);
+        assert_null(set.key_pem.data);
         set_done(&set);
 }
 
@@ -168,6 +206,11 @@ static void a_damaged_set_is_named(void **state)
                 assert_false(sets_read(b->sets, "www", n, &set, &e));
                 assert_non_null(strstr(e.text, want));
                 assert_null(set.meta);
+                bool of_key = strcmp(row[i].file, "privkey.pem") == 0;
+                assert_int_equal(sets_read_public(b->sets, "www", n, &set, &e), of_key);
+                if (!of_key)
+                        assert_non_null(strstr(e.text, want));
+                set_done(&set);
         }
 }
 
@@ -176,18 +219,20 @@ static void a_key_of_another_certificate_is_damage(void **state)
         struct bed *b = *state;
         struct set set = { 0 };
         struct key *other = NULL;
+        struct secret pem = { 0 };
         struct err e;
         (void)write_set(b);
         assert_true(sets_read(b->sets, "www", 1, &set, &e));
         set_done(&set);
-        secret_done(&b->key);
-        assert_true(key_generate(KEY_EC_P256, &other, &e) && key_write_pem(other, NULL, &b->key, &e));
+        assert_true(key_generate(KEY_EC_P256, &other, &e) && key_write_pem(other, NULL, &pem, &e));
         key_free(other);
-        (void)write_set(b);
+        CLEANUP(free_p) char *text = text_dup_n((const char *)pem.data, pem.len);
+        secret_done(&pem);
+        scratch_file(b->dir, "sets/www/1/privkey.pem", 0600, text);
         for (int i = 0; i < 2; i++) {
-                assert_false(sets_read(b->sets, "www", 2, &set, &e));
+                assert_false(sets_read(b->sets, "www", 1, &set, &e));
                 assert_string_equal(e.code, "set.damaged");
-                assert_non_null(strstr(e.text, "set 2 of www"));
+                assert_non_null(strstr(e.text, "set 1 of www"));
         }
 }
 
@@ -256,7 +301,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 BED(what_is_written_is_read_back),
+                BED(a_leaf_is_read_without_its_chain_and_key),
                 BED(a_key_held_elsewhere_makes_a_set_without_one),
+                BED(the_public_half_comes_without_the_key),
                 BED(numbers_rise_and_are_not_given_twice),
                 BED(the_live_set_is_switched_and_never_removed),
                 BED(half_written_sets_are_swept_at_start),
