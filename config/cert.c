@@ -377,16 +377,6 @@ static bool fill_files(struct conf_cert *raw)
         return true;
 }
 
-static bool hash_targets(struct conf_cert *raw)
-{
-        for (size_t i = 0; i < raw->target_count; i++) {
-                target_hash(&raw->target[i]);
-                if (!raw->target[i].hash[0])
-                        return false;
-        }
-        return true;
-}
-
 static bool cert_read(struct certs *r, const char *name, const struct yaml_node *node, struct conf_cert *ret)
 {
         CLEANUP(free_p) char *path = path_join("certificates", name);
@@ -401,8 +391,7 @@ static bool cert_read(struct certs *r, const char *name, const struct yaml_node 
         struct cert_check k = { .conf = r->conf, .cert = &raw, .node = node, .path = path, .p = r->p };
         bool good = fill_files(&raw);
         cert_check(&k);
-        good = good && hash_targets(&raw) && cert_pack(r->conf->arena, &raw, ret) &&
-                note_written(r, ret, yaml_get(node, "deploy"));
+        good = good && cert_pack(r->conf->arena, &raw, ret) && note_written(r, ret, yaml_get(node, "deploy"));
         raw_done(&raw);
         if (!good)
                 problem_memory(r->p);

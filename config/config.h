@@ -98,7 +98,6 @@ struct conf_target {
         size_t link_count;
         struct conf_service *service;
         size_t service_count;
-        char hash[65]; /* SHA-256 of the canonical text of this section: a helper request names it */
 };
 struct conf_cert {
         char *name;
@@ -232,6 +231,8 @@ bool config_keep_credentials(struct conf *c, const struct conf *old, struct err 
 bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_absent, struct err *e);
 
 const struct conf_cert *config_cert(const struct conf *c, const char *name); /* NULL if absent */
+/* SHA-256 of the canonical text of a target, in hex: a helper request names it. "": no memory. */
+void target_hash(const struct conf_target *t, char ret[65]);
 const struct conf_backend *config_ca(const struct conf *c, const char *name);
 const struct conf_webhook *config_webhook(const struct conf *c, const char *name);
 const struct conf_backend *config_publisher(const struct conf *c, const char *name);

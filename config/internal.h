@@ -136,7 +136,6 @@ extern const struct conf_key target_keys[], service_keys[], verify_keys[];
 bool targets_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p);
 void targets_done(struct conf_target *t, size_t count);
 bool target_default_files(struct conf_target *t, bool key_elsewhere);
-void target_hash(struct conf_target *t);
 bool services_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p);
 void services_done(struct conf_service *s, size_t count);
 void verify_print(struct buf *out, const void *target);

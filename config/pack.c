@@ -136,7 +136,6 @@ static bool pack_targets(struct arena *a, const struct conf_cert *from, struct c
                 const struct conf_target *f = &from->target[i];
                 struct conf_target *t = &ret->target[i];
                 t->mode = f->mode;
-                memcpy(t->hash, f->hash, sizeof t->hash);
                 if (!pack_text(a, f->directory, &t->directory) || !pack_text(a, f->owner, &t->owner) ||
                         !pack_text(a, f->group, &t->group) || !pack_files(a, f, t) || !pack_links(a, f, t) ||
                         !pack_services(a, f, t))

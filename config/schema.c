@@ -2,6 +2,7 @@
 #include "config/schema.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/util.h"
@@ -9,7 +10,15 @@
 
 char *path_join(const char *path, const char *key)
 {
-        return text_format("%s%s%s", path ? path : "", path && *path ? "." : "", key);
+        size_t before = path ? strlen(path) : 0, dot = before > 0, after = strlen(key);
+        char *joined = malloc(before + dot + after + 1); /* one for each key of each certificate */
+
+        if (!joined)
+                return NULL;
+        memcpy(joined, path ? path : "", before);
+        memcpy(joined + before, ".", dot);
+        memcpy(joined + before + dot, key, after + 1);
+        return joined;
 }
 
 char *path_index(const char *path, size_t index)

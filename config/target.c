@@ -309,7 +309,7 @@ static void canon_service(struct buf *b, const struct conf_service *s)
         }
 }
 
-void target_hash(struct conf_target *t)
+void target_hash(const struct conf_target *t, char ret[65])
 {
         struct buf b = { 0 };
 
@@ -330,8 +330,8 @@ void target_hash(struct conf_target *t)
         buf_addf(&b, "services=%zu\n", t->service_count);
         for (size_t i = 0; i < t->service_count; i++)
                 canon_service(&b, &t->service[i]);
-        t->hash[0] = '\0'; /* out of memory leaves it empty, which no request matches */
+        ret[0] = '\0';
         if (!b.failed)
-                sha256_hex(b.data, b.len, t->hash);
+                sha256_hex(b.data, b.len, ret);
         buf_done(&b);
 }

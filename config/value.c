@@ -113,6 +113,8 @@ static bool scalar(const struct conf_value *v)
 {
         char allowed[400];
 
+        if (v->node->kind == YAML_SCALAR && *v->node->text)
+                return true;
         value_allowed(v->key, allowed, sizeof allowed);
         return value_is_scalar(v->node, v->path, allowed, v->p);
 }

@@ -250,7 +250,9 @@ static bool copy_targets(struct deploy_run *d, const struct conf_cert *cert, con
         if (!d->result.was || (was && !d->was_wanted))
                 return false;
         for (size_t i = 0; i < cert->target_count; i++) {
-                if (!texts_add(&d->hash, cert->target[i].hash) || !texts_add(&d->directory, cert->target[i].directory))
+                char hash[65];
+                target_hash(&cert->target[i], hash);
+                if (!hash[0] || !texts_add(&d->hash, hash) || !texts_add(&d->directory, cert->target[i].directory))
                         return false;
                 d->result.was[i] = UINT_MAX;
                 if (was)

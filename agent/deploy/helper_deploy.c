@@ -35,11 +35,18 @@ static const struct conf_target *find_target(
 {
         const char *cert = json_str(header, "cert"), *hash = json_str(header, "target");
         const struct conf_cert *c = cert ? config_cert(conf, cert) : NULL;
-        for (size_t i = 0; c && hash && i < c->target_count; i++)
-                if (strcmp(c->target[i].hash, hash) == 0) {
+        for (size_t i = 0; c && hash && i < c->target_count; i++) {
+                char own[65];
+                target_hash(&c->target[i], own);
+                if (!own[0]) {
+                        err_memory(e);
+                        return NULL;
+                }
+                if (strcmp(own, hash) == 0) {
                         *ret_cert = c;
                         return &c->target[i];
                 }
+        }
         err_set(e, ERR_CONFIG, "helper.section", "the deploy section of certificate %s is not the one in %s",
                 cert ? cert : "?", conf->path);
         err_fix(e, "the file was changed after dcvd read it: systemctl reload dcvd");

@@ -269,8 +269,11 @@ static json_t *in_force(const struct conf_cert *conf)
         json_object_set_new(o, "names", json_texts(&conf->names));
         for (size_t i = 0; i < conf->ca_count; i++)
                 json_array_append_new(json_object_get(o, "list"), json_string(conf->ca[i].ca));
-        for (size_t i = 0; i < conf->target_count; i++)
-                json_array_append_new(json_object_get(o, "targets"), json_string(conf->target[i].hash));
+        for (size_t i = 0; i < conf->target_count; i++) {
+                char hash[65];
+                target_hash(&conf->target[i], hash);
+                json_array_append_new(json_object_get(o, "targets"), json_string(hash));
+        }
         return o;
 }
 

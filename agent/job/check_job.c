@@ -206,8 +206,11 @@ static bool is_in_force(const struct conf_cert *c, const json_t *said)
                 json_array_size(targets) == c->target_count;
         for (size_t i = 0; same && i < c->ca_count; i++)
                 same = strcmp(or_empty(json_string_value(json_array_get(list, i))), c->ca[i].ca) == 0;
-        for (size_t i = 0; same && i < c->target_count; i++)
-                same = strcmp(or_empty(json_string_value(json_array_get(targets, i))), c->target[i].hash) == 0;
+        for (size_t i = 0; same && i < c->target_count; i++) {
+                char hash[65];
+                target_hash(&c->target[i], hash);
+                same = strcmp(or_empty(json_string_value(json_array_get(targets, i))), hash) == 0;
+        }
         return same;
 }
 

@@ -39,8 +39,7 @@ static int set_up(void **state)
                 .group = b->gid,
                 .mode = 0600,
                 .file = b->file,
-                .file_count = 2,
-                .hash = "0123456789abcdef" };
+                .file_count = 2 };
         b->cert = (struct conf_cert){ .name = (char *)"www", .target = &b->target, .target_count = 1 };
         assert_true(texts_add(&b->cert.names, "www.example.test"));
         b->conf = (struct conf){ .path = (char *)"/etc/dcvd/dcvd.yaml", .cert = &b->cert, .cert_count = 1 };
@@ -71,9 +70,11 @@ static bool ask(struct bed *b, const char *verb, const char *cert_pem, json_t *m
 {
         struct buf blob = { .max = HELPER_BLOB_MAX };
         assert_true(buf_append(&blob, b->key.data, b->key.len) && buf_add(&blob, cert_pem));
-        json_t *header = json_pack("{s:s, s:s, s:s, s:i, s:{s:I, s:I, s:i}}", "cert", "www", "target", b->target.hash,
-                "mode", "install", "set", 1, "parts", "key", (json_int_t)b->key.len, "cert",
-                (json_int_t)strlen(cert_pem), "chain", 0);
+        char hash[65];
+        target_hash(&b->target, hash);
+        json_t *header = json_pack("{s:s, s:s, s:s, s:i, s:{s:I, s:I, s:i}}", "cert", "www", "target", hash, "mode",
+                "install", "set", 1, "parts", "key", (json_int_t)b->key.len, "cert", (json_int_t)strlen(cert_pem),
+                "chain", 0);
         assert_non_null(header);
         if (more)
                 assert_int_equal(json_object_update(header, more), 0);
