@@ -52,7 +52,7 @@ static bool names_differ(
                 list[i] = (struct placed_name){ names->item[i], i };
         qsort(list, names->count, sizeof *list, by_placed_name);
         for (size_t i = 1; i < names->count; i++)
-                if (strcmp(list[i - 1].name, list[i].name) == 0) {
+                if (*list[i].name && strcmp(list[i - 1].name, list[i].name) == 0) {
                         CLEANUP(free_p) char *at = path_index(path, list[i].place);
                         good = problem_node(
                                 p, item_of(node, list[i].place), at, "%s is given twice; each name once", list[i].name);
@@ -84,6 +84,8 @@ bool cert_names_parse(const struct yaml_node *node, const char *path, void *targ
         bool good = true;
 
         for (size_t i = 0; i < names->count; i++) {
+                if (!*names->item[i]) /* said already */
+                        continue;
                 CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
                 const char *fault = syntax_name(names->item[i]);
                 if (fault)
@@ -267,6 +269,7 @@ const struct conf_key cert_keys[] = {
                 .required = true,
                 .min = 1,
                 .max = NAMES_MAX,
+                .keeps_places = true,
                 .parse = cert_names_parse },
         { .name = "ca",
                 .type = CONF_CUSTOM,

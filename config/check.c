@@ -161,7 +161,7 @@ static enum follow follow(const struct cert_check *k, const struct conf_publishe
         enum follow all = FOLLOW_NOTHING;
 
         for (size_t i = 0; i < k->cert->names.count; i++) {
-                const char *name = conf_publisher_for(m, k->cert->names.item[i]);
+                const char *name = *k->cert->names.item[i] ? conf_publisher_for(m, k->cert->names.item[i]) : NULL;
                 const struct conf_backend *b = name ? config_publisher(k->conf, name) : NULL;
                 if (!b || !b->kind)
                         continue; /* said elsewhere */
@@ -265,7 +265,7 @@ static void check_publishers(const struct cert_check *k, size_t use)
         for (size_t i = 0; i < k->cert->names.count; i++) {
                 const char *name = k->cert->names.item[i], *publisher = conf_publisher_for(m, name);
                 const struct conf_backend *b = publisher ? config_publisher(k->conf, publisher) : NULL;
-                if (!publisher)
+                if (!publisher && *name) /* what is no name was said already */
                         problem_node(
                                 k->p, node, path, "names no publisher for %s; add a suffix of it, or default", name);
                 else if (b && b->kind && b != said && !(b->kind->can & need)) {

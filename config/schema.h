@@ -41,6 +41,8 @@ struct conf_key {
         bool required;
         const char *otherwise; /* default of a scalar as written in YAML; NULL: zero */
         int64_t min, max; /* CONF_INT, CONF_DURATION; CONF_TEXTS: number of items; both 0 = any */
+        bool keeps_places; /* CONF_TEXTS: an item that is no text is said and stands as "", parse() sees the others too
+                            */
         const char *const *words; /* CONF_WORD, NULL-terminated */
         const struct conf_key *sub; /* CONF_STRUCT; tables end with name NULL */
         /* CONF_CUSTOM, or an additional check of the others (value already stored). path names the key; target is the

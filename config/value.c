@@ -258,7 +258,12 @@ static bool add_texts(const struct conf_value *v, struct texts *list, bool empty
                 return refuse(v, "has too many items");
         for (size_t i = 0; i < v->node->count; i++) {
                 CLEANUP(free_p) char *path = path_index(v->path, i);
-                good &= add_text(v, v->node->item[i], path, list, empty_ok && i > 0);
+                bool text = add_text(v, v->node->item[i], path, list, empty_ok && i > 0);
+                good &= text;
+                if (!text && v->key->keeps_places && !texts_add(list, "")) {
+                        problem_memory(v->p);
+                        return false;
+                }
         }
         return good;
 }
@@ -268,18 +273,19 @@ static bool read_texts(const struct conf_value *v)
         const struct conf_key *k = v->key;
         struct texts list = { 0 };
 
-        if (!add_texts(v, &list, false)) {
+        bool good = add_texts(v, &list, false);
+        if (!good && !k->keeps_places) {
                 texts_done(&list);
                 return false;
         }
-        if ((k->min || k->max) && ((int64_t)list.count < k->min || (k->max && (int64_t)list.count > k->max))) {
+        if (good && (k->min || k->max) && ((int64_t)list.count < k->min || (k->max && (int64_t)list.count > k->max))) {
                 bool few = (int64_t)list.count < k->min;
                 texts_done(&list);
                 return refuse(v, few ? "has too few items" : "has too many items");
         }
         texts_done(v->at);
         *(struct texts *)v->at = list;
-        return true;
+        return good;
 }
 
 static bool read_command(const struct conf_value *v)

@@ -198,6 +198,25 @@ static const struct row {
         { true, "  www: {ca: le, publisher: zone}\n",
                 "c:9:8: certificates.www.names: is missing; a list of 1 to 1000 texts\n" },
         { true, "  www: [a]\n", "c:9:8: certificates.www: is a list; a map is wanted\n" },
+        { true, /* one item that is no text hides nothing else */
+                "  www: {names: [{a: b}, bad_name, \"\", \"*.x.example\", a.example, a.example], ca: le, validation: "
+                "file}\n"
+                "  two: {names: {a: b}, ca: le}\n",
+                "c:9:17: certificates.www.names[0]: is a map; a list of 1 to 1000 texts\n"
+                "c:9:35: certificates.www.names[2]: is empty; a list of 1 to 1000 texts\n"
+                "c:9:25: certificates.www.names[1]: has a character other than letters, digits, hyphens and dots; "
+                "names "
+                "such as www.example.com, *.example.com, or an address\n"
+                "c:9:65: certificates.www.names[5]: a.example is given twice; each name once\n"
+                "c:9:8: certificates.www.publisher: is missing; hand, site\n"
+                "c:9:39: certificates.www.names[3]: a wildcard cannot be validated by file; dns\n"
+                "c:10:16: certificates.two.names: is a map; a list of 1 to 1000 texts\n"
+                "c:10:8: certificates.two.publisher: is missing; hand, zone\n" },
+        { true, "  www: {names: [x.example, null, \"www.shop.example\"], ca: le, publisher: {example.org: zone}}\n",
+                "c:9:28: certificates.www.names[1]: has no value; a list of 1 to 1000 texts\n"
+                "c:9:74: certificates.www.publisher: names no publisher for x.example; add a suffix of it, or default\n"
+                "c:9:74: certificates.www.publisher: names no publisher for www.shop.example; add a suffix of it, or "
+                "default\n" },
         { true, "  .www: {names: a.example, ca: le, publisher: zone}\n",
                 "c:9:9: certificates..www: is not a good name; at most 64 letters, digits, . _ -, no leading dot\n" },
         { true, "  www: {names: [www.example.com], ca: letsencrypt, publisher: zone, }\n",
