@@ -72,6 +72,8 @@ static bool load_config(const char *path, struct conf **ret)
                 fprintf(stderr, "%s\n", p.text.item[i]);
         if (p.beyond)
                 fprintf(stderr, "and %zu more\n", p.beyond);
+        for (size_t i = 0; i < p.warning.count; i++)
+                fprintf(stderr, "warning: %s\n", p.warning.item[i]);
         conf_problems_done(&p);
         return good;
 }

@@ -402,18 +402,58 @@ static void check_repeats(const struct cert_check *k)
                         }
 }
 
+/* ---- what is accepted and does nothing ---- */
+
+static void warn_of_id(const struct cert_check *k)
+{
+        const struct yaml_node *node = yaml_get(k->node, "certificate_id");
+
+        if (yaml_is_null(node) || k->cert->ca_count == 0)
+                return;
+        for (size_t i = 0; i < k->cert->ca_count; i++) {
+                const struct conf_backend *ca = k->cert->ca[i].ca ? config_ca(k->conf, k->cert->ca[i].ca) : NULL;
+                if (!ca || !ca->kind || (ca->kind->can & CONF_CA_NEEDS_CERTIFICATE_ID))
+                        return;
+        }
+        CLEANUP(free_p) char *path = path_join(k->path, "certificate_id");
+        warning_node(k->p, node, path, "means nothing: no CA of its list knows certificates by an id");
+}
+
+/* dcvd itself answers for a publisher that can answer handshakes: files over HTTP, where it listens. */
+static void warn_of_answers(const struct cert_check *k, size_t use)
+{
+        const struct conf_publisher_map *m = publisher_of(k, use);
+
+        if (k->conf->tokens_listen.count || validation_of(k, use) != VALIDATION_FILE || checked_before(k, use, true))
+                return;
+        for (size_t i = 0; is_given(m) && i < k->cert->names.count; i++) {
+                const char *name = *k->cert->names.item[i] ? conf_publisher_for(m, k->cert->names.item[i]) : NULL;
+                const struct conf_backend *b = name ? config_publisher(k->conf, name) : NULL;
+                if (!b || !b->kind || !(b->kind->can & CAN_TLS))
+                        continue;
+                CLEANUP(free_p) char *path = NULL;
+                const struct yaml_node *node = setting(k, use, "publisher", &path);
+                warning_node(k->p, node, path,
+                        "publisher \"%s\" (%s) answers nobody: tokens.listen is not set, and %s is to be validated by "
+                        "file",
+                        b->name, b->kind->type, k->cert->names.item[i]);
+                return;
+        }
+}
+
 /* ---- a key held elsewhere; links ---- */
 
 static void check_csr(const struct cert_check *k)
 {
-        static const char *const other[] = { "type", "passphrase" };
+        static const char *const other[] = { "type", "reuse", "passphrase" };
         const struct yaml_node *key = yaml_get(k->node, "key");
 
         if (!k->cert->key_csr)
                 return;
         for (size_t i = 0; i < ARRAY_LEN(other); i++) {
                 CLEANUP(free_p) char *path = text_format("%s.key.%s", k->path, other[i]);
-                if (!yaml_is_null(yaml_get(key, other[i])))
+                bool never = strcmp(other[i], "reuse") == 0 && k->cert->key_reuse == REUSE_NEVER; /* as it is printed */
+                if (!never && !yaml_is_null(yaml_get(key, other[i])))
                         problem_node(k->p, yaml_get(key, other[i]), path,
                                 "means nothing with csr, whose key is held elsewhere; one of the two");
         }
@@ -463,6 +503,9 @@ void cert_check(struct cert_check *k)
         resolve_validation(k);
         for (size_t i = 0; i < k->cert->ca_count; i++)
                 check_use(k, i);
+        for (size_t i = 0; i < k->cert->ca_count; i++)
+                warn_of_answers(k, i);
+        warn_of_id(k);
         check_repeats(k);
         check_csr(k);
         for (size_t i = 0; i < k->cert->target_count; i++)

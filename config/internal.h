@@ -17,6 +17,9 @@ static inline bool problems_full(const struct conf_problems *p)
         return p->text.count >= PROBLEMS_MAX;
 }
 void problem_memory(struct conf_problems *p);
+/* What is accepted there and does nothing. */
+void warning_node(struct conf_problems *p, const struct yaml_node *node, const char *path, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
 /* A problem at a node. Always false, so that `return problem_node(...)` ends a function. */
 bool problem_node(struct conf_problems *p, const struct yaml_node *node, const char *path, const char *format, ...)
         __attribute__((format(printf, 4, 5)));

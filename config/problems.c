@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/util.h"
 #include "config/internal.h"
 
 #define LINE_MAX_BYTES 2000
@@ -10,11 +11,11 @@
 void conf_problems_done(struct conf_problems *p)
 {
         texts_done(&p->text);
+        texts_done(&p->warning);
         *p = (struct conf_problems){ 0 };
 }
 
-static void add_line(
-        struct conf_problems *p, const char *file, int line, int column, const char *path, const char *message)
+static bool add_line(struct texts *to, const char *file, int line, int column, const char *path, const char *message)
 {
         struct buf b = { .max = 8 * LINE_MAX_BYTES };
 
@@ -27,10 +28,10 @@ static void add_line(
         buf_add_escaped(&b, message, strlen(message), LINE_MAX_BYTES);
         char *text = buf_steal(&b);
         buf_done(&b);
-        if (!text || !texts_add_own(&p->text, text)) {
-                free(text);
-                p->beyond++;
-        }
+        if (text && texts_add_own(to, text))
+                return true;
+        free(text);
+        return false;
 }
 
 __attribute__((format(printf, 6, 0))) static void problem_v(struct conf_problems *p, const char *file, int line,
@@ -45,10 +46,8 @@ __attribute__((format(printf, 6, 0))) static void problem_v(struct conf_problems
                 return;
         }
         buf_addv(&message, format, ap);
-        if (message.failed || !message.data)
+        if (message.failed || !message.data || !add_line(&p->text, file, line, column, path, message.data))
                 p->beyond++;
-        else
-                add_line(p, file, line, column, path, message.data);
         buf_done(&message);
 }
 
@@ -70,6 +69,20 @@ bool problem_node(struct conf_problems *p, const struct yaml_node *node, const c
         problem_v(p, node->file, node->line, node->column, path ? path : "", format, ap);
         va_end(ap);
         return false;
+}
+
+void warning_node(struct conf_problems *p, const struct yaml_node *node, const char *path, const char *format, ...)
+{
+        va_list ap;
+
+        if (p->warning.count >= PROBLEMS_MAX)
+                return;
+        va_start(ap, format);
+        CLEANUP(buf_done) struct buf message = { .max = 8 * LINE_MAX_BYTES };
+        buf_addv(&message, format, ap);
+        va_end(ap);
+        if (message.data) /* no memory: it warns of nothing */
+                (void)add_line(&p->warning, node->file, node->line, node->column, path ? path : "", message.data);
 }
 
 void problem_memory(struct conf_problems *p)

@@ -13,6 +13,7 @@ struct conf_problems {
         struct texts text; /* each a whole line; at most 200 */
         size_t not_in_build; /* how many of them say "not in this build" */
         size_t beyond; /* how many did not fit: "and N more" */
+        struct texts warning; /* what is accepted and does nothing; lines of the same form, at most 200 */
 };
 void conf_problems_done(struct conf_problems *p);
 void conf_problem_at(struct conf_problems *p, const char *file, int line, int column, const char *path,

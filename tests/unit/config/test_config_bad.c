@@ -373,6 +373,11 @@ static const struct row {
                 "c:9:105: certificates.www.key.passphrase: must not be written here, only where it is; {file: PATH}, "
                 "{credential: NAME} or {env: NAME}\n" },
         { true,
+                "  www: {names: [www.example.com], ca: le, publisher: zone, key: {csr: /a.csr, reuse: "
+                "when-not-compromised}}\n",
+                "c:9:86: certificates.www.key.reuse: means nothing with csr, whose key is held elsewhere; one of the "
+                "two\n" },
+        { true,
                 "  www: {names: [www.example.com], ca: le, publisher: zone, key: {csr: /a.csr, type: ec-p256, "
                 "passphrase: {file: /p}}, deploy: [{directory: /d, files: {k.pem: key, c.pem: cert}}]}\n",
                 "c:9:85: certificates.www.key.type: means nothing with csr, whose key is held elsewhere; one of the "
@@ -571,6 +576,46 @@ static void every_mistake_is_named_with_its_place_and_what_is_allowed(void **sta
         }
 }
 
+static void what_is_accepted_and_does_nothing_is_a_warning(void **state)
+{
+        static const struct {
+                const char *tokens, *cert;
+                const char *want; /* NULL: nothing is said */
+        } row[] = {
+                { "", "  www: {names: a.example, ca: le, publisher: zone, certificate_id: a1B2}\n",
+                        "c:10:68: certificates.www.certificate_id: means nothing: no CA of its list knows certificates "
+                        "by "
+                        "an id" },
+                { "", "  www: {names: a.example, ca: [le, tc], publisher: zone, certificate_id: a1B2}\n", NULL },
+                { "", "  www: {names: a.example, ca: tc, publisher: zone, certificate_id: a1B2}\n", NULL },
+                { "", "  www: {names: a.example, ca: le, publisher: zone, certificate_id: null}\n", NULL },
+                { "", "  www: {names: [a.example, b.example], ca: le, publisher: {default: site, b.example: self}}\n",
+                        "c:10:59: certificates.www.publisher: publisher \"self\" (responder) answers nobody: "
+                        "tokens.listen is not set, and b.example is to be validated by file" },
+                { "tokens: {listen: \"127.0.0.1:8402\"}\n", "  www: {names: a.example, ca: le, publisher: self}\n",
+                        NULL },
+                { "", "  www: {names: a.example, ca: le, publisher: self, validation: tls-alpn}\n", NULL },
+                { "", "  www: {names: a.example, ca: le, publisher: site}\n", NULL },
+        };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct buf b = { 0 };
+                struct conf_problems p = { 0 };
+                struct conf *c = NULL;
+                buf_add(&b, prelude);
+                b.len -= strlen("certificates:\n");
+                buf_addf(&b, "  self: {type: responder}\ncertificates:\n%s%s", row[i].cert, row[i].tokens);
+                if (!config_load_text("c", b.data, b.len, test_all_kinds, &c, &p))
+                        fail_msg("row %zu: %s", i, p.text.item[0]);
+                if (p.warning.count != (row[i].want != NULL) ||
+                        (row[i].want && strcmp(p.warning.item[0], row[i].want) != 0))
+                        fail_msg("row %zu: %s", i, p.warning.count ? p.warning.item[0] : "nothing is said");
+                config_free(c);
+                conf_problems_done(&p);
+                buf_done(&b);
+        }
+}
+
 static void no_mistake_repeats_a_secret(void **state)
 {
         size_t with_secret = 0;
@@ -612,6 +657,7 @@ static void what_should_load_after_the_prelude_loads(void **state)
                 "tls-alpn}]}\n",
                 "  www: {names: w.example, ca: le, publisher: hand, validation: file}\n",
                 "  www: {names: w.example, ca: le, publisher: zone, key: {csr: /a.csr}, deploy: {directory: /d}}\n",
+                "  www: {names: w.example, ca: le, publisher: zone, key: {csr: /a.csr, reuse: never}}\n",
                 "  www: {names: w.example, ca: le, publisher: zone, propagation: {quorum: 2, ignore: [\"192.0.2.7\", "
                 "ns2.example.net.]}}\n",
                 "  www: {names: w.example, ca: le, publisher: zone, deploy: {directory: /d, services: [{preset: nginx, "
@@ -631,6 +677,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_mistake_is_named_with_its_place_and_what_is_allowed),
+                cmocka_unit_test(what_is_accepted_and_does_nothing_is_a_warning),
                 cmocka_unit_test(no_mistake_repeats_a_secret),
                 cmocka_unit_test(at_most_two_hundred_problems_are_kept_and_the_rest_counted),
                 cmocka_unit_test(what_should_load_after_the_prelude_loads),

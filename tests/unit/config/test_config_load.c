@@ -108,6 +108,8 @@ static void included_maps_are_merged(void **state)
         assert_int_equal(c->publisher_count, 2);
         assert_int_equal(c->limit_jobs, 3);
         assert_int_equal(c->limit_cooldown_ms, 3600000);
+        assert_int_equal(p.warning.count, 1); /* nobody answers for self */
+        conf_problems_done(&p);
         config_free(c);
 }
 
