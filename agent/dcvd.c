@@ -50,7 +50,7 @@ static int usage(FILE *to, int status)
                 "foreground.\n\n"
                 "options:\n"
                 "  --config FILE   configuration (DCVD_CONFIG; " CONF_DEFAULT_PATH ")\n"
-                "  --check-config  say every mistake of the configuration, and end\n"
+                "  --check-config  say every mistake of the configuration and of its secrets, and end\n"
                 "  --print-config  print the configuration in force, each value with its origin\n"
                 "  --print-schema  print a JSON Schema of the configuration, for editors\n"
                 "  --version       the version\n"
@@ -339,12 +339,54 @@ static void warn_of_hints(const struct conf *conf)
         }
 }
 
+struct secrets_seen {
+        bool by_root; /* before root becomes the user who will read them */
+        bool stranger; /* whoever asks is neither: what is closed to it is not judged */
+        unsigned refused;
+};
+
+static bool secret_seen(void *arg, const struct secret_ref *r, const struct err *why, struct err *e)
+{
+        struct secrets_seen *seen = arg;
+        bool absent = strcmp(why->code, "secret.absent") == 0 && r->source != SECRET_ENV;
+        bool owner = strcmp(why->code, "secret.owner") == 0;
+        bool closed = seen->stranger && (owner || strcmp(why->code, "secret.open") == 0);
+        (void)e;
+        if (seen->by_root && (absent || owner)) /* the user's own look tells, or finds it good */
+                return true;
+        seen->refused += !absent && !closed;
+        fprintf(stderr, "%s%s: %s%s%s\n", absent || closed ? "warning: " : "", r->where ? r->where : "", why->text,
+                why->fix[0] ? "; " : "", why->fix);
+        return true;
+}
+
+/* Read once, as the start does and as its user: what that would refuse is said, what is not there yet is a warning. */
+static bool secrets_are_good(struct conf *conf)
+{
+        struct secrets_seen seen = { .by_root = geteuid() == 0, .stranger = start_is_stranger() };
+        struct err e;
+        bool good = !seen.by_root || config_each_secret(conf, 1u << SECRET_CREDENTIAL, secret_seen, &seen, &e);
+        if (good && seen.refused == 0) {
+                seen.by_root = false;
+                good = start_user(conf, &e);
+                if (good) {
+                        (void)config_take_env_secrets(conf, NULL, &(struct err){ 0 }); /* one not set is seen next */
+                        good = config_each_secret(conf, SECRETS_ALL, secret_seen, &seen, &e);
+                }
+        }
+        if (!good)
+                fprintf(stderr, "%s%s%s\n", e.text, e.fix[0] ? "; " : "", e.fix);
+        return good && seen.refused == 0;
+}
+
 static int check_config(const char *path, struct conf *conf)
 {
         warn_of_hints(conf);
-        printf("%s: good, %zu certificate%s\n", path, conf->cert_count, conf->cert_count == 1 ? "" : "s");
+        bool good = secrets_are_good(conf);
+        if (good)
+                printf("%s: good, %zu certificate%s\n", path, conf->cert_count, conf->cert_count == 1 ? "" : "s");
         config_free(conf);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return !good ? EXIT_BAD_CONFIG : fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)

@@ -231,6 +231,8 @@ static bool take(struct secret_ref *r, const struct secret_ref *from, struct err
                 return secret_ref_take_env(r, e);
         if (!secret_ref_copy(&copy, from))
                 return err_memory(e);
+        free(copy.where);
+        copy.where = STEAL(r->where);
         secret_ref_done(r);
         *r = copy;
         return true;
@@ -239,17 +241,23 @@ static bool take(struct secret_ref *r, const struct secret_ref *from, struct err
 bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err *e)
 {
         struct found_secrets all = { .sources = 1u << SECRET_ENV }, before = all;
-        bool good = collect_all(c, &all) && (!old || collect_all(old, &before));
+        bool good = collect_all(c, &all) && (!old || collect_all(old, &before)), failed = false;
 
         if (!good)
                 err_memory(e);
         for (size_t i = 0; good && i < all.count; i++) {
                 const struct secret_ref *from = held(all.ref, i, all.ref[i]->name);
-                good = take(all.ref[i], from ? from : held(before.ref, before.count, all.ref[i]->name), e);
+                struct err why;
+                if (!take(all.ref[i], from ? from : held(before.ref, before.count, all.ref[i]->name), &why) &&
+                        !failed) {
+                        failed = true;
+                        if (e)
+                                *e = why;
+                }
         }
         free(all.ref);
         free(before.ref);
-        return good;
+        return good && !failed;
 }
 
 bool config_hold_credentials(struct conf *c, struct err *e)
@@ -277,7 +285,7 @@ bool config_keep_credentials(struct conf *c, const struct conf *old, struct err 
         return good;
 }
 
-bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_absent, struct err *e)
+bool config_each_secret(struct conf *c, unsigned sources, config_secret_fn *fn, void *arg, struct err *e)
 {
         struct found_secrets all = { .sources = sources };
         bool good = collect_all(c, &all) || err_memory(e);
@@ -285,16 +293,27 @@ bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_ab
         for (size_t i = 0; good && i < all.count; i++) {
                 struct secret s = { 0 };
                 struct err why;
-                if (secret_load(all.ref[i], &s, &why)) {
+                if (secret_load(all.ref[i], &s, &why))
                         secret_done(&s);
-                } else if (strcmp(why.code, "secret.absent") == 0) {
-                        CLEANUP(free_p) char *line = text_format("%s; %s", why.text, why.fix);
-                        good = (line && texts_add(ret_absent, line)) || err_memory(e);
-                } else {
-                        *e = why;
-                        good = false;
-                }
+                else
+                        good = fn(arg, all.ref[i], &why, e);
         }
         free(all.ref);
         return good;
+}
+
+static bool absent_or_refused(void *arg, const struct secret_ref *r, const struct err *why, struct err *e)
+{
+        (void)r;
+        if (strcmp(why->code, "secret.absent") != 0) {
+                *e = *why;
+                return false;
+        }
+        CLEANUP(free_p) char *line = text_format("%s; %s", why->text, why->fix);
+        return (line && texts_add(arg, line)) || err_memory(e);
+}
+
+bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_absent, struct err *e)
+{
+        return config_each_secret(c, sources, absent_or_refused, ret_absent, e);
 }

@@ -215,7 +215,7 @@ void config_free(struct conf *c);
  * look the same, or if it did not come from files. */
 bool config_unchanged(const struct conf *c);
 /* After each load. A variable is overwritten in the environment when it is first taken: old, the configuration in force
- * (NULL at start), hands on what it already holds. */
+ * (NULL at start), hands on what it already holds. Every one is taken; e is of the first that is not set. */
 bool config_take_env_secrets(struct conf *c, const struct conf *old, struct err *e);
 
 /* Root reads the credentials of a host without systemd's directory before it becomes another user, who could not. One
@@ -229,6 +229,9 @@ bool config_keep_credentials(struct conf *c, const struct conf *old, struct err 
  * and which file to create): it is read again at use. */
 #define SECRETS_ALL (1u << SECRET_FILE | 1u << SECRET_CREDENTIAL | 1u << SECRET_ENV)
 bool config_check_secrets(struct conf *c, unsigned sources, struct texts *ret_absent, struct err *e);
+/* What that is made of: fn is told of each one that cannot be read now, and why; false with e ends it. */
+typedef bool config_secret_fn(void *arg, const struct secret_ref *r, const struct err *why, struct err *e);
+bool config_each_secret(struct conf *c, unsigned sources, config_secret_fn *fn, void *arg, struct err *e);
 
 const struct conf_cert *config_cert(const struct conf *c, const char *name); /* NULL if absent */
 /* SHA-256 of the canonical text of a target, in hex: a helper request names it. "": no memory. */

@@ -368,7 +368,9 @@ static bool read_secret(const struct conf_value *v)
         if (ref.source == SECRET_ENV && !env_name_is_good(name->text))
                 return refuse_at(v, name, v->path, "the variable's name is not made of letters, digits and _ alone");
         ref.name = text_dup(name->text);
-        if (!ref.name) {
+        ref.where = text_format("%s:%d:%d: %s", name->file, name->line, name->column, v->path);
+        if (!ref.name || !ref.where) {
+                secret_ref_done(&ref);
                 problem_memory(v->p);
                 return false;
         }

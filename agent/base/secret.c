@@ -64,6 +64,7 @@ bool secret_equal(const struct secret *a, const struct secret *b)
 void secret_ref_done(struct secret_ref *r)
 {
         free(r->name);
+        free(r->where);
         if (r->held)
                 secret_done(r->held);
         free(r->held);
@@ -72,9 +73,11 @@ void secret_ref_done(struct secret_ref *r)
 
 bool secret_ref_copy(struct secret_ref *ret, const struct secret_ref *from)
 {
-        struct secret_ref r = { .source = from->source, .name = text_dup(from->name) };
-        if (from->name && !r.name)
+        struct secret_ref r = { .source = from->source, .name = text_dup(from->name), .where = text_dup(from->where) };
+        if ((from->name && !r.name) || (from->where && !r.where)) {
+                secret_ref_done(&r);
                 return false;
+        }
         if (from->held) {
                 r.held = calloc(1, sizeof *r.held);
                 if (!r.held || (from->held->data && !secret_set(r.held, from->held->data, from->held->len, NULL))) {

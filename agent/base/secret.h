@@ -27,6 +27,7 @@ enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_CREDENTIAL, SECRET_ENV };
 struct secret_ref {
         enum secret_source source;
         char *name; /* path, credential name or variable name; owned */
+        char *where; /* FILE:LINE:COLUMN: path.to.key, for messages; NULL: not from a file; owned */
         struct secret *held; /* SECRET_ENV: the value taken at start, the variable overwritten in place;
                                 SECRET_CREDENTIAL: what root read before it became another user; owned */
 };

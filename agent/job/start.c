@@ -71,6 +71,17 @@ static bool become(uid_t uid, gid_t gid, const char *name, struct err *e)
         return true;
 }
 
+/* The credentials are root's to read where systemd hands over none. */
+static bool leave_root(struct conf *conf, const struct passwd *p, struct err *e)
+{
+        uid_t uid = p->pw_uid;
+        gid_t gid = p->pw_gid;
+        const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+        if (!(credentials && credentials[0]) && !config_hold_credentials(conf, e))
+                return false;
+        return become(uid, gid, USER, e);
+}
+
 static bool drop_root(struct conf *conf, struct err *e)
 {
         const struct passwd *p = getpwnam(USER);
@@ -78,15 +89,21 @@ static bool drop_root(struct conf *conf, struct err *e)
                 log_warning("", "there is no user " USER ": running as root; useradd --system " USER);
                 return true;
         }
-        uid_t uid = p->pw_uid;
-        gid_t gid = p->pw_gid;
-        if (!make_for(conf->state_directory, 0700, uid, gid, e) ||
-                !make_for(conf->runtime_directory, 0755, uid, gid, e))
-                return false;
-        const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-        if (!(credentials && credentials[0]) && !config_hold_credentials(conf, e))
-                return false;
-        return become(uid, gid, USER, e);
+        return make_for(conf->state_directory, 0700, p->pw_uid, p->pw_gid, e) &&
+                make_for(conf->runtime_directory, 0755, p->pw_uid, p->pw_gid, e) && leave_root(conf, p, e);
+}
+
+bool start_user(struct conf *conf, struct err *e)
+{
+        const struct passwd *p = geteuid() == 0 ? getpwnam(USER) : NULL;
+        secret_forbid_cores();
+        return !p || leave_root(conf, p, e);
+}
+
+bool start_is_stranger(void)
+{
+        const struct passwd *p = getpwnam(USER);
+        return geteuid() != 0 && p && p->pw_uid != geteuid();
 }
 
 static bool make_runtime(const char *path, struct err *e)

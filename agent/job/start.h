@@ -14,4 +14,9 @@ struct err;
  * handed to the helper. ERR_CONFIG names what is absent. */
 bool start_privileges(struct conf *conf, const char *config_path, int *ret_helper_fd, struct err *e);
 
+/* For a look at what the start would meet: becomes its user as that does, makes and forks nothing. */
+bool start_user(struct conf *conf, struct err *e);
+/* There is a user dcvd, and this process is neither root nor that one: it may look, but does not start the daemon. */
+bool start_is_stranger(void);
+
 #endif

@@ -283,8 +283,8 @@ static struct ca *ca_start(
         struct secret id_value = { (uint8_t *)id, id ? strlen(id) : 0 },
                       key_value = { (uint8_t *)key, key ? strlen(key) : 0 };
         const struct tencent_conf conf = { .endpoint = (char *)(uintptr_t)endpoint,
-                .secret_id = { SECRET_ENV, (char *)(uintptr_t) "TENCENT_ID", &id_value },
-                .secret_key = { SECRET_ENV, (char *)(uintptr_t) "TENCENT_KEY", &key_value } };
+                .secret_id = { SECRET_ENV, (char *)(uintptr_t) "TENCENT_ID", NULL, &id_value },
+                .secret_key = { SECRET_ENV, (char *)(uintptr_t) "TENCENT_KEY", NULL, &key_value } };
         const struct ca_env env = {
                 .loop = loop, .http = http, .name = "tencent", .remember = remember, .recall = recall, .memory_arg = r
         };

@@ -100,6 +100,69 @@ class Daemon(unittest.TestCase):
         self.assertRegex(printed.stdout, r"(?m)^    certificate_id: a1B2c3D4 # .*tencent-nginx\.yaml:\d+$")
         self.assertRegex(printed.stdout, r"(?m)^    rehearse: auto # default$")
 
+    def test_a_checked_configuration_has_secrets_that_the_start_takes(self):
+        env, canary = self.world.environment(), "CanaryOfTheCheck000000000000000001"
+        path, other = self.world.secret("checked", canary), self.world.secret("other", canary + "b")
+        config = self.world.default_config()
+        config["cas"]["tencent"]["token"] = {"file": path}
+        self.world.write_config(config)
+
+        def remake(mode=0o400, value=canary):
+            os.unlink(path)
+            if value is None:
+                os.mkfifo(path, 0o600)
+                self.world.give_to_dcvd(path)
+            else:
+                self.world.secret("checked", value)
+                os.chmod(path, mode)
+
+        self.assertEqual(self.dcvd("--check-config", env=env).stdout, f"{CONFIG}: good, 1 certificate\n")
+        for how, said in (({"mode": 0o644}, f"has mode 0644: others could read or change it; chmod 0640 {path}"),
+                          ({"value": ""}, f"secret file {path} is empty"),
+                          ({"value": None}, f"secret file {path} is not a regular file")):
+            with self.subTest(said):
+                remake(**how)
+                for where in (None, env):  # with systemd's credentials and without
+                    done = self.dcvd("--check-config", env=where)
+                    self.assertEqual((done.returncode, done.stdout), (78, ""), done.stderr)
+                    self.assertRegex(done.stderr, rf"(?m)^{CONFIG}:\d+:\d+: cas\.tencent\.token: .*{said}")
+                    self.assertNotIn(canary, done.stderr)
+                started = self.dcvd(env=env)  # which says the same
+                self.assertEqual(started.returncode, 78)
+                self.assertIn(said.partition(";")[0], started.stderr)
+        os.unlink(path)  # as in a package that is not set up yet
+        absent = self.dcvd("--check-config", env=env)
+        self.assertEqual((absent.returncode, absent.stdout), (0, f"{CONFIG}: good, 1 certificate\n"), absent.stderr)
+        self.assertRegex(absent.stderr, rf"(?m)^warning: {CONFIG}:\d+:\d+: cas\.tencent\.token: secret file {path}: .*install -m 0600")
+        config["cas"]["tencent"]["token"] = {"env": "DCVD_CHECKED"}
+        config["cas"]["tencent"]["secret_key"] = {"file": other}
+        self.world.write_config(config)
+        os.chmod(other, 0o604)
+        both = self.dcvd("--check-config", env=env)  # every one of them, not the first alone
+        self.assertEqual((both.returncode, both.stdout), (78, ""), both.stderr)
+        self.assertRegex(both.stderr, r"cas\.tencent\.token: environment variable DCVD_CHECKED is not set; set DCVD_CHECKED")
+        self.assertRegex(both.stderr, r"cas\.tencent\.secret_key: secret file \S+ has mode 0604")
+        os.chmod(other, 0o400)
+        self.assertEqual(self.dcvd("--check-config", env={**env, "DCVD_CHECKED": canary}).returncode, 0)
+        self.look_as_others(config, env, other)
+        for one in (path, other):
+            if os.path.exists(one):
+                os.unlink(one)
+        self.world.write_config(self.world.default_config())
+
+    def look_as_others(self, config, env, path):
+        """What dcvd cannot read is refused to root too, who becomes dcvd at the start; a stranger cannot tell."""
+        if not namespace.has_many_users():
+            return
+        del config["cas"]["tencent"]["token"]
+        self.world.write_config(config)
+        os.chown(path, 0, 0)
+        for user, code, said in ((0, 78, ""), (DCVD_UID, 78, ""), (DCVD_UID + 1, 0, "warning: ")):
+            done = subprocess.run([self.world.program("dcvd"), "--check-config"], capture_output=True, text=True, timeout=20, check=False,
+                                  env={**os.environ, **env}, user=user, group=user, extra_groups=[], cwd="/tmp")
+            self.assertEqual(done.returncode, code, (user, done.stderr))
+            self.assertRegex(done.stderr, rf"(?m)^{said}{CONFIG}:\d+:\d+: cas\.tencent\.secret_key: secret file {path}: Permission denied")
+
     def test_the_schema_is_right_about_good_and_bad(self):
         shown = self.dcvd("--print-schema")
         schema = json.loads(shown.stdout)

@@ -284,8 +284,8 @@ static void open_ca(void)
 {
         struct secret id = { (uint8_t *)(uintptr_t) "AKIDTEST", 8 }, key = { (uint8_t *)(uintptr_t) "SECRETKEY", 9 };
         struct tencent_conf conf = { .endpoint = (char *)(uintptr_t) "https://ssl.tencentcloudapi.com",
-                .secret_id = { SECRET_ENV, (char *)(uintptr_t) "ID", &id },
-                .secret_key = { SECRET_ENV, (char *)(uintptr_t) "KEY", &key } };
+                .secret_id = { SECRET_ENV, (char *)(uintptr_t) "ID", NULL, &id },
+                .secret_key = { SECRET_ENV, (char *)(uintptr_t) "KEY", NULL, &key } };
         const struct ca_env env = { .name = "tencent", .remember = remember, .recall = recall };
         struct err e;
 

@@ -254,6 +254,13 @@ static void secrets_of_the_environment_are_taken_once_and_handed_on(void **state
         assert_false(config_take_env_secrets(third, NULL, &e));
         assert_int_equal(e.kind, ERR_CONFIG);
         config_free(third);
+        setenv("DCVD_T2", "two", 1);
+        struct conf *fourth = load_env(); /* one that is missing keeps no other from being taken */
+        assert_false(config_take_env_secrets(fourth, NULL, &e));
+        assert_non_null(strstr(e.text, "DCVD_T1"));
+        held_is(&((const struct test_tencent *)config_ca(fourth, "a")->parsed)->secret_key, "two");
+        config_free(fourth);
+        unsetenv("DCVD_T2");
 }
 
 /* ---- lookups ---- */

@@ -59,8 +59,8 @@ static void done(void *arg, const json_t *response, const char *request_id, cons
 static bool open_api(const char *endpoint, struct tencent_api **ret, struct err *e)
 {
         struct secret id = { (uint8_t *)(uintptr_t) "AKIDTEST", 8 }, key = { (uint8_t *)(uintptr_t) "SECRETKEY", 9 };
-        const struct secret_ref id_ref = { SECRET_ENV, (char *)(uintptr_t) "ID", &id };
-        const struct secret_ref key_ref = { SECRET_ENV, (char *)(uintptr_t) "KEY", &key };
+        const struct secret_ref id_ref = { SECRET_ENV, (char *)(uintptr_t) "ID", NULL, &id };
+        const struct secret_ref key_ref = { SECRET_ENV, (char *)(uintptr_t) "KEY", NULL, &key };
         const struct tencent_api_conf conf = { .endpoint = endpoint,
                 .service = "ssl",
                 .version = "2019-12-05",
