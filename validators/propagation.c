@@ -8,7 +8,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/util.h"
-#include "validators/alias.h"
 #include "validators/propagation_internal.h"
 
 #define INTERVAL_LEAST_MS 100
@@ -17,11 +16,9 @@
 #define TELL_EVERY_MS 100
 #define UNHURRIED_MS 1500 /* until then nobody need worry about an answer */
 #define BLOCKED_AFTER_MS 8000
-#define TLS_PORT 443 /* RFC 8737 section 3: no other */
 #define RESOLVERS_MS 2000 /* what the look at the resolvers may cost at the end */
 
 static void plan(struct propagation *p);
-static void check(struct propagation *p);
 
 const char *propagation_look_name(enum propagation_look l)
 {
@@ -96,7 +93,9 @@ static void describe(const struct propagation *p, const struct look *l, char *re
 {
         char address[ADDRESS_TEXT];
         address_text(&l->s.address, false, address);
-        if (l->s.look == LOOK_PENDING)
+        if (l->lost)
+                snprintf(ret, size, "%s: %s", l->s.name, l->s.saw);
+        else if (l->s.look == LOOK_PENDING)
                 snprintf(ret, size, "%s (%s) %s", l->s.name, address,
                         clock_boot_ms() - p->start_ms < UNHURRIED_MS ? "is being asked" : "has not answered yet");
         else if (by_host(p))
@@ -161,7 +160,7 @@ static void tell(struct propagation *p)
 
 /* ---- ends ---- */
 
-static void drop_looks(struct propagation *p)
+void run_drop_looks(struct propagation *p)
 {
         for (size_t i = 0; i < p->count; i++) {
                 dns_cancel(p->look[i].query);
@@ -182,7 +181,7 @@ static void run_free(struct propagation *p)
         *p->at = p->next;
         if (p->next)
                 p->next->at = p->at;
-        drop_looks(p);
+        run_drop_looks(p);
         zone_find_cancel(p->find);
         dns_lookup_cancel(p->lookup);
         loop_undefer(p->engine->loop, p->begin);
@@ -195,7 +194,7 @@ static void run_free(struct propagation *p)
         free(p);
 }
 
-static void finish(struct propagation *p, const struct err *err)
+void run_finish(struct propagation *p, const struct err *err)
 {
         struct propagation_state s;
         struct err e = { 0 };
@@ -221,7 +220,7 @@ static void timed_out(struct propagation *p)
                 char one[260];
                 if (p->look[i].done || p->look[i].s.look == LOOK_IGNORED || p->look[i].extra)
                         continue;
-                silent += p->look[i].s.look == LOOK_SILENT || p->look[i].s.look == LOOK_LAME;
+                silent += p->look[i].s.look == LOOK_SILENT || p->look[i].s.look == LOOK_LAME || p->look[i].lost;
                 describe(p, &p->look[i], one, sizeof one);
                 if (named++ < 4)
                         buf_addf(&b, "%s%s", named > 1 ? "; " : "", one);
@@ -233,13 +232,22 @@ static void timed_out(struct propagation *p)
         if (silent == named && named > 0)
                 err_fix(&e, "mend or undelegate these servers, or list them under propagation.ignore");
         buf_done(&b);
-        finish(p, &e);
+        run_finish(p, &e);
+}
+
+/* Those that can be asked. */
+static size_t asked(const struct propagation *p)
+{
+        size_t n = voters(p);
+        for (size_t i = 0; i < p->count; i++)
+                n -= p->look[i].lost && p->look[i].s.look != LOOK_IGNORED;
+        return n;
 }
 
 /* Nothing answers at all: said plainly, with the setting that would trust others. */
 static bool blocked(const struct propagation *p)
 {
-        size_t silent = 0, n = voters(p);
+        size_t silent = 0, n = asked(p);
         for (size_t i = 0; i < p->count; i++)
                 silent += p->look[i].s.look == LOOK_SILENT && p->look[i].silent >= 1 && !p->look[i].extra;
         return n > 0 && silent == n && !by_host(p) && clock_boot_ms() - p->start_ms > BLOCKED_AFTER_MS;
@@ -249,11 +257,11 @@ static void end_blocked(struct propagation *p)
 {
         struct err e;
         err_set(&e, ERR_TEMPORARY, "propagation.blocked",
-                "port 53 is blocked from here (0 of %zu addresses, 1 zone: %s)", voters(p),
+                "port 53 is blocked from here (0 of %zu addresses, 1 zone: %s)", asked(p),
                 p->zone ? p->zone->cut.zone : "?");
         err_fix(&e,
                 "open 53/udp and 53/tcp outwards, or set propagation.view: resolvers to trust the recursive resolvers");
-        finish(p, &e);
+        run_finish(p, &e);
 }
 
 /* ---- looking ---- */
@@ -289,7 +297,7 @@ void look_result(struct look *l, enum propagation_look what)
                 (l->s.in_a_row > 0     ? AGAIN_MS
                                 : slow ? MAX(run_interval_ms(p), 1000)
                                        : run_interval_ms(p));
-        check(p);
+        run_check(p);
 }
 
 void look_later(struct look *l)
@@ -320,7 +328,9 @@ static void on_timer(void *arg)
                 if (!l->done && l->s.look != LOOK_IGNORED && l->next_ms && l->next_ms <= now_ms)
                         look_now(l);
         }
-        check(p);
+        if (run_lacks_address(p) && p->again_ms <= now_ms)
+                run_find_lost(p);
+        run_check(p);
 }
 
 static void plan(struct propagation *p)
@@ -333,6 +343,8 @@ static void plan(struct propagation *p)
         for (size_t i = 0; i < p->count; i++)
                 if (!p->look[i].done && p->look[i].s.look != LOOK_IGNORED && p->look[i].next_ms)
                         due_ms = MIN(due_ms, p->look[i].next_ms);
+        if (run_lacks_address(p))
+                due_ms = MIN(due_ms, p->again_ms);
         if (p->told_dirty && p->changed)
                 due_ms = MIN(due_ms, MAX(p->told_ms + TELL_EVERY_MS, now_ms + 1));
         timer_start(p->timer, MAX(due_ms - now_ms, 0));
@@ -340,10 +352,10 @@ static void plan(struct propagation *p)
 
 /* ---- the verdict ---- */
 
-static void start_looks(struct propagation *p)
+void run_start_looks(struct propagation *p)
 {
         for (size_t i = 0; i < p->count; i++)
-                if (p->look[i].s.look == LOOK_PENDING && p->look[i].next_ms == 0)
+                if (p->look[i].s.look == LOOK_PENDING && !p->look[i].lost && p->look[i].next_ms == 0)
                         p->look[i].next_ms = clock_boot_ms();
         free(p->copy);
         p->copy = calloc(p->count + 1, sizeof *p->copy);
@@ -362,7 +374,7 @@ static bool ask_resolvers(struct propagation *p)
                 if (!run_add(p, p->zone ? p->zone->cut.zone : "", "resolver", dns_resolver(p->engine->dns, i), true,
                             true))
                         return false;
-        start_looks(p);
+        run_start_looks(p);
         return true;
 }
 
@@ -375,19 +387,19 @@ static bool resolvers_done(const struct propagation *p)
 }
 
 /* Called after every look and every tick; may end the run. */
-static void check(struct propagation *p)
+void run_check(struct propagation *p)
 {
         int64_t now_ms = clock_boot_ms();
         tell(p); /* first: what is left to tell makes plan() come back soon */
         if (p->asking_resolvers)
-                return resolvers_done(p) ? finish(p, NULL) : plan(p);
+                return resolvers_done(p) ? run_finish(p, NULL) : plan(p);
         bool enough = p->count > 0 && voters(p) > 0 && agreeing(p) >= quorum(p);
         if (enough && !p->settling) {
                 p->settling = true;
                 p->settled_ms = now_ms + p->conf.settle_ms;
         }
         if (enough && now_ms >= p->settled_ms)
-                return ask_resolvers(p) ? plan(p) : finish(p, NULL);
+                return ask_resolvers(p) ? plan(p) : run_finish(p, NULL);
         if (now_ms >= p->start_ms + p->conf.timeout_ms)
                 return timed_out(p);
         if (blocked(p))
@@ -395,132 +407,7 @@ static void check(struct propagation *p)
         plan(p);
 }
 
-/* ---- who is asked ---- */
-
-static bool ignored(const struct propagation *p, const char *name, const struct address *a)
-{
-        char text[ADDRESS_TEXT];
-        address_text(a, false, text);
-        for (size_t i = 0; i < p->conf.ignore.count; i++)
-                if (strcmp(p->conf.ignore.item[i], text) == 0 || dns_name_equal(p->conf.ignore.item[i], name))
-                        return true;
-        return false;
-}
-
-bool run_add(
-        struct propagation *p, const char *zone, const char *name, const struct address *a, bool resolver, bool extra)
-{
-        /* Looks under way point into the array: it moves only while none is. */
-        for (size_t i = 0; i < p->count; i++) {
-                dns_cancel(p->look[i].query);
-                http_cancel(p->look[i].http);
-                tls_look_cancel(p->look[i].tls);
-                p->look[i].query = NULL;
-                p->look[i].http = NULL;
-                p->look[i].tls = NULL;
-        }
-        struct look *more = realloc(p->look, (p->count + 1) * sizeof *more);
-        if (!more)
-                return false;
-        p->look = more;
-        struct look *l = &p->look[p->count];
-        *l = (struct look){ .run = p, .name = text_dup(name), .extra = extra };
-        if (!l->name)
-                return false;
-        l->s = (struct propagation_server){ .zone = zone,
-                .name = l->name,
-                .address = *a,
-                .rcode = -1,
-                .resolver = resolver,
-                .seen_after_ms = -1,
-                .look = !resolver && ignored(p, name, a) ? LOOK_IGNORED : LOOK_PENDING };
-        p->count++;
-        return true;
-}
-
-static void zone_known(void *arg, struct zone *z, const struct err *err)
-{
-        struct propagation *p = arg;
-        struct err e;
-        p->find = NULL;
-        if (err) {
-                e = *err;
-                return finish(p, &e);
-        }
-        zone_release(p->zone);
-        p->zone = zone_hold(z);
-        drop_looks(p);
-        for (size_t i = 0; i < z->count; i++)
-                if (!run_add(p, z->cut.zone, z->server[i].name, &z->server[i].address, false, false)) {
-                        err_memory(&e);
-                        return finish(p, &e);
-                }
-        start_looks(p);
-}
-
-static void host_known(void *arg, const struct address *list, size_t count, const struct err *err)
-{
-        struct propagation *p = arg;
-        struct err e;
-        p->lookup = NULL;
-        if (count == 0) {
-                e = *err;
-                return finish(p, &e);
-        }
-        for (size_t i = 0; i < count; i++) {
-                struct address a = list[i];
-                if (p->proof.type == PROOF_TLS)
-                        a.port = TLS_PORT;
-                if (!run_add(p, p->proof.place, p->proof.place, &a, false, false)) {
-                        err_memory(&e);
-                        return finish(p, &e);
-                }
-        }
-        start_looks(p);
-}
-
-static void find_zone(struct propagation *p)
-{
-        struct err e;
-        p->find = zone_servers_start(p->engine, p->owner, zone_known, p, &e);
-        if (!p->find)
-                finish(p, &e);
-}
-
-void run_follow_alias(struct propagation *p, const char *target)
-{
-        struct err e;
-        bool loop = dns_name_equal(target, p->proof.place);
-        for (size_t i = 0; i < p->visited.count; i++)
-                loop = loop || dns_name_equal(p->visited.item[i], target);
-        if (loop || ++p->aliases > ALIASES_MAX) {
-                err_set(&e, ERR_CONFIG, "propagation.alias",
-                        loop ? "the alias chain of %s loops at %s" : "the alias chain of %s is too long (at %s)",
-                        p->proof.place, target);
-                return finish(p, &e);
-        }
-        char *owner = text_dup(target);
-        if (!owner || !texts_add(&p->visited, target)) {
-                free(owner);
-                err_memory(&e);
-                return finish(p, &e);
-        }
-        free(p->owner);
-        p->owner = owner;
-        drop_looks(p);
-        find_zone(p);
-}
-
-static void use_resolvers(struct propagation *p)
-{
-        struct err e;
-        for (size_t i = 0; i < dns_resolver_count(p->engine->dns); i++)
-                if (!run_add(p, "", "resolver", dns_resolver(p->engine->dns, i), true, false)) {
-                        err_memory(&e);
-                        return finish(p, &e);
-                }
-        start_looks(p);
-}
+/* ---- the start ---- */
 
 static void begin(void *arg)
 {
@@ -529,16 +416,16 @@ static void begin(void *arg)
         p->begin = NULL;
         timer_start(p->timer, p->conf.timeout_ms);
         if (p->conf.view == VIEW_PUBLISHER)
-                return finish(p, NULL);
+                return run_finish(p, NULL);
         if (by_host(p)) {
-                p->lookup = dns_lookup(p->engine->dns, p->proof.place, host_known, p, &e);
+                p->lookup = dns_lookup(p->engine->dns, p->proof.place, run_host_known, p, &e);
                 if (!p->lookup)
-                        finish(p, &e);
+                        run_finish(p, &e);
                 return;
         }
         if (p->conf.view == VIEW_RESOLVERS)
-                return use_resolvers(p);
-        find_zone(p);
+                return run_use_resolvers(p);
+        run_find_zone(p);
 }
 
 struct propagation *propagation_start(struct propagation_engine *g, const struct propagation_request *r,

@@ -40,7 +40,7 @@ const char *propagation_look_name(enum propagation_look l);
 struct propagation_server {
         const char *zone; /* that holds the final name */
         const char *name; /* of the name server; FILE: the host; a resolver: "resolver" */
-        struct address address;
+        struct address address; /* family 0: none is known, the server is pending for want of one */
         enum propagation_look look;
         enum dns_transport transport;
         int rcode; /* -1: none yet; FILE: HTTP status */

@@ -3,7 +3,8 @@
  *   2. From there down to the name itself the authoritative servers are asked (SOA, RD=0): a referral, or a SOA of a
  * deeper zone, is a zone cut.
  *   3. The servers are the union of what the parent and the zone itself say, at every cut on the way; all A and AAAA of
- * all of them. */
+ * all of them, by the resolvers and by the glue: a CA's resolver comes by the glue. One without an address is kept by
+ * its name, so that nobody takes the others for all. */
 #include <libpsl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,6 @@
 
 #define ZONE_KEEP_MS 60000
 #define CUTS_MAX 8
-#define NS_MAX 16
 
 enum step {
         STEP_SOA,
@@ -43,6 +43,7 @@ struct zone_find {
         char parent[DNS_NAME_TEXT];
         struct zone *zone; /* being built */
         struct texts ns, parent_ns;
+        struct glue glue;
         size_t looking, parent_at;
         enum step step;
         unsigned cuts;
@@ -53,50 +54,8 @@ struct zone_find {
         struct dns_query *query;
         struct dns_lookup *lookup;
         struct deferred *begin;
-        struct err err;
+        struct err unsure; /* why the addresses of a name server could not be found out */
 };
-
-struct zone *zone_hold(struct zone *z)
-{
-        z->users++;
-        return z;
-}
-
-void zone_release(struct zone *z)
-{
-        if (!z || --z->users > 0)
-                return;
-        for (size_t i = 0; i < z->count; i++)
-                free(z->server[i].name);
-        free(z->owner);
-        free(z);
-}
-
-void zones_drop(struct propagation_engine *g)
-{
-        while (g->zones) {
-                struct zone *z = g->zones;
-                g->zones = z->next;
-                zone_release(z);
-        }
-}
-
-static struct zone *cached(struct propagation_engine *g, const char *name)
-{
-        int64_t now_ms = clock_boot_ms();
-        for (struct zone **at = &g->zones; *at;) {
-                struct zone *z = *at;
-                if (z->until_ms <= now_ms) {
-                        *at = z->next;
-                        zone_release(z);
-                        continue;
-                }
-                if (dns_name_equal(z->owner, name))
-                        return z;
-                at = &z->next;
-        }
-        return NULL;
-}
 
 /* ---- ends ---- */
 
@@ -121,6 +80,7 @@ static void find_free(struct zone_find *f)
         zone_release(f->zone);
         texts_done(&f->ns);
         texts_done(&f->parent_ns);
+        glue_done(&f->glue);
         free(f->name);
         free(f);
 }
@@ -151,14 +111,18 @@ static void fail(struct zone_find *f, enum err_kind kind, const char *code, cons
         finish(f, NULL, &e);
 }
 
+/* Kept for others only if nothing is missing: who comes next, or again, may find it. */
 static void complete(struct zone_find *f)
 {
         struct zone *z = f->zone;
         f->zone = NULL;
-        z->until_ms = clock_boot_ms() + ZONE_KEEP_MS;
-        z->next = f->engine->zones;
-        f->engine->zones = z;
+        if (z->lost_count == 0 && f->unsure.kind == ERR_NONE) {
+                z->until_ms = clock_boot_ms() + ZONE_KEEP_MS;
+                z->next = f->engine->zones;
+                f->engine->zones = zone_hold(z);
+        }
         finish(f, z, NULL);
+        zone_release(z);
 }
 
 /* ---- asking ---- */
@@ -184,7 +148,9 @@ static void ask_server(
                 finish(f, NULL, &e);
 }
 
-static void add_ns(struct zone_find *f, const struct dns_message *m, const char *zone, enum dns_section section)
+/* bailiwick: the zone of who answered, who is believed no addresses beyond it. */
+static void add_ns(struct zone_find *f, const struct dns_message *m, const char *zone, enum dns_section section,
+        const char *bailiwick)
 {
         for (size_t i = 0; i < m->rr_count; i++) {
                 char name[DNS_NAME_TEXT];
@@ -196,6 +162,7 @@ static void add_ns(struct zone_find *f, const struct dns_message *m, const char 
                 if (fits && !known)
                         (void)texts_add(&f->ns, name); /* a server less is seen in the verdict's count */
         }
+        glue_take(&f->glue, m, &f->ns, bailiwick);
 }
 
 static bool soa_of(const struct dns_message *m, char zone[DNS_NAME_TEXT], struct dns_soa *ret)
@@ -211,9 +178,8 @@ static bool soa_of(const struct dns_message *m, char zone[DNS_NAME_TEXT], struct
 static void set_zone(struct zone_find *f, const char *zone)
 {
         snprintf(f->zone->cut.zone, sizeof f->zone->cut.zone, "%s", zone);
-        for (size_t i = 0; i < f->zone->count; i++)
-                free(f->zone->server[i].name);
-        f->zone->count = 0;
+        zone_forget_servers(f->zone);
+        f->unsure = (struct err){ 0 };
         texts_done(&f->ns);
         f->looking = 0;
         f->child_asked = false;
@@ -226,21 +192,25 @@ static void next_address(struct zone_find *f);
 static void address_found(void *arg, const struct address *list, size_t count, const struct err *err)
 {
         struct zone_find *f = arg;
-        struct zone *z = f->zone;
-        (void)err; /* a name server without an address is missing from the list; the others are asked */
+        struct err e;
+        const char *name = f->ns.item[f->looking++];
+        bool unsure = count == 0 && strcmp(err->code, "dns.no-address") != 0, good = true, any = count > 0;
         f->lookup = NULL;
-        for (size_t i = 0; i < count && z->count < SERVERS_MAX; i++) {
-                bool known = false;
-                for (size_t k = 0; k < z->count; k++)
-                        known = known || address_equal(&z->server[k].address, &list[i]);
-                if (known)
-                        continue;
-                z->server[z->count].name = text_dup(f->ns.item[f->looking]);
-                z->server[z->count].address = list[i];
-                if (z->server[z->count].name)
-                        z->count++;
+        if (unsure)
+                f->unsure = *err;
+        for (size_t i = 0; good && i < count; i++)
+                good = zone_add_server(f->zone, name, &list[i]);
+        for (size_t i = 0; good && i < f->glue.count; i++)
+                if (dns_name_equal(f->glue.at[i].name, name)) {
+                        good = zone_add_server(f->zone, name, &f->glue.at[i].address);
+                        any = true;
+                }
+        if (good && !any)
+                good = zone_add_lost(f->zone, name, unsure ? err->text : "no address known");
+        if (!good) {
+                err_memory(&e);
+                return finish(f, NULL, &e);
         }
-        f->looking++;
         next_address(f);
 }
 
@@ -251,6 +221,8 @@ static void next_address(struct zone_find *f)
         struct err e;
         f->step = STEP_ADDRESSES;
         if (f->looking >= f->ns.count) {
+                if (f->zone->count == 0 && f->unsure.kind != ERR_NONE)
+                        return fail(f, ERR_TEMPORARY, "propagation.resolver", f->unsure.text);
                 if (f->zone->count == 0)
                         return fail(f, ERR_CONFIG, "propagation.no-zone", "none of its name servers has an address");
                 return f->known ? complete(f) : descend(f);
@@ -304,10 +276,12 @@ static void pass_over(struct zone_find *f)
 
 static void referral(struct zone_find *f, const struct dns_message *m, const char *zone)
 {
+        char from[DNS_NAME_TEXT];
         if (++f->cuts > CUTS_MAX)
                 return fail(f, ERR_CONFIG, "propagation.no-zone", "too many zone cuts");
+        memcpy(from, f->zone->cut.zone, sizeof from);
         set_zone(f, zone);
-        add_ns(f, m, zone, DNS_AUTHORITY);
+        add_ns(f, m, zone, DNS_AUTHORITY, from);
         find_addresses(f);
 }
 
@@ -403,7 +377,7 @@ static void soa_answered(struct zone_find *f, const struct dns_message *m)
 static void ns_answered(struct zone_find *f, const struct dns_message *m)
 {
         const char *up = dns_name_parent(f->zone->cut.zone);
-        add_ns(f, m, f->zone->cut.zone, DNS_ANSWER);
+        add_ns(f, m, f->zone->cut.zone, DNS_ANSWER, f->zone->cut.zone);
         if (!up || f->zone->cut.zone[0] == '\0')
                 return find_addresses(f);
         snprintf(f->parent, sizeof f->parent, "%s", up);
@@ -468,13 +442,13 @@ static void answered(void *arg, const struct dns_answer *a)
                 return parent_ns_answered(f, good ? a->message : NULL);
         case STEP_PARENT_ASK:
                 if (good) {
-                        add_ns(f, a->message, f->zone->cut.zone, DNS_AUTHORITY);
-                        add_ns(f, a->message, f->zone->cut.zone, DNS_ANSWER);
+                        add_ns(f, a->message, f->zone->cut.zone, DNS_AUTHORITY, f->parent);
+                        add_ns(f, a->message, f->zone->cut.zone, DNS_ANSWER, f->parent);
                 }
                 return find_addresses(f);
         case STEP_CHILD_NS:
                 if (good)
-                        add_ns(f, a->message, f->zone->cut.zone, DNS_ANSWER);
+                        add_ns(f, a->message, f->zone->cut.zone, DNS_ANSWER, f->zone->cut.zone);
                 return find_addresses(f);
         case STEP_DESCEND:
         case STEP_ADDRESSES:
@@ -488,7 +462,7 @@ static void begin(void *arg)
 {
         struct zone_find *f = arg;
         f->begin = NULL;
-        struct zone *z = cached(f->engine, f->name);
+        struct zone *z = zone_kept(f->engine, f->name);
         if (z)
                 return finish(f, z, NULL);
         ask_resolver(f, STEP_SOA, f->start, DNS_SOA);

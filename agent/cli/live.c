@@ -99,9 +99,10 @@ json_t *live_servers(const json_t *propagation)
                 json_array_foreach(json_object_get(p, "servers"), k, s)
                 {
                         const char *name = json_str(s, "name"), *address = json_str(s, "address");
+                        bool known = address && address[0];
                         say(s, said, sizeof said);
-                        snprintf(line, sizeof line, "           %s (%s) %s", name ? name : "", address ? address : "",
-                                said);
+                        snprintf(line, sizeof line, "           %s%s%s%s %s", name ? name : "", known ? " (" : "",
+                                known ? address : "", known ? ")" : "", said);
                         json_array_append_new(lines, json_string(line));
                 }
         }

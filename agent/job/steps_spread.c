@@ -10,8 +10,9 @@ json_t *propagation_servers_json(const struct propagation_state *s)
         json_t *list = json_array();
         for (size_t i = 0; list && i < s->count; i++) {
                 const struct propagation_server *x = &s->server[i];
-                char address[ADDRESS_TEXT];
-                address_text(&x->address, false, address);
+                char address[ADDRESS_TEXT] = ""; /* none is known */
+                if (x->address.family)
+                        address_text(&x->address, false, address);
                 json_t *o = json_object();
                 json_put_text(o, "zone", x->zone);
                 json_put_text(o, "name", x->name);

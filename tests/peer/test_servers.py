@@ -4,7 +4,7 @@ import socket
 import unittest
 
 import probe
-from servers import PRIMARY, SECONDARY
+from servers import PRIMARY, ROOT, SECONDARY
 from test_deploy import quick
 from world import World
 
@@ -68,6 +68,49 @@ class Servers(unittest.TestCase):
     def test_a_silent_secondary_may_be_ignored(self):
         said = self.reissue_beside_a_silent_one("1 of 1 agree", self.the_ca_is_told, ignore=[SECONDARY])
         self.assertIn("1 of 1 agree", said)
+
+    def reissue_without_the_address_of_ns2(self, world, until, glue=True, **propagation):
+        """ns2 has no address in its zone, and it gets no transfer."""
+        if not glue:
+            path = "/var/lib/world/root/test.zone"
+            text = probe.read_text(path)
+            with open(path, "w", encoding="ascii") as f:
+                f.write("".join(line for line in text.splitlines(True) if not line.startswith("ns2.example.test. 60 A")))
+            world.dns.root.stop()
+            world.dns.root.start(lambda: probe.dns(ROOT, "test", "SOA", timeout=0.3).aa)
+        world.dns.update("example.test", "delete ns2.example.test. A")
+        world.dns.in_step("example.test")
+        world.dns.flush_resolver()
+        world.dns.relay.hold()
+        self.start(world, **propagation)
+        return world.dcvctl_until(until, "reissue", "www", "--yes", "--wait")
+
+    def test_a_server_without_address_is_asked_by_its_glue(self):
+        with World() as world:
+            done = self.reissue_without_the_address_of_ns2(world, "still at serial .*1 of 2 agree", timeout="5s")
+            self.assertRegex(done.stderr, rf"ns2\.example\.test \({SECONDARY}\) still at serial \d+; 1 of 2 agree")
+            self.the_ca_is_not_told(world)  # before all show it
+            world.dns.relay.release()
+            probe.until(lambda: world.dcvctl_json("status", "www")[1]["certificates"][0]["job"] is None, 90, "the job done")
+            self.assertEqual(len(world.ledger("CompleteCertificate")), 1)
+            world.assert_invariants(self)
+
+    def test_a_server_without_any_address_is_named_and_waited_for(self):
+        with World() as world:
+            done = self.reissue_without_the_address_of_ns2(world, "mend or undelegate .*", glue=False, timeout="5s")
+            self.assertIn("ns2.example.test: no address known; 1 of 2 agree", done.stderr)
+            self.assertIn("mend or undelegate these servers, or list them under propagation.ignore", done.stderr)
+            self.the_ca_is_not_told(world)
+            world.dns.update("example.test", f"add ns2.example.test. 60 A {SECONDARY}")
+            world.dns.relay.release()
+            world.dns.flush_resolver()  # it would remember for a minute or five that there is none
+            probe.until(lambda: world.ledger("CompleteCertificate"), 90, "the CA told")
+
+    def test_a_server_without_any_address_may_be_ignored(self):
+        with World() as world:
+            done = self.reissue_without_the_address_of_ns2(world, "1 of 1 agree", glue=False, ignore=["ns2.example.test"])
+            self.assertIn("1 of 1 agree", done.stderr)
+            self.the_ca_is_told(world)
 
     def test_a_lame_secondary_is_named(self):
         with World(services=("dns", "double")) as world:

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "agent/base/util.h"
 #include "agent/cli/live.h"
 #include "cli/printed.h"
 
@@ -71,22 +72,25 @@ static void every_server_has_its_line(void **state)
                 "           ns2.example (192.0.2.7) still at serial 41",
                 "           ns3.example (192.0.2.9) silent: no answer",
                 "           ns4.example (192.0.2.10) pending",
+                "           ns5.example pending: no address known",
         };
         json_t *p = json_of(
                 "[{\"token\": \"TXT x\", \"servers\": ["
                 "{\"name\": \"ns1.example\", \"address\": \"192.0.2.1\", \"look\": \"seen\", \"seen_after_ms\": 12},"
                 "{\"name\": \"ns2.example\", \"address\": \"192.0.2.7\", \"look\": \"absent\", \"serial\": 41},"
                 "{\"name\": \"ns3.example\", \"address\": \"192.0.2.9\", \"look\": \"silent\", \"saw\": \"no answer\"},"
-                "{\"name\": \"ns4.example\", \"address\": \"192.0.2.10\", \"look\": \"pending\", \"saw\": \"\"}]}]");
+                "{\"name\": \"ns4.example\", \"address\": \"192.0.2.10\", \"look\": \"pending\", \"saw\": \"\"},"
+                "{\"name\": \"ns5.example\", \"address\": \"\", \"look\": \"pending\", \"saw\": \"no address "
+                "known\"}]}]");
         json_t *lines = live_servers(p);
         (void)state;
-        assert_int_equal(json_array_size(lines), 4);
-        for (size_t i = 0; i < 4; i++)
+        assert_int_equal(json_array_size(lines), ARRAY_LEN(want));
+        for (size_t i = 0; i < ARRAY_LEN(want); i++)
                 assert_string_equal(json_string_value(json_array_get(lines, i)), want[i]);
         json_decref(lines);
         json_array_append_new(p, json_of("{\"token\": \"TXT y\", \"servers\": []}"));
         lines = live_servers(p); /* of several tokens each is named */
-        assert_int_equal(json_array_size(lines), 6);
+        assert_int_equal(json_array_size(lines), ARRAY_LEN(want) + 2);
         assert_string_equal(json_string_value(json_array_get(lines, 0)), "           TXT x");
         json_decref(lines);
         json_decref(p);

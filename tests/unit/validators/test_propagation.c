@@ -23,6 +23,7 @@ struct played { /* what an authoritative server says about a challenge */
 struct ended {
         bool over;
         unsigned calls;
+        enum err_kind kind;
         char code[48], text[400], fix[256], state[400];
         size_t seen, wanted, count;
         int64_t elapsed_ms;
@@ -36,6 +37,10 @@ static struct {
         struct name_server resolver, parent, server[4];
         struct played play[4];
         bool delegated; /* www.example.test is a zone of its own: its parent names ns3, it names ns3 and ns4 */
+        bool addressless; /* there is no address of ns2 and ns3 */
+        unsigned lookups_fail; /* so many questions for an address of ns2 */
+        bool only_second; /* other.test has ns2 alone, not ns3 */
+        const char *glue; /* of ns2 and ns3, from above */
         bool early; /* a resolver was asked for the challenge before all authoritative servers showed it */
         unsigned shown, needed, at_resolver;
         unsigned told;
@@ -63,18 +68,26 @@ static void resolve(struct name_server *s, const struct dns_message *q, bool tcp
         (void)s;
         (void)tcp;
         ns_start(r, q, 0x0080 | (dns_name_is_below(q->question, "nowhere.test") ? DNS_SERVFAIL : 0));
+        bool address = q->qtype == DNS_A || q->qtype == DNS_AAAA, second = is(q, "ns2.example.test");
+        if (address && second && bed.lookups_fail > 0) {
+                bed.lookups_fail--;
+                return ns_start(r, q, 0x0080 | DNS_SERVFAIL);
+        }
+        if (address && bed.addressless && (second || is(q, "ns3.example.test")))
+                return;
         for (size_t i = 0; i < ARRAY_LEN(host); i++) {
-                char address[32];
-                snprintf(address, sizeof address, "127.0.0.%zu", 10 + i);
+                char text[32];
+                snprintf(text, sizeof text, "127.0.0.%zu", 10 + i);
                 if (q->qtype == DNS_A && is(q, host[i]))
-                        return ns_address(r, DNS_ANSWER, host[i], address);
+                        return ns_address(r, DNS_ANSWER, host[i], text);
         }
         if (q->qtype == DNS_SOA && (is(q, "example.test") || is(q, "other.test") || is(q, "test")))
                 return ns_soa(r, DNS_ANSWER, q->question, "ns1.example.test", 1);
         if (q->qtype == DNS_NS && is(q, "example.test"))
                 return name_servers(r, DNS_ANSWER, q->question, "ns1.example.test", "ns2.example.test");
         if (q->qtype == DNS_NS && is(q, "other.test"))
-                return name_servers(r, DNS_ANSWER, q->question, "ns3.example.test", NULL);
+                return name_servers(
+                        r, DNS_ANSWER, q->question, bed.only_second ? "ns2.example.test" : "ns3.example.test", NULL);
         if (q->qtype == DNS_NS && is(q, "test"))
                 return name_servers(r, DNS_ANSWER, q->question, "ns.test", NULL);
         if (dns_name_is_below(q->question, "www.example.test") || dns_name_is_below(q->question, "x.other.test")) {
@@ -85,6 +98,12 @@ static void resolve(struct name_server *s, const struct dns_message *q, bool tcp
         }
 }
 
+static void add_glue(struct ns_reply *r, const char *name)
+{
+        if (bed.glue)
+                ns_address(r, DNS_ADDITIONAL, name, bed.glue);
+}
+
 static void refer(struct name_server *s, const struct dns_message *q, bool tcp, struct ns_reply *r)
 {
         (void)s;
@@ -93,7 +112,13 @@ static void refer(struct name_server *s, const struct dns_message *q, bool tcp, 
         if (is(q, "example.test"))
                 name_servers(r, DNS_AUTHORITY, q->question, "ns1.example.test", "ns2.example.test");
         else
-                name_servers(r, DNS_AUTHORITY, q->question, "ns3.example.test", NULL);
+                name_servers(
+                        r, DNS_AUTHORITY, q->question, bed.only_second ? "ns2.example.test" : "ns3.example.test", NULL);
+        add_glue(r, is(q, "example.test") ? "ns2.example.test" : "ns3.example.test");
+        if (bed.glue) {
+                ns_address(r, DNS_ADDITIONAL, "ns2.example.test", bed.glue); /* said twice */
+                ns_address(r, DNS_ADDITIONAL, "ns4.example.test", "127.0.0.99"); /* of nobody in question */
+        }
 }
 
 static const char *zone_of(size_t at, const struct dns_message *q)
@@ -135,11 +160,16 @@ static void serve(struct name_server *s, const struct dns_message *q, bool tcp, 
         ns_start(r, q, 0x0400);
         if (bed.delegated && at < 2 && dns_name_is_below(q->question, "www.example.test")) {
                 ns_start(r, q, 0);
-                return name_servers(r, DNS_AUTHORITY, "www.example.test", "ns3.example.test", NULL);
+                name_servers(r, DNS_AUTHORITY, "www.example.test", "ns3.example.test", NULL);
+                return add_glue(r, "ns3.example.test");
         }
-        if (q->qtype == DNS_NS && is(q, zone_of(at, q)))
-                return name_servers(r, DNS_ANSWER, q->question, at >= 2 ? "ns3.example.test" : "ns1.example.test",
+        if (q->qtype == DNS_NS && is(q, zone_of(at, q))) {
+                name_servers(r, DNS_ANSWER, q->question, at >= 2 ? "ns3.example.test" : "ns1.example.test",
                         at >= 2 ? "ns4.example.test" : "ns2.example.test");
+                if (bed.glue && at >= 2) /* not its to say: above the zone */
+                        ns_address(r, DNS_ADDITIONAL, "ns4.example.test", "127.0.0.98");
+                return;
+        }
         ns_soa(r, DNS_AUTHORITY, zone_of(at, q), "ns1.example.test", 1);
 }
 
@@ -207,10 +237,19 @@ static void done(void *arg, const struct propagation_state *s, const struct err 
         }
         snprintf(x->state, sizeof x->state, "%s", s->text);
         if (err) {
+                x->kind = err->kind;
                 snprintf(x->code, sizeof x->code, "%s", err->code);
                 snprintf(x->text, sizeof x->text, "%s", err->text);
                 snprintf(x->fix, sizeof x->fix, "%s", err->fix);
         }
+}
+
+/* A new engine: nothing is kept from the runs before. */
+static void zones_forgotten(void)
+{
+        struct err e;
+        propagation_engine_close(bed.engine);
+        assert_true(propagation_engine_open(&bed.engine, bed.loop, bed.dns, NULL, &e));
 }
 
 static struct conf_propagation often(int64_t consecutive)
@@ -432,6 +471,118 @@ static void servers_that_the_zone_alone_names_are_asked_too(void **state)
         assert_false(bed.early);
 }
 
+/* The parent's word, and a resolver that comes by it, leads there all the same. */
+static void a_server_without_address_is_asked_by_its_glue(void **state)
+{
+        struct conf_propagation conf = often(1);
+        (void)state;
+        bed.addressless = true;
+        bed.glue = "127.0.0.12";
+        bed.play[1].from = 4;
+        struct ended x = run(&conf, false);
+        assert_string_equal(x.code, "");
+        assert_int_equal(x.wanted, 2);
+        assert_string_equal(name_at(&x, "127.0.0.12"), "ns2.example.test");
+        assert_int_equal(bed.play[1].asked, 4);
+        assert_false(bed.early);
+}
+
+static void the_glue_of_a_delegation_counts_too(void **state)
+{
+        struct conf_propagation conf = often(1);
+        (void)state;
+        bed.delegated = bed.addressless = true;
+        bed.glue = "127.0.0.13";
+        bed.needed = 12;
+        bed.play[2].from = 3;
+        struct ended x = run(&conf, false);
+        assert_string_equal(x.code, "");
+        assert_int_equal(x.wanted, 2);
+        assert_string_equal(name_at(&x, "127.0.0.13"), "ns3.example.test");
+        assert_int_equal(bed.play[2].asked, 3);
+        assert_false(bed.early);
+}
+
+/* What the parent says beside the zone's own word is asked as well: a resolver may have come that way. */
+static void glue_that_differs_is_asked_beside_the_address(void **state)
+{
+        struct conf_propagation conf = often(1);
+        (void)state;
+        bed.glue = "127.0.0.14";
+        struct ended x = run(&conf, false);
+        assert_string_equal(x.code, "");
+        assert_int_equal(x.wanted, 3);
+        assert_string_equal(name_at(&x, "127.0.0.14"), "ns2.example.test");
+}
+
+static void a_server_without_any_address_is_named_and_waited_for(void **state)
+{
+        struct conf_propagation conf = often(1);
+        (void)state;
+        bed.addressless = true;
+        conf.timeout_ms = SHORT_MS;
+        struct ended x = run(&conf, false);
+        assert_string_equal(x.code, "propagation.timeout");
+        assert_int_equal(x.seen, 1);
+        assert_int_equal(x.wanted, 2);
+        assert_int_equal(x.count, 2);
+        assert_string_equal(x.name[1], "ns2.example.test");
+        assert_int_equal(x.server[1].look, LOOK_PENDING);
+        assert_int_equal(x.server[1].address.family, 0);
+        assert_non_null(strstr(x.text, "is not shown everywhere: ns2.example.test: no address known"));
+        assert_non_null(strstr(x.state, "ns2.example.test: no address known; 1 of 2 agree; timeout in "));
+        assert_non_null(strstr(x.fix, "propagation.ignore"));
+        assert_int_equal(bed.at_resolver, 0);
+        assert_true(texts_add(&conf.ignore, "ns2.example.test."));
+        x = run(&conf, false);
+        texts_done(&conf.ignore);
+        assert_string_equal(x.code, "");
+        assert_int_equal(x.wanted, 1);
+        assert_int_equal(x.server[1].look, LOOK_IGNORED);
+}
+
+static void a_lookup_that_failed_is_made_again(void **state)
+{
+        struct conf_propagation conf = often(1);
+        (void)state;
+        conf.timeout_ms = SHORT_MS;
+        bed.lookups_fail = 2; /* A and AAAA */
+        struct ended x = run(&conf, false);
+        assert_string_equal(x.code, "propagation.timeout");
+        assert_non_null(strstr(x.text, "ns2.example.test: looking up ns2.example.test: SERVFAIL"));
+        x = run(&conf, false); /* what was not found out is kept for nobody */
+        assert_string_equal(x.code, "");
+        assert_int_equal(x.wanted, 2);
+        zones_forgotten();
+        conf = often(1); /* within one wait */
+        bed.lookups_fail = 2;
+        bed.shown = 0;
+        bed.play[1] = (struct played){ .text = { VALUE }, .from = 2 };
+        x = run(&conf, false);
+        assert_string_equal(x.code, "");
+        assert_int_equal(x.wanted, 2);
+        assert_int_equal(x.seen, 2);
+        assert_int_equal(bed.play[1].asked, 2);
+        assert_false(bed.early);
+}
+
+static void lookups_that_fail_for_all_servers_are_no_empty_zone(void **state)
+{
+        struct conf_propagation conf = often(1);
+        struct proof proof = { PROOF_TXT, OWN("www.other.test"), OWN("_dnsauth.www.other.test"), NULL, OWN(VALUE) };
+        struct propagation_request r = { .proof = &proof, .conf = &conf };
+        struct ended x = { 0 };
+        struct err e;
+        (void)state;
+        bed.only_second = true;
+        bed.lookups_fail = 2;
+        assert_non_null(propagation_start(bed.engine, &r, NULL, done, &x, &e));
+        assert_true(loop_run_until(bed.loop, &x.over, LIMIT_MS));
+        assert_string_equal(x.code, "propagation.resolver");
+        assert_int_equal(x.kind, ERR_TEMPORARY);
+        assert_non_null(strstr(x.text, "looking up ns2.example.test: SERVFAIL"));
+}
+
 static void gone_means_gone_everywhere(void **state)
 {
         struct conf_propagation conf = often(1);
@@ -521,6 +672,12 @@ int main(void)
                 TEST(a_quorum_and_ignored_servers_decide_with_fewer),
                 TEST(an_alias_is_followed_into_its_own_zone),
                 TEST(servers_that_the_zone_alone_names_are_asked_too),
+                TEST(a_server_without_address_is_asked_by_its_glue),
+                TEST(the_glue_of_a_delegation_counts_too),
+                TEST(glue_that_differs_is_asked_beside_the_address),
+                TEST(a_server_without_any_address_is_named_and_waited_for),
+                TEST(a_lookup_that_failed_is_made_again),
+                TEST(lookups_that_fail_for_all_servers_are_no_empty_zone),
                 TEST(gone_means_gone_everywhere),
                 TEST(it_settles_before_it_is_sure),
                 TEST(other_views_ask_others),
