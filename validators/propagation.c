@@ -91,8 +91,11 @@ static size_t quorum(const struct propagation *p)
 
 static void describe(const struct propagation *p, const struct look *l, char *ret, size_t size)
 {
-        char address[ADDRESS_TEXT];
+        char address[ADDRESS_TEXT + sizeof ", TCP"];
+        bool tcp = l->s.transport == DNS_TCP; /* UDP goes without saying */
         address_text(&l->s.address, false, address);
+        if (tcp && l->s.look != LOOK_SILENT)
+                strcat(address, ", TCP");
         if (l->lost)
                 snprintf(ret, size, "%s: %s", l->s.name, l->s.saw);
         else if (l->s.look == LOOK_PENDING)
@@ -105,25 +108,36 @@ static void describe(const struct propagation *p, const struct look *l, char *re
         else if (l->s.look == LOOK_LAME)
                 snprintf(ret, size, "%s (%s) is lame for %s: %s", l->s.name, address, l->s.zone, l->s.saw);
         else if (l->s.look == LOOK_SILENT)
-                snprintf(ret, size, "%s (%s) does not answer", l->s.name, address);
+                snprintf(ret, size, "%s (%s) does not answer%s", l->s.name, address, tcp ? " by UDP or TCP" : "");
         else if (satisfied(p, l->s.look))
                 snprintf(ret, size, "%s (%s) agrees, asked again", l->s.name, address);
         else
                 snprintf(ret, size, "%s (%s): %s", l->s.name, address, l->s.saw);
 }
 
+/* Of those that agree: a CA that asks by UDP alone, or whose TCP is blocked, may see something else. */
+static size_t by_tcp(const struct propagation *p)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < p->count; i++)
+                n += p->look[i].done && !p->look[i].extra && p->look[i].s.transport == DNS_TCP;
+        return n;
+}
+
 static void fill_text(const struct propagation *p, struct propagation_state *s)
 {
-        char first[260] = "", left[32];
+        char first[260] = "", left[32], tcp[40] = "";
         size_t lacking = 0;
         for (size_t i = 0; i < p->count; i++)
                 if (!p->look[i].done && p->look[i].s.look != LOOK_IGNORED && !p->look[i].extra && lacking++ == 0)
                         describe(p, &p->look[i], first, sizeof first);
         format_span(s->left_ms / 1000, left, sizeof left);
+        if (by_tcp(p) > 0)
+                snprintf(tcp, sizeof tcp, ", %zu by TCP", by_tcp(p));
         if (p->count == 0)
                 snprintf(s->text, sizeof s->text, "finding the servers of %s", p->owner ? p->owner : p->proof.place);
         else if (lacking == 0)
-                snprintf(s->text, sizeof s->text, "%zu of %zu agree", s->seen, voters(p));
+                snprintf(s->text, sizeof s->text, "%zu of %zu agree%s", s->seen, voters(p), tcp);
         else if (lacking == 1)
                 snprintf(s->text, sizeof s->text, "%s; %zu of %zu agree; timeout in %s", first, s->seen, voters(p),
                         left);

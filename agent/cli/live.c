@@ -99,10 +99,12 @@ json_t *live_servers(const json_t *propagation)
                 json_array_foreach(json_object_get(p, "servers"), k, s)
                 {
                         const char *name = json_str(s, "name"), *address = json_str(s, "address");
+                        const char *transport = json_str(s, "transport");
                         bool known = address && address[0];
+                        bool tcp = transport && strcmp(transport, "tcp") == 0; /* UDP goes without saying */
                         say(s, said, sizeof said);
-                        snprintf(line, sizeof line, "           %s%s%s%s %s", name ? name : "", known ? " (" : "",
-                                known ? address : "", known ? ")" : "", said);
+                        snprintf(line, sizeof line, "           %s%s%s%s%s %s", name ? name : "", known ? " (" : "",
+                                known ? address : "", known && tcp ? ", TCP" : "", known ? ")" : "", said);
                         json_array_append_new(lines, json_string(line));
                 }
         }

@@ -62,7 +62,7 @@ class Servers(unittest.TestCase):
     def test_a_silent_secondary_is_named_and_waited_for(self):
         helps = "mend or undelegate these servers, or list them under propagation.ignore"
         said = self.reissue_beside_a_silent_one(helps, self.the_ca_is_not_told, timeout="9s")  # not before all show it
-        self.assertIn(f"ns2.example.test ({SECONDARY}) does not answer; 1 of 2 agree", said)
+        self.assertIn(f"ns2.example.test ({SECONDARY}) does not answer by UDP or TCP; 1 of 2 agree", said)
         self.assertIn(helps, said)
 
     def test_a_silent_secondary_may_be_ignored(self):

@@ -73,15 +73,23 @@ static void every_server_has_its_line(void **state)
                 "           ns3.example (192.0.2.9) silent: no answer",
                 "           ns4.example (192.0.2.10) pending",
                 "           ns5.example pending: no address known",
+                "           ns6.example (192.0.2.12, TCP) shows it after 30 ms",
+                "           ns7.example (192.0.2.13, TCP) silent: no answer",
         };
         json_t *p = json_of(
                 "[{\"token\": \"TXT x\", \"servers\": ["
-                "{\"name\": \"ns1.example\", \"address\": \"192.0.2.1\", \"look\": \"seen\", \"seen_after_ms\": 12},"
+                "{\"name\": \"ns1.example\", \"address\": \"192.0.2.1\", \"transport\": \"udp\", \"look\": \"seen\", "
+                "\"seen_after_ms\": 12},"
                 "{\"name\": \"ns2.example\", \"address\": \"192.0.2.7\", \"look\": \"absent\", \"serial\": 41},"
                 "{\"name\": \"ns3.example\", \"address\": \"192.0.2.9\", \"look\": \"silent\", \"saw\": \"no answer\"},"
                 "{\"name\": \"ns4.example\", \"address\": \"192.0.2.10\", \"look\": \"pending\", \"saw\": \"\"},"
                 "{\"name\": \"ns5.example\", \"address\": \"\", \"look\": \"pending\", \"saw\": \"no address "
-                "known\"}]}]");
+                "known\"},"
+                "{\"name\": \"ns6.example\", \"address\": \"192.0.2.12\", \"transport\": \"tcp\", \"look\": \"seen\", "
+                "\"seen_after_ms\": 30},"
+                "{\"name\": \"ns7.example\", \"address\": \"192.0.2.13\", \"transport\": \"tcp\", \"look\": "
+                "\"silent\", "
+                "\"saw\": \"no answer\"}]}]");
         json_t *lines = live_servers(p);
         (void)state;
         assert_int_equal(json_array_size(lines), ARRAY_LEN(want));

@@ -320,7 +320,7 @@ static void the_verdict_names_every_address_and_what_carried_it(void **state)
                         assert_true(x.server[i].seen_after_ms >= 0);
                         assert_string_equal(x.server[i].saw, "\"" VALUE "\"");
                 }
-        assert_string_equal(x.state, "2 of 2 agree");
+        assert_string_equal(x.state, "2 of 2 agree, 1 by TCP");
 }
 
 /* I7 */
@@ -394,6 +394,8 @@ static void what_is_wrong_with_a_server_is_named(void **state)
                 { { .forgets_aa = true }, LOOK_LAME, "is lame for example.test: not authoritative", true },
                 { { .fails = true }, LOOK_ERROR, "ns2.example.test (127.0.0.12): SERVFAIL", false },
                 { { .serial = 41 }, LOOK_ABSENT, "ns2.example.test (127.0.0.12) still at serial 41", false },
+                { { .serial = 41, .truncates = true }, LOOK_ABSENT,
+                        "ns2.example.test (127.0.0.12, TCP) still at serial 41", false },
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
