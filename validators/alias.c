@@ -140,3 +140,11 @@ struct alias_follow *alias_follow_start(
         alias_follow_cancel(f);
         return NULL;
 }
+
+bool alias_zone_is_ours(const char *owner, const char *zone, struct err *e)
+{
+        if (zone[0] && strcmp(zone, ".") != 0)
+                return true;
+        err_set(e, ERR_CONFIG, "token.no-zone", "no zone holds %s: nobody below the root answers for it", owner);
+        return err_fix(e, "correct the name, or the CNAME records that lead to it");
+}

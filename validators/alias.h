@@ -3,6 +3,8 @@
 #ifndef DCVD_VALIDATORS_ALIAS_H
 #define DCVD_VALIDATORS_ALIAS_H
 
+#include <stdbool.h>
+
 struct alias_follow;
 struct err;
 struct propagation_engine;
@@ -17,5 +19,8 @@ typedef void alias_followed_fn(
 struct alias_follow *alias_follow_start(
         struct propagation_engine *g, const char *name, alias_followed_fn *done, void *arg, struct err *e);
 void alias_follow_cancel(struct alias_follow *f); /* NULL allowed */
+
+/* For who writes there: a name that the root alone answers for is in nobody's zone. ERR_CONFIG "token.no-zone". */
+bool alias_zone_is_ours(const char *owner, const char *zone, struct err *e);
 
 #endif

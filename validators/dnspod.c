@@ -211,6 +211,8 @@ static void in_zone(struct publish_call *c, const char *owner, const char *zone,
                 e = *err;
                 return finish(c, &e);
         }
+        if (!alias_zone_is_ours(owner, zone, &e))
+                return finish(c, c->add ? &e : NULL); /* nor can anything be there */
         char *owner_copy = text_dup(owner), *zone_copy = text_dup(zone);
         free(c->owner);
         free(c->zone);

@@ -313,6 +313,8 @@ static void in_zone(struct publish_call *c, const char *found, const char *prima
 {
         struct err e;
         const char *zone = c->p->zone && (!found || dns_name_is_below(c->owner, c->p->zone)) ? c->p->zone : found;
+        if (!alias_zone_is_ours(c->owner, zone, &e))
+                return finish(c, c->add ? &e : NULL); /* nor can anything be there */
         c->zone = text_dup(zone);
         if (c->zone)
                 return find_server(c, primary);

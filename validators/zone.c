@@ -108,6 +108,10 @@ static void fail(struct zone_find *f, enum err_kind kind, const char *code, cons
 {
         struct err e;
         err_set(&e, kind, code, "finding the zone of %s: %s", f->name, text);
+        if (kind == ERR_CONFIG)
+                err_fix(&e,
+                        "have the domain delegated: registered, with NS records at its parent that name servers of it "
+                        "answer to");
         finish(f, NULL, &e);
 }
 

@@ -56,6 +56,15 @@ class Alias(unittest.TestCase):
             loops = f"the alias chain of {ALIAS} loops at {ALIAS}"
             self.assertIn(loops, world.dcvctl_until(loops, "reissue", "www", "--yes", "--wait").stderr)
 
+    def test_an_alias_into_no_zone_is_a_mistake(self):
+        with World() as world:
+            self.start(world, "www.tokens.nowhere")
+            helps = "correct the name, or the CNAME records that lead to it"
+            done = world.dcvctl_until(helps, "reissue", "www", "--yes", "--wait")
+            self.assertEqual(done.returncode, 130, done.stderr)  # the order is open: it goes on when that is mended
+            self.assertIn("no zone holds www.tokens.nowhere", done.stderr)
+            self.assertIn(helps, done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -661,10 +661,27 @@ static void a_zone_that_cannot_be_found_is_named(void **state)
         assert_int_equal(bed.at_resolver, 0);
 }
 
+static void a_domain_that_is_not_delegated_is_for_somebody_to_mend(void **state)
+{
+        struct conf_propagation conf = often(1);
+        struct proof proof = { PROOF_TXT, OWN("www.gone.example"), OWN("_dnsauth.www.gone.example"), NULL, OWN(VALUE) };
+        struct propagation_request r = { .proof = &proof, .conf = &conf };
+        struct ended x = { 0 };
+        struct err e;
+        (void)state;
+        assert_non_null(propagation_start(bed.engine, &r, NULL, done, &x, &e));
+        assert_true(loop_run_until(bed.loop, &x.over, LIMIT_MS));
+        assert_string_equal(x.code, "propagation.no-zone");
+        assert_non_null(strstr(x.text, "no zone answers for it; is the domain delegated?"));
+        assert_non_null(strstr(x.fix, "have the domain delegated"));
+        assert_int_equal(bed.at_resolver, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_bed, close_bed)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                TEST(a_domain_that_is_not_delegated_is_for_somebody_to_mend),
                 TEST(the_verdict_names_every_address_and_what_carried_it),
                 TEST(resolvers_are_asked_last),
                 TEST(who_lags_is_named_and_alone_asked_again),

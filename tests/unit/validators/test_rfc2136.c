@@ -100,7 +100,11 @@ static void answer(struct name_server *s, const struct dns_message *q, bool tcp,
         const char *alias = bed.updates > 0 && bed.alias_here ? bed.alias_here : bed.alias;
         if (q->qtype == DNS_CNAME && alias && dns_name_equal(q->question, PLACE))
                 return ns_pointer(r, DNS_ANSWER, q->question, DNS_CNAME, alias);
-        const char *zone = dns_name_is_below(q->question, "tokens.test") ? "tokens.test" : "example.test";
+        const char *zone = dns_name_is_below(q->question, "tokens.test") ? "tokens.test"
+                : dns_name_is_below(q->question, "test")                 ? "example.test"
+                                                                         : "";
+        if (!zone[0])
+                ns_start(r, q, 0x0400 | DNS_NXDOMAIN);
         ns_soa(r, dns_name_equal(q->question, zone) ? DNS_ANSWER : DNS_AUTHORITY, zone, "primary.test", 3);
 }
 
@@ -292,6 +296,23 @@ static void what_is_in_the_way_is_named_and_stays(void **state)
         assert_non_null(strstr(x.err.text, PLACE " has other records, which are not ours and stay"));
 }
 
+static void a_name_in_no_zone_is_a_mistake(void **state)
+{
+        static const char *const settings[] = { "", ", zone: example.test" };
+        (void)state;
+        bed.alias = "www.tokens.nowhere";
+        for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+                CLEANUP(free_p) char *text = text_format(", server: \"127.0.0.1:5300\"%s", settings[i]);
+                open_publisher(text);
+                struct ended x = publish_it(PROOF_TXT, "value");
+                assert_int_equal(x.err.kind, ERR_CONFIG);
+                assert_string_equal(x.err.code, "token.no-zone");
+                assert_non_null(strstr(x.err.text, "no zone holds www.tokens.nowhere"));
+                assert_non_null(strstr(x.err.fix, "CNAME"));
+                assert_int_equal(bed.updates, 0);
+        }
+}
+
 static void the_end_of_an_alias_is_written_to_and_remembered(void **state)
 {
         (void)state;
@@ -350,6 +371,7 @@ int main(void)
                 TEST(each_refusal_says_what_to_do),
                 TEST(a_lost_answer_is_asked_for_once_more),
                 TEST(what_is_in_the_way_is_named_and_stays),
+                TEST(a_name_in_no_zone_is_a_mistake),
                 TEST(the_end_of_an_alias_is_written_to_and_remembered),
                 TEST(every_address_of_the_server_is_tried),
                 TEST(what_is_cancelled_says_nothing),
