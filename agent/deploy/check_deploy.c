@@ -15,6 +15,7 @@
 #include "agent/base/file.h"
 #include "agent/base/util.h"
 #include "agent/deploy/check_internal.h"
+#include "agent/deploy/command.h"
 #include "agent/net/helper.h"
 #include "validators/webroot.h"
 
@@ -22,27 +23,13 @@
 #define INODES_LEAST 1000
 #define LYING_MAX 4000 /* what a look keeps of a body */
 #define TOKEN_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-#define PLACES "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* ---- O12: the commands ---- */
-
-static bool is_there(const char *command)
-{
-        char path[512];
-        if (strchr(command, '/'))
-                return access(command, X_OK) == 0;
-        for (const char *at = PLACES; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
-                snprintf(path, sizeof path, "%.*s/%s", (int)strcspn(at, ":"), at, command);
-                if (access(path, X_OK) == 0)
-                        return true;
-        }
-        return false;
-}
 
 static void judge_command(const struct conf_target *t, const struct conf_service *s, const struct texts *argv,
         const char *what, struct judgements *out)
 {
-        if (argv->count == 0 || is_there(argv->item[0]))
+        if (argv->count == 0 || command_exists(argv->item[0]))
                 return;
         judge(out, "O12",
                 (struct judgement_words){ .subject = argv->item[0],

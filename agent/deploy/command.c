@@ -10,12 +10,14 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/util.h"
 
+#define PLACES "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define KILL_AFTER_MS 5000
 #define STEP_MS 50
 
@@ -23,6 +25,25 @@ void command_result_done(struct command_result *r)
 {
         buf_done(&r->output);
         buf_done(&r->said);
+}
+
+static bool is_program(const char *path)
+{
+        struct stat st;
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+bool command_exists(const char *program)
+{
+        char path[512];
+        if (strchr(program, '/'))
+                return is_program(program);
+        for (const char *at = PLACES; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+                snprintf(path, sizeof path, "%.*s/%s", (int)strcspn(at, ":"), at, program);
+                if (is_program(path))
+                        return true;
+        }
+        return false;
 }
 
 /* After fork; never returns. */
@@ -43,7 +64,7 @@ static void child(const struct command *c, int in, int out, int err)
         for (size_t i = 0; i < more; i++)
                 list[at++] = c->more->item[i];
         (void)clearenv();
-        (void)setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+        (void)setenv("PATH", PLACES, 1);
         (void)setenv("LANG", "C.UTF-8", 1);
         for (size_t i = 0; c->environment && i < c->environment->count; i++)
                 (void)putenv(c->environment->item[i]);

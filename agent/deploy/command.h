@@ -31,6 +31,8 @@ struct command {
 bool command_run_with(const struct command *c, struct command_result *ret, struct err *e);
 bool command_run(const struct texts *argv, int64_t timeout_ms, struct command_result *ret, struct err *e);
 void command_result_done(struct command_result *r);
+/* Would it be found and may it be run, by a path or in the PATH that commands get? */
+bool command_exists(const char *program);
 /* "nginx -t failed (exit 1): first useful line": for people; false if it succeeded. */
 bool command_failed(const struct texts *argv, const struct command_result *r, char *ret, size_t size);
 

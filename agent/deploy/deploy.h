@@ -32,7 +32,8 @@ struct deploy_result {
         bool put_back, put_back_failed;
         bool restored; /* RESTORE: the files of every target are back, whatever the services said to it */
 };
-/* err: ERR_RULE "deploy.test" (a test failed before anything was changed), ERR_DENIED "deploy.failed" (put back),
+/* err: ERR_RULE "deploy.test" (a test failed before anything was changed, or
+ * something that is wanted is not there: that has a fix), ERR_DENIED "deploy.failed" (put back),
  * ERR_TEMPORARY (helper unreachable), ERR_CONFIG (hash of the section differs: reload dcvd; owner of the
  * configuration). result is given whenever there is one. */
 typedef void deploy_done_fn(void *arg, const struct deploy_result *result, const struct err *err);

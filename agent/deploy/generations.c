@@ -34,6 +34,13 @@ static char *parent_of(const char *path)
 
 /* ---- owner ---- */
 
+static bool unknown(struct err *e, const struct conf_target *t, const char *key, const char *what, const char *name)
+{
+        err_set(e, ERR_CONFIG, strcmp(key, "owner") == 0 ? "target.owner" : "target.group",
+                "%s of %s: there is no %s %s", key, t->directory, what, name);
+        return err_fix(e, "correct %s of that target in the configuration of dcvd, or create %s %s", key, what, name);
+}
+
 static bool find_owner(const struct conf_target *t, uid_t *ret_uid, gid_t *ret_gid, struct err *e)
 {
         int64_t number;
@@ -44,15 +51,13 @@ static bool find_owner(const struct conf_target *t, uid_t *ret_uid, gid_t *ret_g
         else if ((p = getpwnam(t->owner)))
                 *ret_uid = p->pw_uid;
         else
-                return err_set(
-                        e, ERR_CONFIG, "target.owner", "owner of %s: there is no user %s", t->directory, t->owner);
+                return unknown(e, t, "owner", "user", t->owner);
         if (parse_i64(t->group, 0, UINT32_MAX - 1, &number))
                 *ret_gid = (gid_t)number;
         else if ((g = getgrnam(t->group)))
                 *ret_gid = g->gr_gid;
         else
-                return err_set(
-                        e, ERR_CONFIG, "target.group", "group of %s: there is no group %s", t->directory, t->group);
+                return unknown(e, t, "group", "group", t->group);
         return true;
 }
 

@@ -159,15 +159,16 @@ static bool write_generation(struct generations *g, unsigned *n, const struct ma
 
 /* ---- deploy ---- */
 
-/* why: what failed; if the way back fails as well, that is told with it. */
+/* why: what failed; if the way back fails as well, that is told with it. reloaded: so many services may know the new
+ * files; the others never left the old ones. */
 static void put_back(
-        const struct conf *c, struct generations *g, unsigned was, bool reloaded, json_t *answer, struct err *why)
+        const struct conf *c, struct generations *g, unsigned was, size_t reloaded, json_t *answer, struct err *why)
 {
         struct err e = { 0 }, both;
         CLEANUP(json_decref_p) json_t *aside = json_object();
         log_warning("", "%s: %s; putting back", g->target->directory, why->text);
         bool good = generations_restore(g, was, &e) && services_test(c, g->target, aside, &e) &&
-                (!reloaded || services_reload(c, g->target, aside, &e));
+                services_reload(c, g->target, reloaded, NULL, aside, &e);
         json_put_bool(answer, "put_back", true);
         if (good)
                 return;
@@ -179,14 +180,15 @@ static void put_back(
 static bool install(const struct conf *c, struct generations *g, unsigned n, unsigned was, const struct material *m,
         json_t *answer, struct err *e)
 {
+        size_t reached = 0;
         if (!write_generation(g, &n, m, e) || !generations_adopt(g, e) || !generations_switch(g, n, e))
                 return false;
         if (!services_test(c, g->target, answer, e)) {
-                put_back(c, g, was, false, answer, e);
+                put_back(c, g, was, 0, answer, e);
                 return false;
         }
-        if (!services_reload(c, g->target, answer, e)) {
-                put_back(c, g, was, true, answer, e);
+        if (!services_reload(c, g->target, g->target->service_count, &reached, answer, e)) {
+                put_back(c, g, was, reached, answer, e);
                 return false;
         }
         generations_retire(g, KEEP);
@@ -196,7 +198,7 @@ static bool install(const struct conf *c, struct generations *g, unsigned n, uns
 /* A configuration that is broken already would make every reload a risk: nothing is touched. */
 static bool test_first(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e)
 {
-        if (services_test(c, t, answer, e))
+        if (services_ready(t, e) && services_test(c, t, answer, e))
                 return true;
         if (e->kind == ERR_DENIED) {
                 e->kind = ERR_RULE;
@@ -215,6 +217,8 @@ static bool look_ahead(const struct conf *conf, const struct conf_cert *c, const
         secret_done(&passphrase);
         if (ready)
                 return test_first(conf, t, answer, e);
+        if (!e->fix[0])
+                err_fix(e, "mend that, or correct deploy of certificate %s in %s", c->name, conf->path);
         e->kind = ERR_RULE;
         snprintf(e->code, sizeof e->code, "deploy.test");
         return false;
@@ -265,7 +269,8 @@ bool helper_restore(const struct conf *conf, const struct helper_request *r, jso
                 return false;
         bool restored = generations_restore(&g, (unsigned)to, e);
         json_put_bool(answer, "restored", restored);
-        bool good = restored && services_test(conf, t, answer, e) && services_reload(conf, t, answer, e);
+        bool good = restored && services_test(conf, t, answer, e) &&
+                services_reload(conf, t, t->service_count, NULL, answer, e);
         generations_close(&g);
         return good;
 }

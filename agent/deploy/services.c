@@ -35,14 +35,27 @@ static void note(json_t *answer, const struct conf_service *s, const char *step,
         json_array_append_new(list, o);
 }
 
-static bool run(const struct conf_service *s, const struct texts *argv, const char *step, json_t *answer, struct err *e)
+static bool is_there(const struct conf_service *s, const struct texts *argv, const char *step, struct err *e)
+{
+        if (argv->count == 0 || command_exists(argv->item[0]))
+                return true;
+        err_set(e, ERR_DENIED, "deploy.command",
+                "the %s command of service %s is not on this host, or not executable: %s", step, s->name,
+                argv->item[0]);
+        return err_fix(e, "install it, or correct the path in deploy.services of the configuration");
+}
+
+/* ran: it was started, whatever became of it. */
+static bool run(const struct conf_service *s, const struct texts *argv, const char *step, bool *ran, json_t *answer,
+        struct err *e)
 {
         struct command_result r;
         char text[400] = "";
-        if (!command_run(argv, COMMAND_MS, &r, e)) {
+        if (!is_there(s, argv, step, e) || !command_run(argv, COMMAND_MS, &r, e)) {
                 note(answer, s, step, false, e->text);
                 return false;
         }
+        *ran = true;
         bool bad = command_failed(argv, &r, text, sizeof text);
         command_result_done(&r);
         note(answer, s, step, !bad, text);
@@ -111,20 +124,30 @@ static bool signal_process(const struct conf_service *s, int64_t pid, int number
                 s->signal_pidfile, strerror(errno));
 }
 
+static bool read_pidfile(const struct conf_service *s, char **ret, struct err *e)
+{
+        size_t len = 0;
+        struct err cause;
+        if (file_read(s->signal_pidfile, 64, ret, &len, &cause))
+                return true;
+        err_set(e, ERR_DENIED, "signal.pidfile", "the pidfile of service %s cannot be read: %s", s->name, cause.text);
+        return err_fix(e, "start the service, or correct signal.pidfile");
+}
+
 static bool send_signal(const struct conf_service *s, json_t *answer, struct err *e)
 {
         CLEANUP(free_p) char *text = NULL;
-        size_t len = 0;
         int64_t pid = 0;
         int number = signal_number(s->signal_name);
         bool good = number > 0 ||
                 err_set(e, ERR_CONFIG, "signal", "signal %s is not one of HUP USR1 USR2 TERM INT WINCH",
                         s->signal_name);
-        good = good && file_read(s->signal_pidfile, 64, &text, &len, e);
+        good = good && read_pidfile(s, &text, e);
         if (good) {
                 text[strcspn(text, " \t\r\n")] = '\0';
                 good = parse_i64(text, 2, 1 << 22, &pid) ||
-                        err_set(e, ERR_DENIED, "signal.pid", "%s holds no process number", s->signal_pidfile);
+                        err_set(e, ERR_DENIED, "signal.pid", "%s: %s holds no process number", s->name,
+                                s->signal_pidfile);
         }
         good = good && signal_process(s, pid, number, e);
         note(answer, s, "signal", good, good ? "" : e->text);
@@ -159,14 +182,14 @@ static void pause_ms(long ms)
 }
 
 static bool run_again(const struct conf *c, const struct conf_target *t, const struct conf_service *s,
-        const struct texts *command, const char *step, json_t *answer, struct err *e)
+        const struct texts *command, const char *step, bool *ran, json_t *answer, struct err *e)
 {
         for (int tries = 1;; tries++) {
                 struct timespec since;
                 (void)clock_gettime(CLOCK_REALTIME_COARSE, &since); /* as files are dated */
-                if (run(s, command, step, answer, e))
+                if (run(s, command, step, ran, answer, e))
                         return true;
-                if (e->kind != ERR_DENIED || tries == TRIES)
+                if (e->kind != ERR_DENIED || !*ran || tries == TRIES)
                         return false;
                 pause_ms(SWITCH_MS); /* what goes on there is over then */
                 if (!another_moved(c, t, &since))
@@ -178,19 +201,51 @@ static bool run_again(const struct conf *c, const struct conf_target *t, const s
 
 bool services_test(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e)
 {
-        for (size_t i = 0; i < t->service_count; i++)
+        for (size_t i = 0; i < t->service_count; i++) {
+                bool ran = false; /* of this one */
                 if (t->service[i].test.count > 0 &&
-                        !run_again(c, t, &t->service[i], &t->service[i].test, "test", answer, e))
+                        !run_again(c, t, &t->service[i], &t->service[i].test, "test", &ran, answer, e))
                         return false;
+        }
         return true;
 }
 
-bool services_reload(const struct conf *c, const struct conf_target *t, json_t *answer, struct err *e)
+bool services_reload(const struct conf *c, const struct conf_target *t, size_t count, size_t *ret_reached,
+        json_t *answer, struct err *e)
+{
+        bool good = true;
+        size_t reached = 0;
+        for (size_t i = 0; good && i < MIN(count, t->service_count); i++) {
+                const struct conf_service *s = &t->service[i];
+                bool ran = false;
+                if (s->signal_name)
+                        good = ran = send_signal(s, answer, e);
+                else if (s->reload.count > 0)
+                        good = run_again(c, t, s, &s->reload, "reload", &ran, answer, e);
+                if (good || ran)
+                        reached = i + 1;
+        }
+        if (ret_reached)
+                *ret_reached = reached;
+        return good;
+}
+
+/* With `verify: []` nobody says that the server runs: it may be started until it is its turn. */
+static bool has_pidfile(const struct conf_service *s, struct err *e)
+{
+        bool looked_at = s->verify_auto || s->verify_count > 0;
+        if (!s->signal_pidfile || !looked_at || access(s->signal_pidfile, F_OK) == 0 || errno != ENOENT)
+                return true;
+        err_set(e, ERR_DENIED, "signal.pidfile", "the pidfile of service %s is not there: %s", s->name,
+                s->signal_pidfile);
+        return err_fix(e, "start the service, or correct signal.pidfile");
+}
+
+bool services_ready(const struct conf_target *t, struct err *e)
 {
         for (size_t i = 0; i < t->service_count; i++) {
                 const struct conf_service *s = &t->service[i];
-                if (s->signal_name ? !send_signal(s, answer, e)
-                                   : s->reload.count > 0 && !run_again(c, t, s, &s->reload, "reload", answer, e))
+                if (!is_there(s, &s->test, "test", e) || !is_there(s, &s->reload, "reload", e) || !has_pidfile(s, e))
                         return false;
         }
         return true;

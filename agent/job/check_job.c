@@ -149,7 +149,11 @@ static void judge_test(const char *cert, const json_t *said, struct judgements *
         const json_t *test = json_object_get(said, "test");
         if (!json_is_object(test))
                 return;
-        if (has_code(test, "deploy.test"))
+        const char *fix = json_str(test, "fix"); /* a web server's own word has none */
+        if (has_code(test, "deploy.test") && fix && fix[0])
+                judge(out, "O13", words(cert, test, NULL), "no certificate could be put to use: %s",
+                        or_empty(json_str(test, "text")));
+        else if (has_code(test, "deploy.test"))
                 judge(out, "O07", words(cert, test, "mend the web server's configuration: no job begins before"),
                         "the web server's own configuration test fails: %s", or_empty(json_str(test, "text")));
         else if (has_kind(test, "config"))

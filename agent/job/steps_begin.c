@@ -119,9 +119,9 @@ static void tested(void *arg, const struct deploy_result *result, const struct e
         j->deploy = NULL;
         if (err) {
                 struct err e = *err;
-                if (e.kind == ERR_RULE && !e.fix[0])
-                        err_fix(&e, "mend the web server's configuration, then dcvctl reissue %s: nothing was spent",
-                                j->row.cert);
+                if (e.kind == ERR_RULE)
+                        err_fix(&e, "%s, then dcvctl reissue %s: nothing was spent",
+                                err->fix[0] ? err->fix : "mend the web server's configuration", j->row.cert);
                 return job_trouble(j, &e);
         }
         if (!j->row.was && result && result->target_count > 0) {

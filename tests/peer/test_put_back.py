@@ -99,6 +99,49 @@ class PutBack(PutBackCase):
             self.assertEqual(probe.spki_of_certificate(probe.read_text(bundle)), world.served().spki)
             world.assert_invariants(self)
 
+    def test_what_a_reload_needs_is_missed_before_the_order(self):
+        for label, change, said in (
+                ("program", {"services": {"reload": ["/usr/sbin/nosuch"]}}, "the reload command of service nginx is not on this host, or not executable: /usr/sbin/nosuch"),
+                ("pidfile", {"services": {"signal": {"name": "HUP", "pidfile": "/run/nosuch.pid"}}}, "the pidfile of service nginx is not there: /run/nosuch.pid"),
+                ("owner", {"owner": "badowner"}, "there is no user badowner")):
+            with self.subTest(label), World() as world:
+                config = world.default_config()
+                target = quick(config)
+                if "services" in change:
+                    del target["services"][0]["reload"]
+                target["services"][0].update(change.pop("services", {}))
+                target.update(change)
+                self.take_over(world, config)
+                before = world.served().der
+                for more in ("--dry-run", "--wait"):
+                    done = world.dcvctl("reissue", "www", "--yes", more)
+                    self.assertEqual(done.returncode, 5, done.stderr)
+                    self.assertIn(said, done.stdout + done.stderr)
+                self.assertRegex(done.stderr, "(correct the path|start the service|correct owner of that target).*, then dcvctl reissue www: nothing was spent")
+                self.assertEqual(world.ledger("ReplaceCertificate"), [])
+                self.assertEqual(world.served().der, before)
+
+    def test_a_reload_that_never_ran_is_put_back_whole(self):
+        """Nobody looks at that server, so it need not run before the order: it has no pidfile when it is its turn."""
+        with World() as world:
+            config = world.default_config()
+            target = quick(config)
+            target["services"].append({"name": "app", "signal": {"name": "HUP", "pidfile": "/run/app.pid"}, "verify": []})
+            directory = self.take_over(world, config)
+            before = world.served().der
+            said = self.bad(world.dcvctl("reissue", "www", "--yes", "--wait"))
+            self.assertIn("the pidfile of service app cannot be read: /run/app.pid", said)
+            self.assertIn("old set kept, new set kept as 2; mend it, then dcvctl deploy www --set 2 (no new order)", said)
+            self.assertNotIn("putting back failed", said)
+            self.assertNotIn("neither old nor new", said)
+            self.assertEqual(os.readlink(f"{directory}/.dcvd/live"), "0")
+            probe.until(lambda: world.served().der == before, 10, "nginx back on the old one")
+            self.live_is(world, 1)
+            world.child("app", ["/bin/sh", "-c", "trap : HUP; echo $$ >/run/app.pid; while :; do sleep 0.1; done"], lambda: os.path.exists("/run/app.pid"))
+            self.good(world.dcvctl("deploy", "www", "--set", "2", "--yes", "--wait"))
+            self.live_is(world, 2)
+            world.assert_invariants(self)
+
 
 if __name__ == "__main__":
     unittest.main()

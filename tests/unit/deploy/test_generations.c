@@ -399,6 +399,7 @@ static void looking_ahead_changes_nothing_and_finds_what_is_absent(void **state)
         b.target.owner = (char *)"no-such-user-here";
         assert_false(ready(&b, &e));
         assert_non_null(strstr(e.text, "there is no user no-such-user-here"));
+        assert_non_null(strstr(e.fix, "correct owner of that target in the configuration"));
         b.target.owner = b.uid;
         b.target.link = b.link;
         b.target.link_count = 1;

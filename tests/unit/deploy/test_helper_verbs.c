@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/deploy/helper_verbs.h"
 #include "base/scratch_dir.h"
@@ -234,6 +235,55 @@ static void a_way_back_that_fails_is_told_with_its_cause(void **state)
         }
 }
 
+/* One has the new files and goes back; two was never told of them. */
+static void a_reload_that_never_ran_is_put_back_whole(void **state)
+{
+        struct bed *b = *state;
+        CLEANUP(json_decref_p) json_t *answer = json_object();
+        CLEANUP(free_p) char *calls = text_format("%s/calls", b->dir->path), *text = NULL;
+        CLEANUP(free_p) char *script = text_format("echo >>%s", calls);
+        struct texts reload = { 0 };
+        struct err e;
+        size_t len = 0;
+        assert_true(texts_add(&reload, "/bin/sh") && texts_add(&reload, "-c") && texts_add(&reload, script));
+        struct conf_service service[2] = { { .name = (char *)"one", .reload = reload },
+                { .name = (char *)"two", .signal_name = (char *)"HUP", .signal_pidfile = (char *)"/run/nosuch.pid" } };
+        b->target.service = service;
+        b->target.service_count = 2;
+        assert_false(ask(b, "deploy", b->made.pem, NULL, answer, &e));
+        assert_string_equal(e.code, "signal.pidfile");
+        assert_int_equal(e.kind, ERR_DENIED);
+        assert_non_null(strstr(e.text, "the pidfile of service two cannot be read: /run/nosuch.pid"));
+        assert_true(json_bool(answer, "put_back", false));
+        assert_false(json_bool(answer, "put_back_failed", false));
+        assert_false(installed(b));
+        assert_true(file_read(calls, 100, &text, &len, &e));
+        assert_int_equal(len, 2); /* there and back */
+        texts_done(&reload);
+}
+
+static void what_reload_needs_is_missed_before_anything_is_touched(void **state)
+{
+        static const char *const modes[] = { "test", "install" };
+        struct bed *b = *state;
+        struct texts reload = { 0 };
+        assert_true(texts_add(&reload, "/usr/sbin/nosuch"));
+        struct conf_service service = { .name = (char *)"server", .reload = reload };
+        b->target.service = &service;
+        b->target.service_count = 1;
+        for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+                CLEANUP(json_decref_p) json_t *more = json_pack("{s:s}", "mode", modes[i]);
+                struct err e;
+                assert_false(ask_quietly(b, "deploy", b->made.pem, more, &e));
+                assert_int_equal(e.kind, ERR_RULE);
+                assert_string_equal(e.code, "deploy.test");
+                assert_non_null(strstr(e.text, "the reload command of service server is not on this host"));
+                assert_non_null(strstr(e.fix, "deploy.services"));
+                assert_false(installed(b));
+        }
+        texts_done(&reload);
+}
+
 #define BED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -244,6 +294,8 @@ int main(void)
                 BED(what_does_not_fit_is_refused_untouched),
                 BED(a_certificate_that_does_not_fit_is_refused),
                 BED(a_way_back_that_fails_is_told_with_its_cause),
+                BED(a_reload_that_never_ran_is_put_back_whole),
+                BED(what_reload_needs_is_missed_before_anything_is_touched),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

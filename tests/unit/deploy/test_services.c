@@ -44,7 +44,7 @@ static bool reload(struct conf_service *s, json_t *answer, struct err *e)
 {
         struct conf_target t = { .service = s, .service_count = 1 };
         *e = (struct err){ 0 };
-        return services_reload(&(const struct conf){ 0 }, &t, answer, e);
+        return services_reload(&(const struct conf){ 0 }, &t, 1, NULL, answer, e);
 }
 
 static void age(struct scratch_dir *s, const char *name, int seconds)
@@ -151,6 +151,7 @@ static void the_first_failure_ends_the_steps(void **state)
         struct texts good = { 0 }, bad = { 0 };
         CLEANUP(json_decref_p) json_t *answer = json_object();
         struct err e = { 0 };
+        size_t reached = 9;
         (void)state;
         assert_true(texts_add(&good, "/bin/true") && texts_add(&bad, "/bin/false"));
         struct conf_service service[3] = { { .name = (char *)"one", .test = good, .reload = good },
@@ -159,12 +160,92 @@ static void the_first_failure_ends_the_steps(void **state)
         const struct conf none = { 0 };
         assert_true(services_test(&none, &t, answer, &e));
         assert_int_equal(json_array_size(json_object_get(answer, "services")), 2);
-        assert_false(services_reload(&none, &t, answer, &e));
+        assert_false(services_reload(&none, &t, 3, &reached, answer, &e));
         assert_int_equal(e.kind, ERR_DENIED);
         assert_non_null(strstr(e.text, "two: /bin/false failed"));
+        assert_int_equal(reached, 2); /* it ran, and may have taken up what is new */
         assert_int_equal(json_array_size(json_object_get(answer, "services")), 4);
         texts_done(&good);
         texts_done(&bad);
+}
+
+/* Nothing has to be undone at a server that nobody spoke to. */
+static void a_reload_that_never_ran_reached_nobody(void **state)
+{
+        struct scratch_dir *s = *state;
+        struct texts good = { 0 }, absent = { 0 };
+        assert_true(texts_add(&good, "true") && texts_add(&absent, "/usr/sbin/nosuch"));
+        struct conf_service row[] = { { .name = (char *)"two", .reload = absent },
+                { .name = (char *)"two", .signal_name = (char *)"HUP", .signal_pidfile = (char *)"/run/nosuch.pid" },
+                { .name = (char *)"two",
+                        .signal_name = (char *)"HUP",
+                        .signal_pidfile = (char *)scratch_path(s, "text") } };
+        const struct conf none = { 0 };
+        scratch_file(s, "text", 0644, "nginx\n");
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(json_decref_p) json_t *answer = json_object();
+                struct conf_service service[2] = { { .name = (char *)"one", .reload = good }, row[i] };
+                struct conf_target t = { .service = service, .service_count = 2 };
+                struct err e = { 0 };
+                size_t reached = 9;
+                assert_false(services_reload(&none, &t, 2, &reached, answer, &e));
+                assert_int_equal(reached, 1);
+                assert_int_equal(e.kind, ERR_DENIED);
+                assert_non_null(strstr(e.text, "two"));
+                assert_int_equal(json_array_size(json_object_get(answer, "services")), 2);
+                assert_true(services_reload(&none, &t, reached, NULL, answer, &e)); /* the way back */
+        }
+        texts_done(&good);
+        texts_done(&absent);
+}
+
+static void what_test_and_reload_need_is_looked_for_first(void **state)
+{
+        struct scratch_dir *s = *state;
+        static const struct {
+                const char *test, *reload, *pidfile;
+                bool automatic, endpoint;
+                const char *said; /* NULL: ready */
+        } row[] = {
+                { "true", "/bin/true", NULL, true, false, NULL },
+                { "/usr/sbin/nosuch", "true", NULL, true, false,
+                        "the test command of service web is not on this host, or not executable: /usr/sbin/nosuch" },
+                { "true", "nosuch", NULL, true, false,
+                        "the reload command of service web is not on this host, or not executable: nosuch" },
+                { NULL, "@plain", NULL, true, false, "not executable: " }, /* not a program */
+                { NULL, "/usr/sbin", NULL, true, false, "not executable: /usr/sbin" },
+                { NULL, NULL, "pid", true, false, NULL },
+                { NULL, NULL, "no", true, false, "the pidfile of service web is not there: " },
+                { NULL, NULL, "no", false, true, "the pidfile of service web is not there: " },
+                { NULL, NULL, "no", false, false, NULL }, /* verify: []: it need not run yet */
+        };
+        scratch_file(s, "plain", 0644, "");
+        scratch_file(s, "pid", 0644, "7\n");
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct texts test = { 0 }, reload = { 0 };
+                struct err e = { 0 };
+                const char *program =
+                        row[i].reload && row[i].reload[0] == '@' ? scratch_path(s, "plain") : row[i].reload;
+                if (row[i].test)
+                        assert_true(texts_add(&test, row[i].test));
+                if (program)
+                        assert_true(texts_add(&reload, program));
+                struct conf_service service = { .name = (char *)"web",
+                        .test = test,
+                        .reload = reload,
+                        .signal_pidfile = row[i].pidfile ? (char *)scratch_path(s, row[i].pidfile) : NULL,
+                        .verify_auto = row[i].automatic,
+                        .verify_count = row[i].endpoint };
+                struct conf_target t = { .service = &service, .service_count = 1 };
+                assert_int_equal(services_ready(&t, &e), row[i].said == NULL);
+                if (row[i].said) {
+                        assert_non_null(strstr(e.text, row[i].said));
+                        assert_int_equal(e.kind, ERR_DENIED);
+                        assert_true(e.fix[0] != 0);
+                }
+                texts_done(&test);
+                texts_done(&reload);
+        }
 }
 
 static void shell(struct texts *ret, const char *script)
@@ -210,7 +291,7 @@ static void what_another_switch_crossed_is_run_again(void **state)
                 struct conf_cert cert[2] = { { .target = &target[0], .target_count = 1 },
                         { .target = &target[1], .target_count = 1 } };
                 const struct conf c = { .cert = cert, .cert_count = 2 };
-                bool good = row[i].reload ? services_reload(&c, &target[0], answer, &e)
+                bool good = row[i].reload ? services_reload(&c, &target[0], 1, NULL, answer, &e)
                                           : services_test(&c, &target[0], answer, &e);
                 assert_int_equal(good, row[i].good);
                 assert_int_equal(json_array_size(json_object_get(answer, "services")), 1);
@@ -228,6 +309,8 @@ int main(void)
                 IN_DIR(no_other_signal_is_known),
                 IN_DIR(what_another_switch_crossed_is_run_again),
                 cmocka_unit_test(the_first_failure_ends_the_steps),
+                IN_DIR(a_reload_that_never_ran_reached_nobody),
+                IN_DIR(what_test_and_reload_need_is_looked_for_first),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
