@@ -264,15 +264,47 @@ void acme_account_fresh_drop(struct ca *ca)
                 log_warning(ca->name, "the key of a roll-over that did not happen could not be removed");
 }
 
-bool acme_account_fresh_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e)
+/* Not one that answers for it by chance: then nothing that was issued could be found or revoked any more. An account
+ * whose URL was lost with account.json has nothing else to go by. */
+static bool is_this_account(const struct ca *ca, const char *url)
 {
-        const struct acme_ask ask = { .what = "asking which account key is the right one",
+        return !ca->account.url || strcmp(ca->account.url, url) == 0;
+}
+
+bool acme_account_fresh_settle(
+        struct ca *ca, const struct acme_answer *a, const struct err *err, bool *ret_adopted, struct err *e)
+{
+        if (err && strcmp(err->code, "acme.accountDoesNotExist") != 0) {
+                *e = *err;
+                return false;
+        }
+        if (!err && !a->location)
+                return err_set(e, ERR_PROTOCOL, "acme.account", "%s does not say whose the new key is", ca->name);
+        bool ours = !err && is_this_account(ca, a->location);
+        if (ours && !acme_account_fresh_adopt(ca, e))
+                return false;
+        if (!err && !ours)
+                log_warning(ca->name, "the new key is that of %s already; the account keeps its own", a->location);
+        if (!ours)
+                acme_account_fresh_drop(ca);
+        *ret_adopted = ours;
+        return true;
+}
+
+static bool find(struct ca_call *op, const struct key *key, const char *what, acme_answer_fn *fn, struct err *e)
+{
+        const struct acme_ask ask = { .what = what,
                 .url = op->ca->directory.new_account,
                 .sign = ACME_JWK,
-                .key = op->ca->account.fresh,
+                .key = key,
                 .payload = "{\"onlyReturnExisting\":true}",
                 .repeat = true };
         return acme_ask(op, &ask, fn, NULL, e);
+}
+
+bool acme_account_fresh_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e)
+{
+        return find(op, op->ca->account.fresh, "asking which account key is the right one", fn, e);
 }
 
 void acme_account_forget(struct ca *ca)

@@ -52,11 +52,8 @@ static void change_end(struct change *c, const char *status, const json_t *conta
 
 /* ---- roll-over ---- */
 
-static void adopt(struct change *c)
+static void adopted(struct change *c)
 {
-        struct err e;
-        if (!acme_account_fresh_adopt(c->op.ca, &e))
-                return change_fail(c, &e);
         log_info(c->op.ca->name, "the account has a new key");
         change_end(c, "valid", NULL);
 }
@@ -64,14 +61,13 @@ static void adopt(struct change *c)
 static void known(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct change *c = (struct change *)op;
+        bool ours = false;
+        struct err e;
         (void)tag;
-        (void)a;
-        if (!err)
-                return adopt(c);
-        if (strcmp(err->code, "acme.accountDoesNotExist") == 0)
-                acme_account_fresh_drop(op->ca);
-        else /* asked again before the next use */
+        if (!acme_account_fresh_settle(op->ca, a, err, &ours, &e)) /* asked again before the next use */
                 err_fix(&c->why, "which key is the right one is asked before the account is used again");
+        if (ours)
+                return adopted(c);
         change_fail(c, &c->why);
 }
 
@@ -81,8 +77,10 @@ static void rolled(struct ca_call *op, void *tag, const struct acme_answer *a, c
         struct err e;
         (void)tag;
         (void)a;
+        if (!err && !acme_account_fresh_adopt(op->ca, &e))
+                return change_fail(c, &e);
         if (!err)
-                return adopt(c);
+                return adopted(c);
         c->why = *err;
         if (!acme_account_fresh_ask(op, known, &e))
                 change_fail(c, &e);

@@ -133,6 +133,9 @@ bool acme_account_fresh_own(struct ca *ca, struct key *key, struct err *e); /* t
 bool acme_account_fresh_adopt(struct ca *ca, struct err *e);
 void acme_account_fresh_drop(struct ca *ca);
 bool acme_account_fresh_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e); /* does the CA know it? */
+/* What it says: adopted if it is this account's key, else dropped; false: still not known. */
+bool acme_account_fresh_settle(
+        struct ca *ca, const struct acme_answer *a, const struct err *err, bool *ret_adopted, struct err *e);
 void acme_account_forget(struct ca *ca); /* the CA does not know it (any more): to be looked for again */
 void acme_account_done(struct acme_account *a);
 char *acme_account_label(const char *account); /* "_ujmmovf2vn55tgye._acme-challenge", of dns-account-01; allocated */

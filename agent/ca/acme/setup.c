@@ -86,14 +86,10 @@ static void account_begin(struct ca_call *op)
 /* A roll-over was cut off: the CA knows which key it took. */
 static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
+        bool adopted;
         struct err e;
         (void)tag;
-        (void)a;
-        if (err && strcmp(err->code, "acme.accountDoesNotExist") != 0)
-                return setup_end(op, err);
-        if (err)
-                acme_account_fresh_drop(op->ca);
-        else if (!acme_account_fresh_adopt(op->ca, &e))
+        if (!acme_account_fresh_settle(op->ca, a, err, &adopted, &e))
                 return setup_end(op, &e);
         account_begin(op);
 }

@@ -50,6 +50,7 @@ static struct {
         const char *takes;
         bool refused; /* that happened */
         unsigned refusals;
+        const char *other_account; /* a key that is only looked for belongs to it */
         bool existing; /* the account was made before: 200 */
         bool shuffled; /* authorizations in another order every time */
         bool first_valid; /* one of the two is valid already */
@@ -154,7 +155,9 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
                         return problem(ret, 400, "accountDoesNotExist");
                 ret->status = there ? 200 : 201;
                 ret->body = text_dup("{\"status\": \"valid\"}");
-                ret->more[ret->more_count++] = (struct http_header){ "location", BASE "/acct/1" };
+                bool other = server.other_account && json_bool(p, "onlyReturnExisting", false);
+                ret->more[ret->more_count++] =
+                        (struct http_header){ "location", other ? server.other_account : BASE "/acct/1" };
         } else if (strcmp(path, "/acct/1") == 0) {
                 server.updates++;
                 ret->body = text_dup("{\"status\": \"valid\"}");

@@ -456,6 +456,43 @@ static void a_roll_over_ends_with_the_key_that_the_ca_has(void **arg)
         }
 }
 
+/* Whatever the CA says of a key that another account has: told at once, or after a crash. */
+static void a_key_of_another_account_is_never_adopted(void **arg)
+{
+        struct err e;
+        for (int crash = 0; crash < 2; crash++) {
+                order();
+                must();
+                CLEANUP(free_p) char *before = key_file("key.pem");
+                server.existing = true;
+                server.other_account = BASE "/acct/9";
+                server.answer_url = "/rollover";
+                server.answer_status = 409;
+                server.answer_body = "{\"type\": \"" URN "conflict\", \"detail\": \"key in use\"}";
+                server.lose = crash ? "/" : NULL;
+                server.lose_how = LOSE_AFTER;
+                server.lose_times = 4;
+                forget();
+                wait_for(ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e), &e);
+                assert_false(said.good);
+                server.lose = NULL;
+                if (crash) {
+                        ca_acme.close(ca);
+                        open_ca();
+                } else {
+                        assert_string_equal(said.err.code, "acme.conflict");
+                }
+                order();
+                must();
+                assert_non_null(strstr(server.protected_text, "\"kid\":\"" BASE "/acct/1\""));
+                CLEANUP(free_p) char *after = key_file("key.pem"), *fresh = key_file("key-new.pem");
+                assert_null(fresh);
+                assert_string_equal(before, after);
+                (void)end(arg);
+                (void)begin(arg);
+        }
+}
+
 /* The example of RFC 9773, appendix A. */
 static const char example_base64[] =
         "MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFtcGxlIENBMCIYDzAwMDEwMTAxMDAwMDAwWhgPMDAwMTAx"
@@ -555,6 +592,7 @@ int main(void)
                 TEST(a_revocation_is_signed_by_the_key_it_blocks),
                 TEST(renewal_is_asked_for_and_named_in_the_order),
                 TEST(a_roll_over_ends_with_the_key_that_the_ca_has),
+                TEST(a_key_of_another_account_is_never_adopted),
                 TEST(a_call_can_be_forgotten_at_any_moment),
         };
         return cmocka_run_group_tests(tests, make_csr, free_csr);
