@@ -127,10 +127,13 @@ static const char *fake_header(const struct http_request *r, const char *name)
 
 struct http_call *http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg, struct err *e)
 {
+        if (text_starts(r->url, "http://") && !r->allow_http) {
+                err_set(e, ERR_CONFIG, "http.plain", "%s: only https is spoken here", r->url);
+                return NULL;
+        }
         struct http_call *c = calloc(1, sizeof *c);
 
         (void)h;
-        (void)e;
         c->done = done;
         c->arg = arg;
         c->action = text_dup(fake_header(r, "X-TC-Action: "));

@@ -5,6 +5,7 @@
 
 #include "agent/base/json.h"
 #include "agent/base/util.h"
+#include "agent/net/address.h"
 
 #define CHALLENGES_MAX 32
 #define TOKEN_MAX 128
@@ -47,6 +48,18 @@ char *acme_origin(const char *url)
         return text;
 }
 
+bool acme_origin_is_open(const char *origin)
+{
+        struct address a;
+        if (!text_starts(origin, "http://"))
+                return false;
+        const char *host = origin + strlen("http://");
+        if (strncmp(host, "localhost", 9) == 0 && (host[9] == '\0' || host[9] == ':'))
+                return false;
+        CLEANUP(free_p) char *bare = host[0] == '[' ? text_dup_n(host + 1, strcspn(host + 1, "]")) : NULL;
+        return !(address_parse(host, 0, &a) || (bare && address_parse(bare, 0, &a))) || !address_is_loopback(&a);
+}
+
 bool acme_token_is_good(const char *token)
 {
         size_t len = token ? strlen(token) : 0;
@@ -73,10 +86,20 @@ static bool url_read(const json_t *o, const char *key, bool wanted, char **ret, 
 
 /* ---- the directory ---- */
 
-static bool host_add(struct acme_directory *d, const char *url)
+static bool host_add(struct acme_directory *d, const char *url, struct err *e)
 {
         CLEANUP(free_p) char *origin = url ? acme_origin(url) : NULL;
-        return !url || (origin && (texts_has(&d->hosts, origin) || texts_add(&d->hosts, origin)));
+        if (!url)
+                return true;
+        if (origin && acme_origin_is_open(origin))
+                return err_set(e, ERR_PROTOCOL, "acme.http", "it names %.200s: http to another machine", url);
+        return (origin && (texts_has(&d->hosts, origin) || texts_add(&d->hosts, origin))) || err_memory(e);
+}
+
+static bool hosts_read(struct acme_directory *d, struct err *e)
+{
+        return host_add(d, d->new_nonce, e) && host_add(d, d->new_account, e) && host_add(d, d->new_order, e) &&
+                host_add(d, d->revoke_cert, e) && host_add(d, d->key_change, e) && host_add(d, d->renewal_info, e);
 }
 
 static bool meta_read(const json_t *o, struct acme_directory *d)
@@ -103,11 +126,7 @@ bool acme_directory_read(const json_t *o, struct acme_directory *ret, struct err
                 url_read(o, "revokeCert", false, &d.revoke_cert, e) &&
                 url_read(o, "keyChange", false, &d.key_change, e) &&
                 url_read(o, "renewalInfo", false, &d.renewal_info, e);
-        if (good)
-                good = (meta_read(o, &d) && host_add(&d, d.new_nonce) && host_add(&d, d.new_account) &&
-                               host_add(&d, d.new_order) && host_add(&d, d.revoke_cert) && host_add(&d, d.key_change) &&
-                               host_add(&d, d.renewal_info)) ||
-                        err_memory(e);
+        good = good && (meta_read(o, &d) || err_memory(e)) && hosts_read(&d, e);
         if (!good) {
                 acme_directory_done(&d);
                 return err_wrap(e, "the ACME directory");

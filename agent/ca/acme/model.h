@@ -65,6 +65,8 @@ void acme_order_done(struct acme_order *o);
 
 /* "https://host[:port]" of a URL in lower case, default port left out; NULL: no http or https URL. Allocated. */
 char *acme_origin(const char *url);
+/* Of an origin: would what is sent there go over a network in the clear? http is for loopback only. */
+bool acme_origin_is_open(const char *origin);
 /* Only base64url characters, 1 to 128 of them: becomes a file name and a record's value. */
 bool acme_token_is_good(const char *token);
 

@@ -83,9 +83,18 @@ static char *nonce_take(struct ca *ca)
 
 /* ---- where to ---- */
 
+/* Only a directory that the configuration itself names by http (on this machine) may lead to places by http. */
+static bool may_be_plain(const struct ca *ca)
+{
+        return text_starts(ca->directory_url, "http://") && !acme_origin_is_open(ca->origin);
+}
+
 bool acme_url_allowed(const struct ca *ca, const char *url, struct err *e)
 {
         CLEANUP(free_p) char *origin = acme_origin(url);
+        if (text_starts(url, "http://") && !may_be_plain(ca))
+                return err_set(
+                        e, ERR_PROTOCOL, "acme.http", "%s sends us to %.200s, which is not https", ca->name, url);
         if (origin && (strcmp(origin, ca->origin) == 0 || texts_has(&ca->directory.hosts, origin)))
                 return true;
         err_set(e, ERR_PROTOCOL, "acme.host", "%s sends us to %.200s, a host that its directory does not name",
@@ -293,7 +302,7 @@ static bool start(struct acme_request *r, struct http_request *q, http_done_fn *
 {
         q->timeout_ms = 60000;
         q->answer_max_bytes = ANSWER_MAX;
-        q->allow_http = text_starts(q->url, "http://"); /* only where the configuration let the directory be so */
+        q->allow_http = may_be_plain(r->op->ca);
         q->use_proxy = true;
         q->ca_bundle = r->op->ca->conf->ca_bundle;
         r->http = http_start(r->op->ca->env.http, q, done, r, e);

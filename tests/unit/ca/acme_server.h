@@ -57,6 +57,7 @@ static struct {
         const char *profiles; /* of the directory: a JSON object */
         const char *order_error; /* JSON */
         const char *elsewhere; /* origin of the endpoints, if not the directory's */
+        const char *nonces_at; /* origin of newNonce alone */
         const char *date; /* header of every answer */
         unsigned order_turn, asked_elsewhere, given_back;
         bool refuse_profile; /* orders that name one */
@@ -225,9 +226,11 @@ static void directory(struct fake_answer *ret)
                         server.elsewhere, server.elsewhere, server.elsewhere);
                 return;
         }
-        ret->body = text_format("%s%s%s%s", server.renewal_info ? "{\"renewalInfo\": \"" BASE "/ri/\", " : "{",
-                "\"newNonce\": \"" BASE "/nonce\", \"newAccount\": \"" BASE "/account\", \"newOrder\": \"" BASE
-                "/order\", \"revokeCert\": \"" BASE "/revoke\", \"keyChange\": \"" BASE
+        ret->body = text_format("%s\"newNonce\": \"%s%s%s%s%s",
+                server.renewal_info ? "{\"renewalInfo\": \"" BASE "/ri/\", " : "{",
+                server.nonces_at ? server.nonces_at : BASE,
+                "/nonce\", \"newOrder\": \"" BASE "/order\", ",
+                "\"newAccount\": \"" BASE "/account\", \"revokeCert\": \"" BASE "/revoke\", \"keyChange\": \"" BASE
                 "/rollover\", \"meta\": {\"termsOfService\": \"" BASE "/terms\", \"profiles\": ",
                 server.profiles ? server.profiles : "{}", "}}");
 }
@@ -256,11 +259,22 @@ static void check_signed(const struct http_call *c)
         assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+static void answer_instead(struct fake_answer *ret)
+{
+        ret->status = server.answer_status;
+        ret->body = text_dup(server.answer_body);
+        ret->retry_after = server.answer_retry_after;
+        if (server.link)
+                ret->more[ret->more_count++] = (struct http_header){ "link", server.link };
+        if (server.answer_location)
+                ret->more[ret->more_count++] = (struct http_header){ "location", server.answer_location };
+}
+
 static void fake_reply(const struct http_call *c, struct fake_answer *ret)
 {
         ret->date = server.date;
-        if (strcmp(c->url, BASE "/directory") == 0)
-                return directory(ret);
+        if (text_ends(c->url, "/directory"))
+                return server.answer_url && strstr(c->url, server.answer_url) ? answer_instead(ret) : directory(ret);
         if (strcmp(c->url, BASE "/ri/" EXAMPLE_ID) == 0) {
                 ret->body = text_dup("{\"suggestedWindow\": {\"start\": \"2026-01-02T00:00:00Z\", \"end\": "
                                      "\"2026-01-03T00:00:00Z\"}}");
@@ -291,17 +305,10 @@ static void fake_reply(const struct http_call *c, struct fake_answer *ret)
                 ret->failed = ERR_UNKNOWN;
                 return;
         }
-        if (server.answer_url && strstr(c->url, server.answer_url)) {
-                ret->status = server.answer_status;
-                ret->body = text_dup(server.answer_body);
-                ret->retry_after = server.answer_retry_after;
-                if (server.link)
-                        ret->more[ret->more_count++] = (struct http_header){ "link", server.link };
-                if (server.answer_location)
-                        ret->more[ret->more_count++] = (struct http_header){ "location", server.answer_location };
-        } else {
+        if (server.answer_url && strstr(c->url, server.answer_url))
+                answer_instead(ret);
+        else
                 usual(c, ret);
-        }
         if (lose) {
                 free(ret->body);
                 ret->body = NULL;

@@ -143,6 +143,46 @@ static void strange_places_and_redirects_are_refused(void **arg)
         assert_string_equal(said.err.code, "acme.host");
 }
 
+static void an_https_directory_leads_nowhere_by_http(void **arg)
+{
+        static const char *const elsewhere[] = { "http://192.0.2.9:8080", "http://127.0.0.1:8080" };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) {
+                server.elsewhere = elsewhere[i];
+                order();
+                assert_string_equal(said.err.code, "acme.http");
+                assert_int_equal(said.err.kind, ERR_PROTOCOL);
+                assert_int_equal(server.asked_elsewhere, 0);
+                server.elsewhere = NULL;
+                ca_acme.close(ca);
+                open_ca();
+        }
+        server.order_url = "http://127.0.0.1:8080/orders/1";
+        order();
+        assert_string_equal(said.err.code, "acme.http");
+        server.nonces_at = "http://127.0.0.1:8080";
+        ca_acme.close(ca);
+        open_ca();
+        unsigned sent = fake_sent;
+        order();
+        assert_string_equal(said.err.code, "http.plain");
+        assert_int_equal(fake_sent, sent + 1); /* the directory */
+}
+
+/* Which it does on this machine alone. */
+static void http_is_spoken_where_the_configuration_names_such_a_directory(void **arg)
+{
+        (void)arg;
+        ca_acme.close(ca);
+        conf.directory = (char *)(uintptr_t) "http://127.0.0.1:14000/directory";
+        open_ca();
+        order();
+        must();
+        server.order_url = "http://127.0.0.1:14000/orders/1";
+        order();
+        must();
+}
+
 static void what_is_no_json_ends_one_job_at_worst(void **arg)
 {
         static const struct {
@@ -577,6 +617,8 @@ int main(void)
                 TEST(another_process_reads_before_it_finalizes),
                 TEST(strange_places_and_redirects_are_refused),
                 TEST(what_is_no_json_ends_one_job_at_worst),
+                TEST(an_https_directory_leads_nowhere_by_http),
+                TEST(http_is_spoken_where_the_configuration_names_such_a_directory),
                 TEST(an_endpoint_that_wants_peace_gets_it_over_restarts),
                 TEST(a_limit_of_one_name_stops_nobody_else),
                 TEST(no_account_without_agreement),

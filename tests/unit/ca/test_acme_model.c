@@ -222,6 +222,32 @@ static void bad_directories_are_refused(void **state)
         }
 }
 
+static void http_to_another_machine_is_refused(void **state)
+{
+        static const struct {
+                const char *at;
+                bool good;
+        } row[] = { { "https://ca.example", true }, { "http://127.0.0.1:4000", true }, { "http://127.9.8.7", true },
+                { "http://[::1]:14000", true }, { "http://[::1]", true }, { "http://localhost", true },
+                { "http://LOCALHOST:8080", true }, { "http://192.0.2.9:8080", false }, { "http://ca.example", false },
+                { "http://[2001:db8::1]:80", false }, { "http://localhost.example", false },
+                { "http://127.0.0.1.example", false } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p)
+                char *text = text_format(DIRECTORY ", \"revokeCert\": \"%s/revoke\"}", row[i].at);
+                CLEANUP(json_decref_p) json_t *o = doc(text);
+                struct acme_directory d = { 0 };
+                struct err e;
+                if (acme_directory_read(o, &d, &e) != row[i].good)
+                        fail_msg("%s", row[i].at);
+                if (!row[i].good)
+                        assert_string_equal(e.code, "acme.http");
+                acme_directory_done(&d);
+        }
+}
+
 static void origins_are_compared_without_port_and_case(void **state)
 {
         static const struct {
@@ -440,6 +466,7 @@ int main(void)
                 cmocka_unit_test(a_person_is_sent_to_the_page_that_the_ca_names),
                 cmocka_unit_test(a_directory_is_read_with_unknown_members),
                 cmocka_unit_test(bad_directories_are_refused),
+                cmocka_unit_test(http_to_another_machine_is_refused),
                 cmocka_unit_test(origins_are_compared_without_port_and_case),
                 cmocka_unit_test(an_authorization_keeps_unknown_challenges),
                 cmocka_unit_test(hostile_authorizations_are_refused),
