@@ -9,6 +9,7 @@
 
 #define CHALLENGES_MAX 32
 #define TOKEN_MAX 128
+#define TYPE_MAX 40
 #define ISSUERS_MAX 10
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
 
@@ -168,21 +169,31 @@ static bool issuers_read(const json_t *list, struct acme_challenge *c)
         return true;
 }
 
-static bool challenge_read(const json_t *o, struct acme_challenge *c, struct err *e)
+static bool is_used(const char *type)
 {
-        const char *type = json_str(o, "type"), *token = json_str(o, "token");
-        if (!type || strlen(type) > 40)
-                return err_set(e, ERR_PROTOCOL, "acme.challenge", "a challenge has no usable type");
+        static const char *const used[] = { "http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01" };
+        for (size_t i = 0; i < ARRAY_LEN(used); i++)
+                if (strcmp(type, used[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* Of a type that nobody here uses only the name is read, for messages: what else it has is not ours to judge. */
+static bool challenge_read(const json_t *o, const char *type, struct acme_challenge *c, struct err *e)
+{
+        const char *token = json_str(o, "token");
         c->status = status_of(o);
         c->type = text_dup(type);
         if (!c->type)
                 return err_memory(e);
+        c->error = json_incref(json_object_get(o, "error"));
+        if (!is_used(type))
+                return true;
         if (!url_read(o, "url", true, &c->url, e))
                 return false;
         if (token && !acme_token_is_good(token))
                 return err_set(e, ERR_PROTOCOL, "acme.token", "the token of %s is refused: %.60s", type, token);
         c->token = text_dup(token);
-        c->error = json_incref(json_object_get(o, "error"));
         if (strcmp(type, "dns-persist-01") == 0 && !issuers_read(json_object_get(o, "issuer-domain-names"), c))
                 return err_memory(e);
         return !token || c->token || err_memory(e);
@@ -195,8 +206,13 @@ static bool challenges_read(const json_t *list, struct acme_authz *a, struct err
         if (!a->challenge)
                 return err_memory(e);
         for (size_t i = 0; i < count; i++) {
-                a->count++;
-                if (!challenge_read(json_array_get(list, i), &a->challenge[i], e))
+                const json_t *one = json_array_get(list, i);
+                const char *type = json_str(one, "type");
+                if (!type)
+                        return err_set(e, ERR_PROTOCOL, "acme.challenge", "a challenge has no type");
+                if (strlen(type) > TYPE_MAX) /* none of ours */
+                        continue;
+                if (!challenge_read(one, type, &a->challenge[a->count++], e))
                         return false;
         }
         return true;

@@ -35,7 +35,7 @@ bool acme_directory_read(const json_t *o, struct acme_directory *ret, struct err
 void acme_directory_done(struct acme_directory *d);
 
 struct acme_challenge {
-        char *type, *url, *token; /* token NULL: a type without one */
+        char *type, *url, *token; /* token NULL: a type without one; url NULL too: of a type that is not used here */
         struct texts issuers; /* dns-persist-01: whose name may stand in the record */
         enum acme_status status;
         json_t *error; /* problem document; NULL: none */

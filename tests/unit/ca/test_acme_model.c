@@ -297,6 +297,35 @@ static void an_authorization_keeps_unknown_challenges(void **state)
         acme_authz_done(&a);
 }
 
+/* RFC 8555 section 7.1.5 leaves it to each type what a challenge has. */
+static void challenges_of_unknown_types_are_not_judged(void **state)
+{
+#define LONG "x123456789x123456789x123456789x123456789x"
+        static const struct {
+                const char *odd;
+                size_t count;
+        } row[] = { { "{\"type\": \"new-01\", \"url\": \"https://ca/n\", \"token\": \"a=b\"}", 2 },
+                { "{\"type\": \"new-01\", \"url\": \"https://ca/n\", \"token\": 7}", 2 },
+                { "{\"type\": \"new-01\", \"url\": \"/relative\"}", 2 }, { "{\"type\": \"new-01\"}", 2 },
+                { "{\"type\": \"\"}", 2 }, { "{\"type\": \"" LONG "\"}", 1 } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p)
+                char *text = text_format(AUTHZ("pending", "%s, " CHALLENGE("http-01")), row[i].odd);
+                CLEANUP(json_decref_p) json_t *o = doc(text);
+                struct acme_authz a;
+                struct err e;
+                if (!acme_authz_read(o, &a, &e))
+                        fail_msg("%s: %s", row[i].odd, e.text);
+                assert_int_equal(a.count, row[i].count);
+                assert_string_equal(acme_challenge_find(&a, "http-01")->token, "abc_-1");
+                const struct acme_challenge *odd = acme_challenge_find(&a, "new-01");
+                assert_true(!odd || (!odd->token && !odd->url));
+                acme_authz_done(&a);
+        }
+}
+
 static void hostile_authorizations_are_refused(void **state)
 {
         static const char *const row[] = { "{}", AUTHZ("lovely", CHALLENGE("dns-01")),
@@ -469,6 +498,7 @@ int main(void)
                 cmocka_unit_test(http_to_another_machine_is_refused),
                 cmocka_unit_test(origins_are_compared_without_port_and_case),
                 cmocka_unit_test(an_authorization_keeps_unknown_challenges),
+                cmocka_unit_test(challenges_of_unknown_types_are_not_judged),
                 cmocka_unit_test(hostile_authorizations_are_refused),
                 cmocka_unit_test(orders_are_read_or_refused),
                 cmocka_unit_test(the_challenge_follows_the_validation),
