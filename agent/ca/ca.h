@@ -160,6 +160,13 @@ struct ca_about {
         char *dns_label; /* where its TXT records go then, if not at ops->dns_label; the caller's */
 };
 
+struct ca_held { /* an order that is open, as its job knows it */
+        const char *order_id;
+        enum conf_validation validation;
+        const struct texts *names; /* it is for these alone; copied */
+        bool told; /* to validate, by this process or an earlier one */
+};
+
 struct ca_ops {
         const char *type;
         unsigned can; /* CONF_CA_* */
@@ -187,7 +194,7 @@ struct ca_ops {
                 struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e);
         /* What the job knows of an open order, said before view, validate and the like of it; may be said again. NULL:
          * not needed. */
-        bool (*attach)(struct ca *ca, const char *order_id, enum conf_validation validation, struct err *e);
+        bool (*attach)(struct ca *ca, const struct ca_held *h, struct err *e);
         struct ca_call *(*view)(struct ca *ca, const char *order_id, ca_view_fn *done, void *arg, struct err *e);
         /* Tells the CA to validate now; success also where the CA looks by itself. May be repeated. */
         struct ca_call *(*validate)(struct ca *ca, const char *order_id, ca_done_fn *done, void *arg, struct err *e);

@@ -23,8 +23,13 @@ static bool attach_order(struct job *j, struct err *e)
         const struct ca_subject *s = job_subject(j);
         if (!j->row.order_id || !j->ca->ops->attach)
                 return true;
-        return j->ca->ops->attach(j->ca->ca, j->row.order_id,
-                s ? s->validation : policy_validation(j->policy, (size_t)j->row.ca_index), e);
+        const struct ca_held h = {
+                .order_id = j->row.order_id,
+                .validation = s ? s->validation : policy_validation(j->policy, (size_t)j->row.ca_index),
+                .names = s ? &s->names : &j->policy->names,
+                .told = j->row.told,
+        };
+        return j->ca->ops->attach(j->ca->ca, &h, e);
 }
 #define READS_LAG_S 300 /* how long the CA's reads may lag behind its writes */
 

@@ -55,13 +55,15 @@ static bool acme_open(struct ca **ret, const struct ca_env *env, const void *con
         return true;
 }
 
-static bool acme_attach(struct ca *ca, const char *order_id, enum conf_validation validation, struct err *e)
+static bool acme_attach(struct ca *ca, const struct ca_held *h, struct err *e)
 {
-        struct acme_note *n = acme_note_get(ca, order_id);
+        struct acme_note *n = acme_note_get(ca, h->order_id);
         if (!n)
                 return err_memory(e);
-        n->validation = validation;
-        return true;
+        n->validation = h->validation;
+        if (h->told && !n->told_ms) /* by an earlier process: the patience with the CA begins anew, and ends */
+                n->told_ms = clock_boot_ms();
+        return n->names.count > 0 || texts_copy(&n->names, h->names) || err_memory(e);
 }
 
 static void acme_cancel_call(struct ca *ca, struct ca_call *call)

@@ -21,6 +21,7 @@ struct acme_note {
         struct acme_note *next;
         char *url;
         enum conf_validation validation;
+        struct texts names; /* that were ordered */
         const struct texts *challenges; /* of the configuration */
         struct acme_order order;
         struct acme_place *place;
@@ -28,7 +29,7 @@ struct acme_note {
         bool fresh; /* order is what the CA answered just now: the next look need not ask */
         bool finalizing; /* a CSR was sent by this process */
         unsigned looks; /* since something was sent: polls are farther and farther apart */
-        int64_t told_ms; /* boot time; 0: not told by this process */
+        int64_t told_ms; /* boot time; 0: not told; of an earlier process: when this one heard of it */
         int64_t retry_after_s; /* of the newest answer; < 0: not said */
 };
 
@@ -157,6 +158,8 @@ void acme_notes_done(struct ca *ca);
 /* Takes over what the CA said of the order; what is known of its authorizations stays. */
 bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err *e);
 const struct acme_challenge *acme_note_challenge(const struct acme_note *n, const struct acme_authz *a, struct err *e);
+/* Is it for one of the names that were ordered? For another one nothing is ever published. */
+bool acme_note_is_asked(const struct acme_note *n, const struct acme_authz *a, struct err *e);
 /* Until the next look; quickest_us: what the quickest answer of this CA took. */
 int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us);
 

@@ -225,8 +225,12 @@ static bool identifier_read(const json_t *o, struct acme_authz *a, struct err *e
         if (!type || !value || strlen(value) > 255 || !*value)
                 return err_set(e, ERR_PROTOCOL, "acme.identifier", "an authorization names no identifier");
         a->ip = strcmp(type, "ip") == 0;
-        a->wildcard = json_bool(o, "wildcard", false);
-        a->name = text_dup(text_starts(value, "*.") ? value + 2 : value);
+        if (!a->ip && strcmp(type, "dns") != 0)
+                return err_set(
+                        e, ERR_PROTOCOL, "acme.identifier", "an authorization is for a name of type %.40s", type);
+        bool star = text_starts(value, "*.");
+        a->wildcard = star || json_bool(o, "wildcard", false);
+        a->name = text_dup(star ? value + 2 : value);
         for (char *at = a->name; at && *at; at++)
                 if (*at >= 'A' && *at <= 'Z')
                         *at = (char)(*at - 'A' + 'a');

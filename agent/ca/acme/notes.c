@@ -5,6 +5,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/util.h"
 #include "agent/ca/acme/acme.h"
+#include "agent/net/address.h"
 
 /* A CA that answers in a millisecond has validated in five; one across an ocean is not asked before it can have. */
 #define POLL_ANSWERS 4 /* times what its quickest answer took */
@@ -28,6 +29,7 @@ static void note_free(struct acme_note *n)
 {
         places_done(n);
         acme_order_done(&n->order);
+        texts_done(&n->names);
         free(n->url);
         free(n);
 }
@@ -155,6 +157,24 @@ const struct acme_challenge *acme_note_challenge(const struct acme_note *n, cons
                 a->wildcard ? "*." : "", a->name, offered);
         err_fix(e, "set a validation that is offered, and a publisher for it");
         return NULL;
+}
+
+static bool is_for(const struct acme_authz *a, const char *name)
+{
+        struct address one, other;
+        bool ip = address_parse(name, 0, &other), wild = text_starts(name, "*.");
+        if (a->ip || ip) /* written in more than one way */
+                return a->ip && ip && !a->wildcard && address_parse(a->name, 0, &one) && address_equal(&one, &other);
+        return a->wildcard == wild && text_equal_nocase(a->name, wild ? name + 2 : name);
+}
+
+bool acme_note_is_asked(const struct acme_note *n, const struct acme_authz *a, struct err *e)
+{
+        for (size_t i = 0; i < n->names.count; i++)
+                if (is_for(a, n->names.item[i]))
+                        return true;
+        return err_set(e, ERR_PROTOCOL, "acme.stranger", "the CA wants a proof for %s%s, a name that nobody ordered",
+                a->wildcard ? "*." : "", a->name);
 }
 
 int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us)

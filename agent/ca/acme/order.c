@@ -86,6 +86,9 @@ static bool take(struct order *o, const struct acme_answer *a, char ret_id[CA_ID
                 return err_memory(e);
         n->validation = o->validation;
         n->looks = 0;
+        texts_done(&n->names);
+        if (!texts_copy(&n->names, &o->names))
+                return err_memory(e);
         if (!acme_note_take(n, a, e))
                 return false;
         n->fresh = true;

@@ -85,7 +85,7 @@ static bool proofs_fill(const struct ca *ca, const struct acme_note *n, struct c
                 const struct acme_authz *a = &n->place[i].authz;
                 if (a->status != ACME_PENDING)
                         continue;
-                const struct acme_challenge *c = acme_note_challenge(n, a, e);
+                const struct acme_challenge *c = acme_note_is_asked(n, a, e) ? acme_note_challenge(n, a, e) : NULL;
                 if (!c)
                         return false;
                 struct proof *p = &v->proof[v->proof_count++];

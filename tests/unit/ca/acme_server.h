@@ -58,6 +58,7 @@ static struct {
         const char *order_error; /* JSON */
         const char *elsewhere; /* origin of the endpoints, if not the directory's */
         const char *nonces_at; /* origin of newNonce alone */
+        const char *identifier; /* JSON: of its first authorization, with what follows it */
         const char *date; /* header of every answer */
         unsigned order_turn, asked_elsewhere, given_back;
         bool refuse_profile; /* orders that name one */
@@ -68,6 +69,7 @@ static char state[] = "/tmp/acme-test-XXXXXX";
 static struct acme_conf conf;
 static struct ca *ca;
 static json_t *memory;
+static bool told_before; /* what the job knows of the challenges */
 
 static char *decoded(const json_t *o, const char *key)
 {
@@ -122,7 +124,7 @@ static char *authz_text(const char *url)
 {
         bool wild = url[strlen(url) - 1] == '2';
 
-        return text_format("{\"status\": \"%s\", \"identifier\": {\"type\": \"dns\", \"value\": \"example.com\"}%s, "
+        return text_format("{\"status\": \"%s\", \"identifier\": %s%s, "
                            "\"challenges\": "
                            "[{\"type\": \"http-01\", \"status\": \"pending\", \"url\": \"" BASE
                            "/chall/h%s\", \"token\": \"tok-h%s\"}, {\"type\": \"dns-01\", \"status\": "
@@ -131,6 +133,7 @@ static char *authz_text(const char *url)
                         : strcmp(server.status, "pending") == 0 || (server.one_open && !wild) ? "pending"
                         : strcmp(server.status, "invalid") == 0                               ? "invalid"
                                                                                               : "valid",
+                server.identifier && !wild ? server.identifier : "{\"type\": \"dns\", \"value\": \"example.com\"}",
                 wild ? ", \"wildcard\": true" : "", wild ? "2" : "1", wild ? "2" : "1", wild ? "2" : "1",
                 wild ? "2" : "1", server.authz_error ? ", \"error\": " : "",
                 server.authz_error ? server.authz_error : "");
@@ -345,6 +348,7 @@ static int begin(void **arg)
         (void)arg;
         fake_reset();
         memset(&server, 0, sizeof server);
+        told_before = false;
         server.status = "pending";
         server.order_url = BASE "/orders/1";
         conf = (struct acme_conf){ .directory = (char *)BASE "/directory", .terms_agreed = true };
@@ -465,12 +469,22 @@ static void order(void)
         wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
 }
 
+static void attach(enum conf_validation validation)
+{
+        struct err e;
+        const struct ca_held h = {
+                .order_id = BASE "/orders/1", .validation = validation, .names = &names, .told = told_before
+        };
+
+        assert_true(ca_acme.attach(ca, &h, &e));
+}
+
 static void view(void)
 {
         struct err e;
 
         forget();
-        assert_true(ca_acme.attach(ca, BASE "/orders/1", VALIDATION_DNS, &e));
+        attach(VALIDATION_DNS);
         wait_for(ca_acme.view(ca, BASE "/orders/1", on_view, NULL, &e), &e);
 }
 

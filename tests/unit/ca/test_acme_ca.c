@@ -319,6 +319,28 @@ static void an_order_that_failed_says_why_and_whether_another_may_help(void **ar
         }
 }
 
+/* I5, I8: not even over a restart, when only the job still knows what was ordered. */
+static void no_proof_is_shown_for_a_name_that_nobody_ordered(void **arg)
+{
+        (void)arg;
+        server.identifier = "{\"type\": \"dns\", \"value\": \"evil.example.net\"}";
+        for (size_t i = 0; i < 2; i++) {
+                if (i == 0)
+                        order();
+                view();
+                assert_string_equal(said.err.code, "acme.stranger");
+                assert_int_equal(said.err.kind, ERR_PROTOCOL);
+                assert_non_null(strstr(said.err.text, "evil.example.net"));
+                assert_int_equal(server.challenges, 0);
+                ca_acme.close(ca);
+                open_ca();
+        }
+        server.identifier = "{\"type\": \"dns\", \"value\": \"EXAMPLE.com\"}";
+        view();
+        must();
+        assert_int_equal(said.view.proof_count, 2);
+}
+
 static void an_order_that_is_gone_is_given_up(void **arg)
 {
         (void)arg;
@@ -345,6 +367,30 @@ static void a_ca_that_never_comes_is_given_up_and_its_authorizations_go_back(voi
         assert_int_equal(said.view.end, CA_END_FAILED);
         assert_true(said.view.end_again);
         assert_non_null(strstr(said.view.end_reason, "did nothing for 10 minutes"));
+        assert_int_equal(server.given_back, 2);
+}
+
+static void a_restart_does_not_wait_for_such_a_ca_for_ever(void **arg)
+{
+        (void)arg;
+        order();
+        view();
+        validate();
+        for (int i = 0; i < 2; i++) { /* nobody was told: it is not the CA that is late */
+                ca_acme.close(ca);
+                open_ca();
+                told_before = i == 1;
+                view();
+                must();
+                assert_int_equal(said.view.end, CA_END_NONE);
+                fake_advance(9 * 60 * 1000);
+                view();
+                assert_int_equal(said.view.end, CA_END_NONE);
+                fake_advance(2 * 60 * 1000);
+                view();
+                assert_int_equal(said.view.end, i == 1 ? CA_END_FAILED : CA_END_NONE);
+        }
+        assert_true(said.view.end_again);
         assert_int_equal(server.given_back, 2);
 }
 
@@ -625,8 +671,10 @@ int main(void)
                 TEST(a_changed_contact_is_told_once),
                 TEST(a_forgotten_account_is_made_anew_with_the_same_key),
                 TEST(an_order_that_failed_says_why_and_whether_another_may_help),
+                TEST(no_proof_is_shown_for_a_name_that_nobody_ordered),
                 TEST(an_order_that_is_gone_is_given_up),
                 TEST(a_ca_that_never_comes_is_given_up_and_its_authorizations_go_back),
+                TEST(a_restart_does_not_wait_for_such_a_ca_for_ever),
                 TEST(what_a_failed_order_left_pending_goes_back),
                 TEST(an_order_is_given_up_even_if_nothing_can_be_given_back),
                 TEST(only_certificates_are_taken_for_a_chain),

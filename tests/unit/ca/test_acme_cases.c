@@ -229,7 +229,7 @@ static void a_validation_that_is_not_offered_is_told_with_what_is(void **arg)
         (void)arg;
         order();
         forget();
-        assert_true(ca_acme.attach(ca, BASE "/orders/1", VALIDATION_TLS_ALPN, &e));
+        attach(VALIDATION_TLS_ALPN);
         wait_for(ca_acme.view(ca, BASE "/orders/1", on_view, NULL, &e), &e);
         assert_int_equal(said.err.kind, ERR_DENIED);
         assert_non_null(strstr(said.err.text, "tls-alpn-01"));

@@ -330,6 +330,8 @@ static void hostile_authorizations_are_refused(void **state)
 {
         static const char *const row[] = { "{}", AUTHZ("lovely", CHALLENGE("dns-01")),
                 "{\"status\": \"pending\", \"challenges\": []}",
+                "{\"status\": \"pending\", \"challenges\": [], \"identifier\": {\"type\": \"email\", \"value\": "
+                "\"a@b\"}}",
                 AUTHZ("pending", "{\"type\": \"http-01\", \"url\": \"https://ca/c\", \"token\": \"../../etc/passwd\"}"),
                 AUTHZ("pending", "{\"type\": \"http-01\", \"url\": \"https://ca/c\", \"token\": \"\"}"),
                 AUTHZ("pending", "{\"type\": \"http-01\", \"token\": \"abc\"}"),
@@ -391,6 +393,47 @@ static void the_challenge_follows_the_validation(void **state)
         assert_int_equal(e.kind, ERR_DENIED);
         assert_non_null(strstr(e.text, "it offers: dns-01, http-01"));
         acme_authz_done(&a);
+}
+
+static void an_authorization_is_for_a_name_that_was_ordered(void **state)
+{
+        static const struct {
+                const char *identifier; /* and what follows it */
+                bool asked;
+        } row[] = { { "{\"type\": \"dns\", \"value\": \"www.example\"}", true },
+                { "{\"type\": \"dns\", \"value\": \"WWW.Example\"}", true },
+                { "{\"type\": \"dns\", \"value\": \"wild.example\"}, \"wildcard\": true", true },
+                { "{\"type\": \"dns\", \"value\": \"*.wild.example\"}", true },
+                { "{\"type\": \"ip\", \"value\": \"192.0.2.7\"}", true },
+                { "{\"type\": \"ip\", \"value\": \"2001:0DB8:0:0:0:0:0:1\"}", true },
+                { "{\"type\": \"dns\", \"value\": \"evil.example\"}", false },
+                { "{\"type\": \"dns\", \"value\": \"example\"}", false },
+                { "{\"type\": \"dns\", \"value\": \"a.www.example\"}", false },
+                { "{\"type\": \"dns\", \"value\": \"www.example\"}, \"wildcard\": true", false },
+                { "{\"type\": \"dns\", \"value\": \"wild.example\"}", false },
+                { "{\"type\": \"dns\", \"value\": \"192.0.2.7\"}", false },
+                { "{\"type\": \"ip\", \"value\": \"www.example\"}", false },
+                { "{\"type\": \"ip\", \"value\": \"192.0.2.8\"}", false },
+                { "{\"type\": \"ip\", \"value\": \"192.0.2.7\"}, \"wildcard\": true", false } };
+        static char *ordered[] = { (char *)(uintptr_t) "www.Example", (char *)(uintptr_t) "*.wild.example",
+                (char *)(uintptr_t) "192.0.2.7", (char *)(uintptr_t) "2001:db8::1" };
+        const struct acme_note n = { .names = { .item = ordered, .count = ARRAY_LEN(ordered) } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p)
+                char *text = text_format(
+                        "{\"status\": \"pending\", \"challenges\": [], \"identifier\": %s}", row[i].identifier);
+                CLEANUP(json_decref_p) json_t *o = doc(text);
+                struct acme_authz a;
+                struct err e;
+                assert_true(acme_authz_read(o, &a, &e));
+                if (acme_note_is_asked(&n, &a, &e) != row[i].asked)
+                        fail_msg("%s", row[i].identifier);
+                if (!row[i].asked)
+                        assert_int_equal(e.kind, ERR_PROTOCOL);
+                acme_authz_done(&a);
+        }
 }
 
 static void polls_grow_apart_unless_the_ca_says_when(void **state)
@@ -502,6 +545,7 @@ int main(void)
                 cmocka_unit_test(hostile_authorizations_are_refused),
                 cmocka_unit_test(orders_are_read_or_refused),
                 cmocka_unit_test(the_challenge_follows_the_validation),
+                cmocka_unit_test(an_authorization_is_for_a_name_that_was_ordered),
                 cmocka_unit_test(polls_grow_apart_unless_the_ca_says_when),
                 cmocka_unit_test(a_far_ca_is_first_polled_after_a_quarter_of_a_second),
                 cmocka_unit_test(renewal_windows_are_read_or_no_answer),

@@ -33,6 +33,8 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         unsigned revokes;
         bool revoked_by_key; /* the last one, for the compromise of it */
         bool open, validated;
+        bool held_told; /* what it heard with attach */
+        size_t held_names;
         bool doubled; /* an order was opened beside an open one */
         char csr[8192];
         char exclusive[32]; /* "": none */

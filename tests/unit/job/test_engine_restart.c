@@ -33,6 +33,23 @@ static void a_review_survives_a_restart(void **state)
         assert_int_equal(fake_ca.orders, 1);
 }
 
+static void after_a_restart_the_ca_hears_what_the_job_knows(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review, 10000));
+        fake_ca.held_told = false;
+        fake_ca.held_names = 0;
+        stop_engine(f);
+        start_engine(f);
+        f->exit = -1;
+        fake_ca.approved = true;
+        expect_done(f);
+        assert_true(fake_ca.held_told);
+        assert_int_equal(fake_ca.held_names, 1);
+}
+
 static void a_due_time_of_a_clock_that_was_ahead_is_not_slept_for(void **state)
 {
         struct fixture *f = *state;
@@ -283,6 +300,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_review_survives_a_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(after_a_restart_the_ca_hears_what_the_job_knows, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_due_time_of_a_clock_that_was_ahead_is_not_slept_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(cancelling_in_any_state_ends_without_tokens, setup, teardown),
