@@ -40,6 +40,7 @@ struct ca_subject_request {
         bool same_csr; /* policy allows the same key and CSR */
         const char *csr_pem; /* a CSR from the configuration (key held elsewhere), or NULL */
         bool force; /* lifts rules marked (?) in the reference */
+        bool dry; /* nothing follows: what an order would be refused for may be asked for by itself */
 };
 struct ca_subject {
         char id[CA_ID_MAX]; /* the newest issued member of the chain: what a reissue will name */

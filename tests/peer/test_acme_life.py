@@ -47,9 +47,11 @@ class AcmeLife(AcmeCase):
         self.run_well(world, "reissue", "www", "--yes", "--wait")
         self.assertEqual(world.dcvctl("account", "deactivate", "pebble").returncode, 5, "asked first")
         self.run_well(world, "account", "deactivate", "pebble", "--yes")
-        gone = world.dcvctl("reissue", "www", "--yes", "--wait")
-        self.assertEqual(gone.returncode, 1)
-        self.assertRegex(gone.stderr, r"unauthorized|deactivated")
+        for how in ["--dry-run"], ["--yes", "--wait"]:
+            gone = world.dcvctl("reissue", "www", *how)
+            self.assertEqual(gone.returncode, 1, gone.stdout)
+            self.assertRegex(gone.stdout + gone.stderr, r"unauthorized \(403\): Account has been deactivated")
+            self.assertIn("dcvctl account show pebble; for a new one: sudo mv ", gone.stdout + gone.stderr)
 
     def take(self, world, config, ca):
         config["cas"]["pebble"].update(ca)

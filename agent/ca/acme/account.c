@@ -429,6 +429,34 @@ static bool not_agreed(const struct ca *ca, struct err *e)
                 ca->directory.terms ? ca->directory.terms : "the CA's terms", ca->name);
 }
 
+bool acme_account_read(struct ca_call *op, acme_answer_fn *fn, struct err *e)
+{
+        const struct acme_ask ask = { .what = "reading the account",
+                .url = op->ca->account.url,
+                .sign = ACME_KID,
+                .payload = "",
+                .repeat = true };
+        return acme_ask(op, &ask, fn, NULL, e);
+}
+
+bool acme_account_check(const struct ca *ca, const struct acme_answer *a, struct err *e)
+{
+        const char *status = json_str(a->json, "status");
+        if (!status || strcmp(status, "valid") == 0)
+                return true;
+        err_set(e, ERR_DENIED, "acme.account", "the account at %s is %s", ca->name, status);
+        acme_account_fix(ca, e);
+        return false;
+}
+
+void acme_account_fix(const struct ca *ca, struct err *e)
+{
+        err_fix(e,
+                "the account may be deactivated: dcvctl account show %s; for a new one: sudo mv %s/accounts/%s{,.old}; "
+                "sudo systemctl restart dcvd",
+                ca->name, ca->state_directory, ca->name);
+}
+
 static bool refused(struct ca *ca, const struct err *err, struct err *e)
 {
         if (strcmp(err->code, "acme.accountDoesNotExist") == 0 && !ca->conf->terms_agreed)
@@ -448,9 +476,9 @@ bool acme_account_take(struct ca *ca, const struct acme_answer *a, const struct 
 {
         if (err)
                 return refused(ca, err, e);
-        const char *status = json_str(a->json, "status"), *url = a->location ? a->location : ca->account.url;
-        if (status && strcmp(status, "valid") != 0)
-                return err_set(e, ERR_DENIED, "acme.account", "the account at %s is %s", ca->name, status);
+        const char *url = a->location ? a->location : ca->account.url;
+        if (!acme_account_check(ca, a, e))
+                return false;
         if (!url || strlen(url) > ACME_URL_MAX)
                 return err_set(e, ERR_PROTOCOL, "acme.account", "%s did not say where the account is", ca->name);
         if (!acme_url_allowed(ca, url, e))

@@ -159,12 +159,12 @@ static void ready(struct ca_call *op, const struct err *err)
                 return change_fail(c, err);
         if (c->verb == CA_ACCOUNT_ROLLOVER)
                 return rollover(c);
-        const struct acme_ask ask = { .what = c->verb == CA_ACCOUNT_SHOW ? "reading the account" : "ending the account",
+        const struct acme_ask end = { .what = "ending the account",
                 .url = op->ca->account.url,
                 .sign = ACME_KID,
-                .payload = c->verb == CA_ACCOUNT_SHOW ? "" : "{\"status\":\"deactivated\"}",
+                .payload = "{\"status\":\"deactivated\"}",
                 .repeat = true };
-        if (!acme_ask(op, &ask, told, NULL, &e))
+        if (c->verb == CA_ACCOUNT_SHOW ? !acme_account_read(op, told, &e) : !acme_ask(op, &end, told, NULL, &e))
                 change_fail(c, &e);
 }
 

@@ -122,6 +122,10 @@ bool acme_account_load(struct ca *ca, struct err *e); /* the key is on disk when
 bool acme_account_on_disk(const struct ca *ca);
 bool acme_account_is_known(const struct ca *ca); /* and as the configuration wants it */
 bool acme_account_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e);
+bool acme_account_read(struct ca_call *op, acme_answer_fn *fn, struct err *e); /* its key and URL are known */
+bool acme_account_check(
+        const struct ca *ca, const struct acme_answer *a, struct err *e); /* does it say that it is valid? */
+void acme_account_fix(const struct ca *ca, struct err *e); /* what a person can do about one that is refused */
 bool acme_account_take(struct ca *ca, const struct acme_answer *a, const struct err *err, struct err *e);
 /* newAccount was refused: the type of a key to try instead, with acme_account_key_own; KEY_NONE: there is none, or the
  * key is not ours to replace. */

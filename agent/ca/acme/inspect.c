@@ -1,4 +1,5 @@
-/* inspect(): what can be said before an order, and what would be refused. Reads the directory, makes nothing. */
+/* inspect(): what can be said before an order, and what would be refused. Reads the directory, and where no order
+ * follows the account; makes nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@ struct inspect {
         struct texts names;
         enum conf_validation validation;
         enum key_type key_type;
+        bool dry;
         ca_subject_fn *done;
         void *arg;
 };
@@ -41,11 +43,9 @@ static bool check_profile(const struct ca *ca, struct err *e)
 }
 
 /* Before there is an account: what making it would be refused for. */
-static bool check_account(const struct ca *ca, struct err *e)
+static bool check_making(const struct ca *ca, struct err *e)
 {
         const char *terms = ca->directory.terms ? ca->directory.terms : "the CA's terms";
-        if (acme_account_on_disk(ca))
-                return true;
         if (!ca->conf->terms_agreed) {
                 err_set(e, ERR_CONFIG, "acme.terms",
                         "%s: there is no account yet, and its terms were not agreed to: %s", ca->name, terms);
@@ -100,20 +100,59 @@ static bool subject_fill(struct inspect *i, struct ca_subject *s, struct err *e)
         return err_memory(e);
 }
 
+static void conclude(struct inspect *i)
+{
+        struct ca_subject s;
+        struct err e;
+        if (!subject_fill(i, &s, &e))
+                return inspect_end(i, NULL, &e);
+        acme_op_detach(&i->op);
+        i->done(i->arg, &s, NULL);
+        ca_subject_done(&s);
+        acme_op_free(&i->op);
+}
+
+/* An account that the CA forgot is made anew, where it may be. */
+static void account_told(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        struct inspect *i = (struct inspect *)op;
+        struct err e;
+        (void)tag;
+        bool forgotten = err && strcmp(err->code, "acme.accountDoesNotExist") == 0;
+        if (err && !forgotten)
+                return inspect_end(i, NULL, err);
+        if (forgotten ? !check_making(op->ca, &e) : !acme_account_check(op->ca, a, &e))
+                return inspect_end(i, NULL, &e);
+        conclude(i);
+}
+
+/* Costs a request: an order is refused for the same, and says it as well. Of an account whose URL is not known, or
+ * whose key is in question, only the order's own way can tell. */
+static void ask_account(struct inspect *i)
+{
+        struct ca *ca = i->op.ca;
+        struct err e;
+        if (!acme_account_load(ca, &e))
+                return inspect_end(i, NULL, &e);
+        if (!ca->account.url || ca->account.fresh)
+                return conclude(i);
+        if (!acme_account_read(&i->op, account_told, &e))
+                inspect_end(i, NULL, &e);
+}
+
 static void ready(struct ca_call *op, const struct err *err)
 {
         struct inspect *i = (struct inspect *)op;
-        struct ca_subject s;
         struct err e;
         if (err)
                 return inspect_end(i, NULL, err);
-        if (!acme_limit_check(op->ca, &e) || !check_profile(op->ca, &e) || !check_account(op->ca, &e) ||
-                !check_names(i, &e) || !subject_fill(i, &s, &e))
+        bool account = acme_account_on_disk(op->ca);
+        if (!acme_limit_check(op->ca, &e) || !check_profile(op->ca, &e) ||
+                !(account || check_making(op->ca, &e)) || !check_names(i, &e))
                 return inspect_end(i, NULL, &e);
-        acme_op_detach(op);
-        i->done(i->arg, &s, NULL);
-        ca_subject_done(&s);
-        acme_op_free(op);
+        if (account && i->dry)
+                return ask_account(i);
+        conclude(i);
 }
 
 struct ca_call *acme_inspect(
@@ -126,6 +165,7 @@ struct ca_call *acme_inspect(
         }
         i->validation = r->validation;
         i->key_type = r->key_type;
+        i->dry = r->dry;
         i->done = done;
         i->arg = arg;
         acme_op_link(ca, &i->op, inspect_clean);

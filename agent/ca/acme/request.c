@@ -197,6 +197,19 @@ static void name_help(const struct http_answer *a, struct err *e)
         texts_done(&pages);
 }
 
+static bool is_place(const struct acme_request *r, const char *url)
+{
+        return url && strcmp(url, r->url) == 0;
+}
+
+/* Of the account, not of what it asks for: that its orders, its own page and its key are refused. */
+static bool is_of_account(const struct acme_request *r, const char *detail)
+{
+        const struct ca *ca = r->op->ca;
+        return is_place(r, ca->directory.new_order) || is_place(r, ca->directory.key_change) ||
+                is_place(r, ca->account.url) || (detail && strstr(detail, "deactivated"));
+}
+
 static void refused(struct acme_request *r, const struct http_answer *a)
 {
         struct ca *ca = r->op->ca;
@@ -220,6 +233,8 @@ static void refused(struct acme_request *r, const struct http_answer *a)
                 if (ca->conf->terms_agreed)
                         e.kind = ERR_TEMPORARY; /* made anew at the next try */
         }
+        if (strcmp(type, "unauthorized") == 0 && r->sign == ACME_KID && is_of_account(r, json_str(doc, "detail")))
+                acme_account_fix(ca, &e);
         if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
                 acme_account_note_algorithms(ca, doc, &e);
         if (a->status == 404)

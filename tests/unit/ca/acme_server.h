@@ -451,13 +451,18 @@ static void wait_for(struct ca_call *call, const struct err *e)
 }
 
 static struct texts names;
-static void inspect(void)
+static void inspect_as(bool dry)
 {
         struct err e;
-        const struct ca_subject_request r = { .names = &names, .validation = VALIDATION_DNS };
+        const struct ca_subject_request r = { .names = &names, .validation = VALIDATION_DNS, .dry = dry };
 
         forget();
         wait_for(ca_acme.inspect(ca, &r, on_subject, NULL, &e), &e);
+}
+
+static void inspect(void)
+{
+        inspect_as(false);
 }
 
 static void order(void)

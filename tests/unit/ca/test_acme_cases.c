@@ -36,6 +36,64 @@ static void a_deactivated_account_ends_the_order_at_once(void **arg)
         assert_int_equal(server.new_orders, 0);
 }
 
+/* What the real run would be refused for; it alone asks, and only for an account that is there. */
+static void a_dry_run_asks_for_the_account(void **arg)
+{
+        static const struct {
+                int status;
+                const char *body, *fix; /* fix NULL: all is well */
+                bool terms;
+        } row[] = { { 403, "{\"type\": \"" URN "unauthorized\", \"detail\": \"because\"}", "may be deactivated", true },
+                { 200, "{\"status\": \"deactivated\"}", "may be deactivated", true },
+                { 200, "{\"status\": \"valid\"}", NULL, true },
+                { 400, "{\"type\": \"" URN "accountDoesNotExist\"}", NULL, true },
+                { 400, "{\"type\": \"" URN "accountDoesNotExist\"}", "terms_agreed: true", false } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                inspect_as(true);
+                must();
+                assert_int_equal(fake_sent, 1); /* the directory: there is no account */
+                order();
+                must();
+                unsigned sent = fake_sent;
+                inspect();
+                must();
+                assert_int_equal(fake_sent, sent);
+                server.answer_url = "/acct/1";
+                server.answer_status = row[i].status;
+                server.answer_body = row[i].body;
+                conf.terms_agreed = row[i].terms;
+                inspect_as(true);
+                assert_int_equal(fake_sent, sent + 1);
+                assert_string_equal(server.payload, "");
+                assert_true(said.good == !row[i].fix);
+                if (row[i].fix && !strstr(said.err.fix, row[i].fix))
+                        fail_msg("row %zu: %s", i, said.err.fix);
+                assert_int_equal(server.new_orders, 1);
+                (void)end(arg);
+                (void)begin(arg);
+        }
+}
+
+static void an_account_that_is_refused_is_named_with_what_to_do(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        server.answer_url = "/order";
+        server.answer_status = 403;
+        server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"because\"}";
+        order();
+        assert_int_equal(said.err.kind, ERR_DENIED);
+        assert_non_null(strstr(said.err.fix, "dcvctl account show le; for a new one: sudo mv "));
+        server.answer_url = "/orders/";
+        view();
+        view();
+        assert_string_equal(said.err.fix, ""); /* of that order: another account's, perhaps */
+        server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"account has been deactivated\"}";
+        view();
+        assert_non_null(strstr(said.err.fix, "dcvctl account show le"));
+}
+
 static void account_verb(enum ca_account_verb verb)
 {
         struct err e;
@@ -577,6 +635,8 @@ int main(void)
                 cmocka_unit_test(every_case_has_its_proof),
                 TEST(find_again),
                 TEST(a_deactivated_account_ends_the_order_at_once),
+                TEST(a_dry_run_asks_for_the_account),
+                TEST(an_account_that_is_refused_is_named_with_what_to_do),
                 TEST(a_key_of_the_kind_that_the_ca_takes_is_made_once),
                 TEST(an_accounts_key_is_never_replaced_by_itself),
                 TEST(a_key_in_the_making_may_be_forgotten),
