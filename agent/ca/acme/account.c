@@ -314,6 +314,7 @@ void acme_account_forget(struct ca *ca)
                 ca->name, "the CA does not know account %s; its key stays", ca->account.url ? ca->account.url : "?");
         free(ca->account.url);
         ca->account.url = NULL;
+        ca->account.forgotten = true;
         if (directory_open(ca, false, &fd, NULL))
                 (void)unlinkat(fd, FACTS_FILE, 0); /* it is looked for again in either case */
 }

@@ -39,6 +39,7 @@ struct acme_account {
         char *url; /* NULL: not known */
         struct texts contact; /* as the CA has it */
         struct key *fresh; /* of a roll-over whose outcome is not known: asked before anything else */
+        bool forgotten; /* the CA did not know it, and has done nothing for it since */
         bool ours; /* key was made by this process, and no CA has taken it yet: another may take its place, once */
         enum key_type takes; /* the best kind that the CA named when it refused the key's algorithm */
 };

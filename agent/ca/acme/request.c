@@ -210,6 +210,17 @@ static bool is_of_account(const struct acme_request *r, const char *detail)
                 is_place(r, ca->account.url) || (detail && strstr(detail, "deactivated"));
 }
 
+/* Looked for, or made anew, at the next try, once: a CA that does not know it then either has refused for good. */
+static void account_is_unknown(struct ca *ca, struct err *e)
+{
+        bool again = ca->conf->terms_agreed && !ca->account.forgotten;
+        acme_account_forget(ca);
+        if (again)
+                e->kind = ERR_TEMPORARY;
+        else if (ca->conf->terms_agreed)
+                acme_account_fix(ca, e);
+}
+
 static void refused(struct acme_request *r, const struct http_answer *a)
 {
         struct ca *ca = r->op->ca;
@@ -228,11 +239,8 @@ static void refused(struct acme_request *r, const struct http_answer *a)
         acme_problem(a->status, doc, retry_after_of(a), r->what, &e);
         if (strcmp(type, "badNonce") == 0)
                 err_wrap(&e, "%s refused %u nonces in a row", ca->name, r->refused);
-        if (strcmp(type, "accountDoesNotExist") == 0 && r->sign == ACME_KID) {
-                acme_account_forget(ca);
-                if (ca->conf->terms_agreed)
-                        e.kind = ERR_TEMPORARY; /* made anew at the next try */
-        }
+        if (strcmp(type, "accountDoesNotExist") == 0 && r->sign == ACME_KID)
+                account_is_unknown(ca, &e);
         if (strcmp(type, "unauthorized") == 0 && r->sign == ACME_KID && is_of_account(r, json_str(doc, "detail")))
                 acme_account_fix(ca, &e);
         if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
@@ -259,6 +267,8 @@ static void accepted(struct acme_request *r, const struct http_answer *a)
                 .location = http_answer_header(a, "location"),
                 .retry_after_s = retry_after_of(a),
                 .http = a };
+        if (r->sign == ACME_KID && !is_place(r, r->op->ca->account.url))
+                r->op->ca->account.forgotten = false; /* it may act: known */
         finish(r, &answer, NULL);
 }
 

@@ -14,7 +14,6 @@ struct revoke {
         const struct key *key; /* NULL: not here, or tried */
         char *certificate; /* base64url */
         enum ca_reason reason;
-        bool reason_refused;
         ca_done_fn *done;
         void *arg;
 };
@@ -39,6 +38,16 @@ static bool may_pass(const struct err *err)
         return err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED || err->kind == ERR_UNKNOWN;
 }
 
+/* A key's own signature proves that it is out: what a CA that takes no other reason wants to hear. By the account that
+ * would be a lie, so it is asked without one. */
+static bool other_reason(struct revoke *r)
+{
+        if (r->reason == CA_UNSPECIFIED)
+                return false;
+        r->reason = r->key && r->reason != CA_KEY_COMPROMISE ? CA_KEY_COMPROMISE : CA_UNSPECIFIED;
+        return true;
+}
+
 static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct revoke *r = (struct revoke *)op;
@@ -46,8 +55,9 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         (void)a;
         if (!err || strcmp(err->code, "acme.alreadyRevoked") == 0)
                 return revoke_end(r, NULL);
-        if (strcmp(err->code, "acme.badRevocationReason") == 0 && !r->reason_refused) {
-                r->reason_refused = true;
+        if (strcmp(err->code, "acme.badRevocationReason") == 0 && other_reason(r)) {
+                log_info(op->ca->name, "%s; again %s", err->text,
+                        r->reason == CA_UNSPECIFIED ? "without a reason" : "as keyCompromise");
                 return ask(r);
         }
         if (r->key && !may_pass(err)) {
@@ -62,7 +72,7 @@ static char *payload_text(const struct revoke *r)
 {
         CLEANUP(json_decref_p) json_t *o = json_object();
         bool good = o && json_put_text(o, "certificate", r->certificate);
-        if (good && r->reason != CA_UNSPECIFIED && !r->reason_refused)
+        if (good && r->reason != CA_UNSPECIFIED)
                 good = json_put_i64(o, "reason", r->reason);
         return good ? json_text(o) : NULL;
 }

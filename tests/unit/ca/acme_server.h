@@ -43,6 +43,7 @@ static struct {
         bool key_was_there;
         char *authz_error;
         const char *refuse_revocation;
+        unsigned refuse_revocations; /* so often; 0: once */
         unsigned revocations;
         bool renewal_info, refuse_replaces, rolled;
         bool no_nonces; /* only newNonce gives any */
@@ -209,7 +210,8 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
                 ret->body = text_dup("{}");
         } else if (strcmp(path, "/revoke") == 0) {
                 const char *type = server.refuse_revocation;
-                server.refuse_revocation = NULL;
+                if (server.refuse_revocations == 0 || --server.refuse_revocations == 0)
+                        server.refuse_revocation = NULL;
                 if (type)
                         return problem(ret, strcmp(type, "serverInternal") == 0 ? 500 : 403, type);
                 server.revocations++;

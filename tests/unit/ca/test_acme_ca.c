@@ -291,6 +291,19 @@ static void a_forgotten_account_is_made_anew_with_the_same_key(void **arg)
         order();
         must();
         assert_int_equal(server.new_accounts, 2);
+        server.answer_url = "/order"; /* known for a moment, and again not: once more is one too many */
+        for (int i = 0; i < 2; i++) {
+                order();
+                assert_int_equal(said.err.kind, i == 0 ? ERR_TEMPORARY : ERR_DENIED);
+        }
+        assert_non_null(strstr(said.err.fix, "for a new one"));
+        assert_int_equal(server.new_accounts, 3);
+        server.answer_url = NULL;
+        order();
+        must();
+        server.answer_url = "/order";
+        order();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY); /* it had been known: a new start */
 }
 
 static void an_order_that_failed_says_why_and_whether_another_may_help(void **arg)
@@ -484,6 +497,21 @@ static void a_revocation_is_signed_by_the_key_it_blocks(void **arg)
         revoke_it(NULL, CA_SUPERSEDED);
         must();
         assert_string_equal(server.payload, "{\"certificate\":\"MAA\"}");
+        server.refuse_revocation = "badRevocationReason"; /* signed by the key itself it is one */
+        revoke_it(k, CA_SUPERSEDED);
+        must();
+        assert_string_equal(server.payload, "{\"certificate\":\"MAA\",\"reason\":1}");
+        server.refuse_revocation = "badRevocationReason";
+        server.refuse_revocations = 2;
+        revoke_it(k, CA_SUPERSEDED);
+        must();
+        assert_string_equal(server.payload, "{\"certificate\":\"MAA\"}");
+        server.refuse_revocation = "badRevocationReason";
+        server.refuse_revocations = 100;
+        revoke_it(NULL, CA_SUPERSEDED);
+        assert_string_equal(said.err.code, "acme.badRevocationReason");
+        assert_int_equal(server.refuse_revocations, 98);
+        server.refuse_revocations = 0;
         server.refuse_revocation = "alreadyRevoked";
         revoke_it(k, CA_SUPERSEDED);
         must();
