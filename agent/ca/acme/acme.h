@@ -169,8 +169,9 @@ bool acme_note_is_asked(const struct acme_note *n, const struct acme_authz *a, s
 int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us);
 
 /* limits.c */
-bool acme_limit_check(struct ca *ca, struct err *e); /* the CA said to wait, over restarts */
-void acme_limit_note(struct ca *ca, const struct err *e);
+bool acme_limit_check(struct ca *ca, const struct texts *names, struct err *e); /* the CA said to wait, over restarts */
+void acme_limit_note(struct ca *ca, bool whole, const struct err *e); /* whole: rateLimited is not about some names */
+void acme_limit_note_names(struct ca *ca, const struct texts *names, const struct err *e); /* newOrder was refused so */
 
 /* The operations. */
 struct ca_call *acme_inspect(

@@ -147,7 +147,7 @@ static void ready(struct ca_call *op, const struct err *err)
         if (err)
                 return inspect_end(i, NULL, err);
         bool account = acme_account_on_disk(op->ca);
-        if (!acme_limit_check(op->ca, &e) || !check_profile(op->ca, &e) ||
+        if (!acme_limit_check(op->ca, &i->names, &e) || !check_profile(op->ca, &e) ||
                 !(account || check_making(op->ca, &e)) || !check_names(i, &e))
                 return inspect_end(i, NULL, &e);
         if (account && i->dry)

@@ -128,8 +128,10 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
                 o->without_profile = true;
                 return ask(o);
         }
-        if (err)
+        if (err) {
+                acme_limit_note_names(op->ca, &o->names, err);
                 return order_end(o, NULL, err);
+        }
         if (!take(o, a, id, &e))
                 return order_end(o, NULL, &e);
         order_end(o, id, NULL);
@@ -158,7 +160,7 @@ static void ready(struct ca_call *op, const struct err *err)
         struct err e;
         if (err)
                 return order_end(o, NULL, err);
-        if (!acme_limit_check(op->ca, &e) || (o->sending && !o->sending(o->sending_arg, &e)))
+        if (!acme_limit_check(op->ca, &o->names, &e) || (o->sending && !o->sending(o->sending_arg, &e)))
                 return order_end(o, NULL, &e);
         ask(o);
 }

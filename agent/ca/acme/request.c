@@ -248,7 +248,7 @@ static void refused(struct acme_request *r, const struct http_answer *a)
         if (a->status == 404)
                 ca->directory_ms = 0; /* its endpoints may have moved */
         name_help(a, &e);
-        acme_limit_note(ca, &e);
+        acme_limit_note(ca, is_place(r, ca->directory.new_account), &e); /* no account: no order at all */
         finish(r, NULL, &e);
 }
 
@@ -369,7 +369,7 @@ static void nonce_answered(void *arg, const struct http_answer *a, const struct 
         CLEANUP(free_p) char *nonce = a->status < 300 ? nonce_take(ca) : NULL;
         if (!nonce && a->status >= 400) {
                 acme_problem(a->status, NULL, retry_after_of(a), "newNonce", &e);
-                acme_limit_note(ca, &e);
+                acme_limit_note(ca, true, &e);
                 return finish(r, NULL, &e);
         }
         if (!nonce) {

@@ -327,7 +327,9 @@ static bool remember(void *arg, const char *name, const char *key, const char *v
 {
         (void)arg;
         (void)name;
-        return json_put_text(memory, key, value);
+        if (!value)
+                (void)json_object_del(memory, key);
+        return !value || json_put_text(memory, key, value);
 }
 
 static char *recall(void *arg, const char *name, const char *key)

@@ -237,8 +237,60 @@ static void a_limit_of_one_name_stops_nobody_else(void **arg)
         assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
         assert_int_equal(said.err.retry_after_s, 3600);
         server.answer_url = NULL;
+        names.item[0][0] = 'f'; /* another one */
         inspect();
         must();
+        order();
+        must();
+        names.item[0][0] = 'e';
+}
+
+/* Whoever asks: the next job, after a cancel too, and a dry run. */
+static void a_limit_of_a_set_of_names_is_kept_over_restarts(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/order";
+        server.answer_status = 429;
+        server.answer_body = "{\"type\": \"" URN "rateLimited\", \"detail\": \"five of these this week\"}";
+        server.answer_retry_after = "7200";
+        order();
+        server.answer_url = NULL;
+        fake_advance(6000);
+        ca_acme.close(ca);
+        open_ca();
+        char *first = names.item[0];
+        names.item[0] = names.item[1]; /* the same names */
+        names.item[1] = first;
+        unsigned sent = fake_sent;
+        inspect_as(true);
+        assert_string_equal(said.err.code, "acme.rateLimited");
+        assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+        assert_int_equal(said.err.retry_after_s, 7194);
+        assert_non_null(strstr(said.err.text, "until 2023-11-15T00:13:20Z"));
+        assert_non_null(strstr(said.err.text, "five of these this week"));
+        order();
+        assert_string_equal(said.err.code, "acme.rateLimited");
+        assert_int_equal(fake_sent, sent + 1); /* the directory */
+        names.item[1] = names.item[0];
+        names.item[0] = first;
+        fake_advance(7200 * 1000);
+        order();
+        must();
+        assert_int_equal(json_object_size(memory), 0);
+}
+
+static void no_account_for_now_means_no_order_of_anybody(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/account";
+        server.answer_status = 429;
+        server.answer_body = "{\"type\": \"" URN "rateLimited\"}";
+        order();
+        assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+        names.item[0][0] = 'f';
+        inspect();
+        names.item[0][0] = 'e';
+        assert_string_equal(said.err.code, "acme.wait");
 }
 
 static void no_account_without_agreement(void **arg)
@@ -695,6 +747,8 @@ int main(void)
                 TEST(http_is_spoken_where_the_configuration_names_such_a_directory),
                 TEST(an_endpoint_that_wants_peace_gets_it_over_restarts),
                 TEST(a_limit_of_one_name_stops_nobody_else),
+                TEST(a_limit_of_a_set_of_names_is_kept_over_restarts),
+                TEST(no_account_for_now_means_no_order_of_anybody),
                 TEST(no_account_without_agreement),
                 TEST(a_changed_contact_is_told_once),
                 TEST(a_forgotten_account_is_made_anew_with_the_same_key),

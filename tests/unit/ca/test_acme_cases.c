@@ -309,6 +309,7 @@ static void the_time_to_come_back_is_theirs_within_reason(void **arg)
                 server.answer_status = 429;
                 server.answer_body = "{\"type\": \"" URN "rateLimited\"}";
                 server.answer_retry_after = row[i].header;
+                json_object_clear(memory);
                 order();
                 assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
                 if (said.err.retry_after_s != row[i].want_s)
