@@ -154,6 +154,7 @@ void acme_key_cancel(struct ca_call *op);
 
 /* setup.c */
 bool acme_setup(struct ca *ca, struct err *e); /* runs until what every operation wants is there */
+bool acme_directory_take(struct ca *ca, const json_t *o, struct err *e);
 
 /* notes.c */
 struct acme_note *acme_note_find(struct ca *ca, const char *url);

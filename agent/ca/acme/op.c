@@ -5,6 +5,8 @@
 #include "agent/ca/acme/acme.h"
 #include "agent/net/loop.h"
 
+#define DIRECTORY_AGE_MS (24 * 3600 * 1000)
+
 void acme_op_link(struct ca *ca, struct ca_call *op, void (*clean)(struct ca_call *op))
 {
         op->ca = ca;
@@ -59,9 +61,17 @@ bool acme_op_later(struct ca_call *op, acme_ready_fn *fn, struct err *e)
         return true;
 }
 
+/* What a CA learns (renewal information, profiles) is known the day after. */
+static bool directory_is_fresh(struct ca *ca)
+{
+        if (ca->directory_ms && clock_boot_ms() - ca->directory_ms > DIRECTORY_AGE_MS)
+                ca->directory_ms = 0;
+        return ca->directory_ms != 0;
+}
+
 bool acme_op_begin(struct ca_call *op, enum acme_want want, acme_ready_fn *ready, struct err *e)
 {
-        bool there = op->ca->directory_ms && (want == ACME_WANT_DIRECTORY || acme_account_is_known(op->ca));
+        bool there = directory_is_fresh(op->ca) && (want == ACME_WANT_DIRECTORY || acme_account_is_known(op->ca));
         if (!acme_op_later(op, ready, e))
                 return false;
         if (there)

@@ -32,11 +32,15 @@ struct acme_request {
         const struct key *key;
         bool repeat;
         unsigned refused, lost;
+        bool nonce_gone; /* newNonce was not where the directory says */
+        const size_t *place; /* in the directory, of url as that was before; NULL: it goes nowhere else */
+        struct err *why; /* the directory was asked again for; NULL: it was not */
         acme_answer_fn *fn;
         void *tag;
 };
 
 static bool go(struct acme_request *r, struct err *e);
+static bool start(struct acme_request *r, struct http_request *q, http_done_fn *done, struct err *e);
 
 /* ---- nonces ---- */
 
@@ -111,6 +115,7 @@ static void request_free(struct acme_request *r)
         free(r->url);
         free(r->payload);
         free(r->accept);
+        free(r->why);
         free(r);
 }
 
@@ -188,6 +193,70 @@ static bool again(struct acme_request *r)
         return true;
 }
 
+/* ---- a directory that is not true any more ---- */
+
+static char **endpoint(struct ca *ca, const size_t *place)
+{
+        return (char **)((char *)&ca->directory + *place);
+}
+
+/* Those whose requests do not name their own URL inside, as keyChange and a bound newAccount do; NULL: none of them. */
+static const size_t *place_of(const struct acme_request *r)
+{
+        static const size_t places[] = { offsetof(struct acme_directory, new_order),
+                offsetof(struct acme_directory, revoke_cert) };
+        for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+                const char *url = *endpoint(r->op->ca, &places[i]);
+                if (url && strcmp(url, r->url) == 0)
+                        return &places[i];
+        }
+        return NULL;
+}
+
+/* What was asked for is elsewhere now, or really is not there. */
+static bool follow(struct acme_request *r, struct err *e)
+{
+        const char *url = r->place ? *endpoint(r->op->ca, r->place) : NULL;
+        if (!url || strcmp(url, r->url) == 0) {
+                *e = *r->why;
+                return r->nonce_gone;
+        }
+        char *copy = text_dup(url);
+        if (!copy)
+                return err_memory(e);
+        free(r->url);
+        r->url = copy;
+        return true;
+}
+
+static void directory_answered(void *arg, const struct http_answer *a, const struct err *err)
+{
+        struct acme_request *r = arg;
+        CLEANUP(json_decref_p) json_t *doc = NULL;
+        struct err e = *r->why;
+        r->http = NULL;
+        if (err || a->status != 200 || !json_read(a->body, a->body_len, JSON_DEPTH, &doc, NULL) || !json_is_object(doc))
+                return finish(r, NULL, &e);
+        if (!acme_directory_take(r->op->ca, doc, &e) || !follow(r, &e))
+                return finish(r, NULL, &e);
+        (void)again(r);
+}
+
+/* A place of the directory answers 404 (why): the CA did nothing yet. The directory is read anew, once for each
+ * request, which goes where it says then; what cannot go on fails, and the next one finds the new place. */
+static bool ask_where(struct acme_request *r, const struct err *why)
+{
+        static const char *const headers[] = { "Accept: application/json", NULL };
+        struct http_request q = { .method = "GET", .url = r->op->ca->directory_url, .headers = headers };
+        struct err e;
+        r->op->ca->directory_ms = 0;
+        if (r->why || !(r->why = malloc(sizeof *r->why)))
+                return false;
+        *r->why = *why;
+        r->place = place_of(r);
+        return start(r, &q, directory_answered, &e);
+}
+
 /* RFC 8555 section 6.6: a page about the limit that was met. */
 static void name_help(const struct http_answer *a, struct err *e)
 {
@@ -245,6 +314,8 @@ static void refused(struct acme_request *r, const struct http_answer *a)
                 acme_account_fix(ca, &e);
         if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
                 acme_account_note_algorithms(ca, doc, &e);
+        if (a->status == 404 && place_of(r) && ask_where(r, &e))
+                return;
         if (a->status == 404)
                 ca->directory_ms = 0; /* its endpoints may have moved */
         name_help(a, &e);
@@ -272,6 +343,17 @@ static void accepted(struct acme_request *r, const struct http_answer *a)
         finish(r, &answer, NULL);
 }
 
+/* Where it leads to is told, for whoever wrote the old place into the configuration. */
+static void redirected(struct acme_request *r, const struct http_answer *a)
+{
+        const char *to = http_answer_header(a, "location");
+        struct err e;
+        err_set(&e, ERR_PROTOCOL, "acme.redirect", "%s: %s answers with a redirect (%d)%s%.300s; %s", r->what, r->url,
+                a->status, to ? " to " : "", to ? to : "",
+                r->sign == ACME_GET ? "none is followed" : "a signed request follows none");
+        finish(r, NULL, &e);
+}
+
 static void answered(void *arg, const struct http_answer *a, const struct err *err)
 {
         struct acme_request *r = arg;
@@ -287,12 +369,8 @@ static void answered(void *arg, const struct http_answer *a, const struct err *e
                 return finish(r, NULL, &e);
         }
         note_server(r->op->ca, a);
-        if (a->status >= 300 && a->status < 400) {
-                err_set(&e, ERR_PROTOCOL, "acme.redirect",
-                        "%s: %s answers with a redirect (%d); a signed request follows none", r->what, r->url,
-                        a->status);
-                return finish(r, NULL, &e);
-        }
+        if (a->status >= 300 && a->status < 400)
+                return redirected(r, a);
         if (a->status >= 400)
                 return refused(r, a);
         accepted(r, a);
@@ -369,6 +447,9 @@ static void nonce_answered(void *arg, const struct http_answer *a, const struct 
         CLEANUP(free_p) char *nonce = a->status < 300 ? nonce_take(ca) : NULL;
         if (!nonce && a->status >= 400) {
                 acme_problem(a->status, NULL, retry_after_of(a), "newNonce", &e);
+                r->nonce_gone = a->status == 404;
+                if (r->nonce_gone && ask_where(r, &e))
+                        return;
                 acme_limit_note(ca, true, &e);
                 return finish(r, NULL, &e);
         }

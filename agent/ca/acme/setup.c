@@ -94,22 +94,41 @@ static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answ
         account_begin(op);
 }
 
-static void directory_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+bool acme_directory_take(struct ca *ca, const json_t *o, struct err *e)
 {
-        struct ca *ca = op->ca;
         struct acme_directory d;
-        struct err e;
-        (void)tag;
-        if (err)
-                return setup_end(op, err);
-        if (!acme_directory_read(a->json, &d, &e)) {
-                err_wrap(&e, "%s", ca->directory_url);
-                return setup_end(op, &e);
-        }
+        if (!acme_directory_read(o, &d, e))
+                return err_wrap(e, "%s", ca->directory_url);
         acme_directory_done(&ca->directory);
         ca->directory = d;
         ca->directory_ms = clock_boot_ms();
-        wake(ca, ACME_WANT_DIRECTORY, NULL);
+        return true;
+}
+
+/* A wrong URL is the likeliest mistake of a first day; it answers with a page, an error or a redirect. */
+static void directory_failed(struct ca_call *op, const struct err *err)
+{
+        struct ca *ca = op->ca;
+        struct err e = *err;
+        if (!strstr(e.text, ca->directory_url))
+                err_wrap(&e, "%s", ca->directory_url);
+        if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL))
+                err_fix(&e,
+                        "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "
+                        "https://acme-v02.api.letsencrypt.org/directory)",
+                        ca->name, ca->env.staging ? "" : ".directory"); /* there the name ends in .staging */
+        setup_end(op, &e);
+}
+
+static void directory_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        struct err e;
+        (void)tag;
+        if (err)
+                return directory_failed(op, err);
+        if (!acme_directory_take(op->ca, a->json, &e))
+                return directory_failed(op, &e);
+        wake(op->ca, ACME_WANT_DIRECTORY, NULL);
         account_begin(op);
 }
 

@@ -63,6 +63,8 @@ static struct {
         const char *date; /* header of every answer */
         unsigned order_turn, asked_elsewhere, given_back;
         bool refuse_profile; /* orders that name one */
+        bool moved; /* newNonce and newOrder are elsewhere: the old places are gone */
+        unsigned directories;
         bool one_open; /* one of the two is pending still in an order that failed */
 } server;
 
@@ -110,6 +112,12 @@ static void problem(struct fake_answer *ret, int status, const char *type)
         ret->body = text_format("{\"type\": \"" URN "%s\", \"detail\": \"because\"}", type);
 }
 
+static void gone(struct fake_answer *ret)
+{
+        ret->status = 404;
+        ret->body = text_dup("");
+}
+
 static char *order_text(void)
 {
         bool turned = server.shuffled && server.order_turn++ % 2;
@@ -144,6 +152,10 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
 {
         const char *path = c->url + strlen(BASE);
 
+        if (server.moved && text_starts(path, "/v2/"))
+                path += strlen("/v2");
+        else if (server.moved && strcmp(path, "/order") == 0)
+                return gone(ret);
         if (strcmp(path, "/account") == 0) {
                 CLEANUP(json_decref_p) json_t *p = json_of(server.payload), *head = json_of(server.protected_text);
                 if (server.algorithms && strcmp(json_str(head, "alg"), server.takes) != 0) {
@@ -225,6 +237,7 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
 
 static void directory(struct fake_answer *ret)
 {
+        server.directories++;
         if (server.elsewhere) {
                 ret->body = text_format("{\"newNonce\": \"%s/nonce\", \"newAccount\": \"%s/account\", \"newOrder\": "
                                         "\"%s/order\"}",
@@ -234,7 +247,8 @@ static void directory(struct fake_answer *ret)
         ret->body = text_format("%s\"newNonce\": \"%s%s%s%s%s",
                 server.renewal_info ? "{\"renewalInfo\": \"" BASE "/ri/\", " : "{",
                 server.nonces_at ? server.nonces_at : BASE,
-                "/nonce\", \"newOrder\": \"" BASE "/order\", ",
+                server.moved ? "/v2/nonce\", \"newOrder\": \"" BASE "/v2/order\", "
+                             : "/nonce\", \"newOrder\": \"" BASE "/order\", ",
                 "\"newAccount\": \"" BASE "/account\", \"revokeCert\": \"" BASE "/revoke\", \"keyChange\": \"" BASE
                 "/rollover\", \"meta\": {\"termsOfService\": \"" BASE "/terms\", \"profiles\": ",
                 server.profiles ? server.profiles : "{}", "}}");
@@ -286,6 +300,8 @@ static void fake_reply(const struct http_call *c, struct fake_answer *ret)
                 return;
         }
         bool nonce = strcmp(c->url + strlen(c->url) - 6, "/nonce") == 0;
+        if (nonce && server.moved && strcmp(c->url, BASE "/nonce") == 0)
+                return gone(ret);
         if (nonce || !server.no_nonces)
                 give_nonce(ret);
         if (nonce) {

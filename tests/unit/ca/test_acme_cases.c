@@ -517,6 +517,81 @@ static void a_limit_names_the_page_about_it(void **arg)
         assert_string_equal(said.err.fix, "see https://ca.example/limits");
 }
 
+static void endpoints_that_moved_are_found_without_a_restart(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        assert_int_equal(server.directories, 1);
+        server.moved = true;
+        order(); /* a nonce is there: newOrder is not */
+        must();
+        assert_int_equal(server.new_orders, 2);
+        assert_int_equal(server.directories, 2);
+        server.moved = false;
+        acme_nonces_drop(ca);
+        ca->directory_ms = 0;
+        order();
+        must();
+        server.moved = true;
+        acme_nonces_drop(ca); /* newNonce itself is not there */
+        order();
+        must();
+        assert_int_equal(server.new_orders, 4);
+        assert_int_equal(server.directories, 4);
+        server.answer_url = "/v2/order"; /* and one that is really gone is asked for once */
+        server.answer_status = 404;
+        server.answer_body = "";
+        unsigned sent = fake_sent;
+        order();
+        assert_string_equal(said.err.code, "acme.http-404");
+        assert_int_equal(fake_sent, sent + 2);
+}
+
+static void a_wrong_directory_is_told_with_its_setting(void **arg)
+{
+        static const struct {
+                int status;
+                const char *body, *location, *text;
+        } row[] = { { 404, "", NULL, BASE "/directory: the ACME directory: refused (404)" },
+                { 200, "<html>", NULL, BASE "/directory: the ACME directory: not valid JSON at line 1" },
+                { 200, "[]", NULL, BASE "/directory: " },
+                { 301, "", BASE "/v2/directory",
+                        BASE "/directory answers with a redirect (301) to " BASE "/v2/directory; none is followed" } };
+        (void)arg;
+        server.answer_url = "/directory";
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.answer_status = row[i].status;
+                server.answer_body = row[i].body;
+                server.answer_location = row[i].location;
+                order();
+                if (!strstr(said.err.text, row[i].text))
+                        fail_msg("row %zu: %s", i, said.err.text);
+                assert_non_null(strstr(said.err.fix, "correct cas.le.directory: "));
+        }
+        server.answer_status = 502; /* it passes: nothing is wrong with the setting */
+        order();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_non_null(strstr(said.err.text, BASE "/directory: "));
+        assert_string_equal(said.err.fix, "");
+}
+
+static void the_directory_is_read_again_after_a_day(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        fake_advance(23 * 3600 * 1000);
+        order();
+        must();
+        assert_int_equal(server.directories, 1);
+        fake_advance(2 * 3600 * 1000);
+        order();
+        must();
+        assert_int_equal(server.directories, 2);
+        assert_int_equal(server.new_accounts, 1);
+}
+
 static void endpoints_on_another_host_are_used_as_given(void **arg)
 {
         (void)arg;
@@ -658,6 +733,9 @@ int main(void)
                 TEST(a_key_that_is_not_taken_is_told_apart),
                 TEST(a_limit_names_the_page_about_it),
                 TEST(endpoints_on_another_host_are_used_as_given),
+                TEST(endpoints_that_moved_are_found_without_a_restart),
+                TEST(the_directory_is_read_again_after_a_day),
+                TEST(a_wrong_directory_is_told_with_its_setting),
                 TEST(a_clock_that_is_off_is_told_until_it_is_right),
         };
         return cmocka_run_group_tests(tests, make_csr, free_csr);
