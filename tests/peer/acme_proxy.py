@@ -20,8 +20,9 @@ ADDRESS, PORT = "127.0.5.2", 14000
 
 class Rule:
     """Applies to the next `times` requests whose "METHOD PATH" matches, after `skip` of them. act: "drop" (never sent),
-    "lose" (sent, no answer), "repeat" (sent twice), seconds (the answer waits), (status, headers, body) instead of
-    asking, or a function that gets and returns those of Pebble's answer."""
+    "lose" (sent, no answer), "repeat" (sent twice), "replay" (an earlier such request is sent first, as it was then),
+    "endless" (an answer whose body never ends), seconds (the answer waits), (status, headers, body) instead of asking, or a
+    function that gets and returns those of Pebble's answer."""
 
     def __init__(self, pattern, act, times=1, skip=0):
         self.pattern, self.act, self.times, self.skip, self.struck = re.compile(pattern), act, times, skip, 0
@@ -38,6 +39,7 @@ class Proxy:
     def __init__(self, pebble):
         self.pebble, self.rules, self.ledger, self.lock = pebble, [], [], threading.Lock()
         self.payloads = []  # (what, what was signed)
+        self.earlier, self.replayed = {}, []  # {METHOD PLACE: body} of the newest; (what, status)
         self.bundle, key = f"{BASE}/proxy/listen.pem", f"{BASE}/proxy/listen.key"
         self.directory = f"https://{ADDRESS}:{PORT}/dir"
         os.makedirs(f"{BASE}/proxy", exist_ok=True)
@@ -88,6 +90,10 @@ class Proxy:
             act = next((r.act for r in self.rules if r.takes(what)), None)
         if act == "drop":
             return self.hang_up(h, what, "dropped")
+        if act == "endless":
+            return self.pour(h)
+        if act == "replay":
+            self.replay(h, what)
         answer = act if isinstance(act, tuple) else self.asked(h, what, body)
         if act == "repeat":
             self.ask(h, body)
@@ -125,9 +131,31 @@ class Proxy:
         finally:
             connection.close()
         with self.lock:
+            self.earlier[f"{h.command} {h.path}".rpartition("/")[0]] = h.path, body
             self.ledger.append((f"{h.command} {h.path}", answer[0]))
             self.payloads.append((f"{h.command} {h.path}", self.signed(body)))
         return answer
+
+    def replay(self, h, what):
+        """What somebody who listened would send once more: another order's, its signature and nonce as they were."""
+        old = self.earlier.get(what.rpartition("/")[0])
+        if old:
+            path, body = old
+            now, h.path = h.path, path
+            self.replayed.append((what, self.ask(h, body)[0]))
+            h.path = now
+
+    @staticmethod
+    def pour(h):
+        h.close_connection = True
+        h.send_response_only(200)
+        h.send_header("Content-Type", "application/json")
+        h.end_headers()
+        try:
+            while True:
+                h.wfile.write(b" " * 65536)
+        except OSError:
+            pass
 
     def hang_up(self, h, what, how):
         h.close_connection = True

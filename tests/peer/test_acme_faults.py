@@ -5,22 +5,8 @@ import json
 import unittest
 
 import probe
-from acme_proxy import Proxy, Tunnel
-from acme_world import AcmeCase, folder_of
-
-URN = "urn:ietf:params:acme:error:"
-
-
-def problem(status, kind, *headers):
-    return status, [("Content-Type", "application/problem+json"), *headers], json.dumps(
-        {"type": URN + kind, "detail": "as the test says"}).encode()
-
-
-def altered(**members):
-    """Members of a JSON answer, replaced."""
-    def alter(status, headers, body):
-        return status, headers, json.dumps({**json.loads(body), **members}).encode()
-    return alter
+from acme_faults import FaultyCase, altered, problem
+from acme_proxy import Proxy, Rule, Tunnel
 
 
 def never_done(status, headers, body):
@@ -38,31 +24,7 @@ def reversed_chain(status, headers, body):
     return status, headers, b"junk before\n" + b"".join(reversed(blocks))
 
 
-class AcmeFaults(AcmeCase):
-    def setUp(self):
-        self.names = iter(f"n{i}.many.example.test" for i in range(100))
-
-    def prepared(self, count, start=True):
-        world = self.world()
-        pebble = self.pebble(world)
-        proxy = Proxy(pebble)
-        world.children.append(proxy)
-        certificates = {f"c{i}": {"names": [next(self.names)], "ca": "pebble", "publisher": "site", "validation": "file",
-                                  "propagation": {"consecutive": 1}, "deploy": [{"directory": folder_of(f"c{i}")}]}
-                        for i in range(count)}
-        world.start_nginx([])
-        self.config = {"cas": {"pebble": proxy.ca()}, "certificates": certificates,
-                       "publishers": {"site": {"type": "webroot", "directory": world.webroot}}}
-        if start:
-            world.write_config(self.config)
-            world.start_dcvd()
-        self.certs = iter(certificates)
-        return world, pebble, proxy
-
-    def check(self, pebble, proxy, before, more):
-        self.assertEqual(pebble.issued() - before, more)
-        self.assertEqual({n for n in proxy.finalized().values()} - {1}, set(), "one CSR an order")
-
+class AcmeFaults(FaultyCase):
     def test_what_is_lost_late_or_repeated_only_delays(self):
         lost = ["/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/"]
         other = {"dropped order": ("POST /order-plz", "drop"), "dropped finalize": ("POST /finalize-order/", "drop"),
@@ -94,6 +56,20 @@ class AcmeFaults(AcmeCase):
             self.run_well(world, "issue", next(self.certs), "--wait")
             self.assertEqual(pebble.issued(), 1)
             self.assertIn("does not know account", probe.read_text(world.dcvd.log))
+        self.judge(world)
+
+    def test_a_page_in_the_place_of_an_answer_only_delays(self):
+        """A balancer that says 200 and sends its maintenance page, or an answer that says nothing."""
+        world, pebble, proxy = self.prepared(4)
+        page = 200, [("Content-Type", "text/html")], b"<html>maintenance"
+        proxy.rules = [Rule("POST /finalize-order/", lambda s, h, b: page),
+                       Rule("POST /finalize-order/", lambda s, h, b: (s, h, b"{}")),
+                       Rule("POST /my-order/", page, skip=6), Rule("POST /certZ/", page)]
+        asked = [world.start_dcvctl("issue", f"c{at}", "--wait") for at in range(4)]
+        self.assertEqual([one.wait(120) for one in asked], [0] * 4, world.dcvd.tail())
+        self.assertEqual([rule.struck for rule in proxy.rules], [1] * 4, "the rules were met")
+        self.check(pebble, proxy, 0, 4)
+        self.assertRegex(probe.read_text(world.dcvd.log), r"finalize: not valid JSON .*; the order is read before anything is sent again")
         self.judge(world)
 
     def test_a_ca_without_a_final_answer_is_left_for_the_next(self):

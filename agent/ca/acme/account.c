@@ -307,6 +307,11 @@ bool acme_account_fresh_ask(struct ca_call *op, acme_answer_fn *fn, struct err *
         return find(op, op->ca->account.fresh, "asking which account key is the right one", fn, e);
 }
 
+bool acme_account_find(struct ca_call *op, acme_answer_fn *fn, struct err *e)
+{
+        return find(op, NULL, "asking for the account by its key", fn, e);
+}
+
 void acme_account_forget(struct ca *ca)
 {
         CLEANUP(close_p) int fd = -1;

@@ -11,6 +11,11 @@ struct timer;
 
 #define ACME_NONCES_MAX 16
 
+struct acme_garble { /* answers that cannot be read, boot time */
+        int64_t since_ms; /* 0: the last one could be */
+        int64_t last_ms;
+};
+
 /* What this process knows of an open order; rebuilt by asking when it is gone. */
 struct acme_place { /* one authorization of it */
         char *url;
@@ -30,6 +35,7 @@ struct acme_note {
         bool finalizing; /* a CSR was sent by this process */
         unsigned looks; /* since something was sent: polls are farther and farther apart */
         int64_t told_ms; /* boot time; 0: not told; of an earlier process: when this one heard of it */
+        struct acme_garble garble;
         int64_t retry_after_s; /* of the newest answer; < 0: not said */
 };
 
@@ -59,6 +65,9 @@ struct ca {
                 int64_t at_ms;
         } nonce[ACME_NONCES_MAX];
         size_t nonce_count;
+        struct {
+                struct acme_garble directory, account, order;
+        } garble;
         struct acme_note *notes;
         struct ca_call *calls;
         int64_t quickest_us; /* of its answers; 0: none yet */
@@ -108,6 +117,7 @@ struct acme_answer {
         int64_t retry_after_s; /* < 0: not said */
         const struct http_answer *http;
 };
+/* a is given with an error too where that is ACME_UNREADABLE: what the headers say. */
 typedef void acme_answer_fn(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err);
 bool acme_ask(struct ca_call *op, const struct acme_ask *ask, acme_answer_fn *fn, void *tag, struct err *e);
 void acme_requests_cancel(struct ca_call *op);
@@ -123,6 +133,7 @@ bool acme_account_load(struct ca *ca, struct err *e); /* the key is on disk when
 bool acme_account_on_disk(const struct ca *ca);
 bool acme_account_is_known(const struct ca *ca); /* and as the configuration wants it */
 bool acme_account_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e);
+bool acme_account_find(struct ca_call *op, acme_answer_fn *fn, struct err *e); /* by its key; nothing is made */
 bool acme_account_read(struct ca_call *op, acme_answer_fn *fn, struct err *e); /* its key and URL are known */
 bool acme_account_check(
         const struct ca *ca, const struct acme_answer *a, struct err *e); /* does it say that it is valid? */
@@ -163,6 +174,9 @@ void acme_note_forget(struct ca *ca, const char *url);
 void acme_notes_done(struct ca *ca);
 /* Takes over what the CA said of the order; what is known of its authorizations stays. */
 bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err *e);
+/* e says why an answer is not what was asked for: asked again, but not for ever. g NULL: since when is not known. */
+void acme_unread(struct acme_garble *g, struct err *e);
+void acme_note_unread(struct acme_note *n, struct err *e); /* n NULL: not known yet */
 const struct acme_challenge *acme_note_challenge(const struct acme_note *n, const struct acme_authz *a, struct err *e);
 /* Is it for one of the names that were ordered? For another one nothing is ever published. */
 bool acme_note_is_asked(const struct acme_note *n, const struct acme_authz *a, struct err *e);

@@ -81,6 +81,11 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         (void)tag;
         if (err)
                 return fetch_end(f, NULL, err);
+        if (!strstr(a->body, "-----BEGIN ")) { /* a page: the certificate is still there to be had */
+                err_set(&e, ERR_PROTOCOL, ACME_UNREADABLE, "%s sent no certificate, but something else", op->ca->name);
+                acme_note_unread(acme_note_find(op->ca, f->look.url), &e);
+                return fetch_end(f, NULL, &e);
+        }
         if (!chain_has_only_certificates(a->body, a->body_len)) {
                 err_set(&e, ERR_PROTOCOL, "acme.chain", "%s sent something else than certificates", op->ca->name);
                 return fetch_end(f, NULL, &e);

@@ -34,32 +34,39 @@ static void finalize_end(struct finalize *f, const struct err *err)
         acme_op_free(&f->look.op);
 }
 
+/* A CSR that was taken, answered by what is no order, is as good as a lost answer. */
+static bool take(struct finalize *f, const struct acme_answer *a, struct err *e)
+{
+        struct acme_note *n = acme_note_get(f->look.op.ca, f->look.url);
+        if (!n)
+                err_memory(e);
+        if (!n || !acme_note_take(n, a, e)) {
+                e->kind = ERR_UNKNOWN;
+                return false;
+        }
+        n->looks = 0;
+        n->fresh = true;
+        return true;
+}
+
 static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct finalize *f = (struct finalize *)op;
         struct err e;
         (void)tag;
         crash_point("finalize.answered");
-        bool unclear = err && (err->kind == ERR_UNKNOWN || strcmp(err->code, "acme.orderNotReady") == 0);
+        if (!err && take(f, a, &e))
+                return finalize_end(f, NULL);
+        if (err)
+                e = *err;
+        bool unclear = e.kind == ERR_UNKNOWN || strcmp(e.code, "acme.orderNotReady") == 0;
         if (unclear && f->tries < TRIES) {
-                log_info(op->ca->name, "%s; the order is read before anything is sent again", err->text);
+                log_info(op->ca->name, "%s; the order is read before anything is sent again", e.text);
                 return acme_look_again(&f->look);
         }
-        if (err && (strcmp(err->code, "acme.badCSR") == 0 || strcmp(err->code, "acme.badPublicKey") == 0)) {
-                e = *err;
+        if (strcmp(e.code, "acme.badCSR") == 0 || strcmp(e.code, "acme.badPublicKey") == 0)
                 snprintf(e.code, sizeof e.code, "%s", CA_KEY_REFUSED);
-                return finalize_end(f, &e);
-        }
-        if (err)
-                return finalize_end(f, err);
-        struct acme_note *n = acme_note_get(op->ca, f->look.url);
-        if (!n)
-                err_memory(&e);
-        if (!n || !acme_note_take(n, a, &e))
-                return finalize_end(f, &e);
-        n->looks = 0;
-        n->fresh = true;
-        finalize_end(f, NULL);
+        finalize_end(f, &e);
 }
 
 static void seen(struct acme_look *l, struct acme_note *n, const struct err *err)

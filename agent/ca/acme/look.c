@@ -19,6 +19,14 @@ static void tell(struct acme_look *l, const struct err *err)
         l->seen(l, n, err ? &e : NULL);
 }
 
+/* The answer is no order, or no authorization, at all. */
+static void tell_unread(struct acme_look *l, const struct err *err)
+{
+        struct err e = *err;
+        acme_note_unread(acme_note_find(l->op.ca, l->url), &e);
+        tell(l, &e);
+}
+
 static void place_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct acme_look *l = (struct acme_look *)op;
@@ -27,10 +35,11 @@ static void place_answered(struct ca_call *op, void *tag, const struct acme_answ
         struct err e;
         l->open--;
         if (err)
-                return tell(l, err);
+                return strcmp(err->code, ACME_UNREADABLE) == 0 ? tell_unread(l, err) : tell(l, err);
         if (!acme_authz_read(a->json, &authz, &e)) {
                 err_wrap(&e, "authorization %s", p->url);
-                return tell(l, &e);
+                /* One that says hostile things is read well. */
+                return strcmp(e.code, ACME_UNREADABLE) == 0 ? tell_unread(l, &e) : tell(l, &e);
         }
         if (p->known)
                 acme_authz_done(&p->authz);
@@ -77,6 +86,8 @@ static void places_begin(struct acme_look *l)
 static void order_gone(struct acme_look *l, const struct err *err)
 {
         struct err e;
+        if (strcmp(err->code, ACME_UNREADABLE) == 0)
+                return tell_unread(l, err);
         if (!text_ends(err->code, "http-404") && strcmp(err->code, "acme.malformed") != 0)
                 return tell(l, err);
         acme_note_forget(l->op.ca, l->url);
@@ -95,7 +106,7 @@ static void order_answered(struct ca_call *op, void *tag, const struct acme_answ
         if (!n)
                 err_memory(&e);
         if (!n || !acme_note_take(n, a, &e))
-                return tell(l, &e);
+                return strcmp(e.code, ACME_UNREADABLE) == 0 ? tell_unread(l, &e) : tell(l, &e);
         places_begin(l);
 }
 

@@ -121,7 +121,7 @@ static bool meta_read(const json_t *o, struct acme_directory *d)
 bool acme_directory_read(const json_t *o, struct acme_directory *ret, struct err *e)
 {
         struct acme_directory d = { 0 };
-        bool good = json_is_object(o) || err_set(e, ERR_PROTOCOL, "acme.directory", "it is not an object");
+        bool good = json_is_object(o) || err_set(e, ERR_PROTOCOL, ACME_UNREADABLE, "it is not an object");
         good = good && url_read(o, "newNonce", true, &d.new_nonce, e) &&
                 url_read(o, "newAccount", true, &d.new_account, e) && url_read(o, "newOrder", true, &d.new_order, e) &&
                 url_read(o, "revokeCert", false, &d.revoke_cert, e) &&
@@ -202,6 +202,8 @@ static bool challenge_read(const json_t *o, const char *type, struct acme_challe
 static bool challenges_read(const json_t *list, struct acme_authz *a, struct err *e)
 {
         size_t count = MIN(json_array_size(list), (size_t)CHALLENGES_MAX);
+        if (list && !json_is_array(list))
+                return err_set(e, ERR_PROTOCOL, "acme.challenge", "the challenges of an authorization are no list");
         a->challenge = calloc(count + 1, sizeof *a->challenge);
         if (!a->challenge)
                 return err_memory(e);
@@ -241,7 +243,7 @@ bool acme_authz_read(const json_t *o, struct acme_authz *ret, struct err *e)
 {
         struct acme_authz a = { .status = status_of(o) };
         bool good = a.status != ACME_STRANGE ||
-                err_set(e, ERR_PROTOCOL, "acme.authorization", "an authorization has no known status");
+                err_set(e, ERR_PROTOCOL, ACME_UNREADABLE, "an authorization has no known status");
         if (!good || !identifier_read(o, &a, e) || !challenges_read(json_object_get(o, "challenges"), &a, e)) {
                 acme_authz_done(&a);
                 return false;
@@ -301,7 +303,8 @@ bool acme_order_read(const json_t *o, struct acme_order *ret, struct err *e)
 {
         struct acme_order r = { .status = status_of(o) };
         const char *expires = json_str(o, "expires");
-        bool good = r.status != ACME_STRANGE || err_set(e, ERR_PROTOCOL, "acme.order", "an order has no known status");
+        bool good =
+                r.status != ACME_STRANGE || err_set(e, ERR_PROTOCOL, ACME_UNREADABLE, "an order has no known status");
         if (!good || !authz_urls_read(json_object_get(o, "authorizations"), &r, e) ||
                 !url_read(o, "finalize", true, &r.finalize, e) ||
                 !url_read(o, "certificate", false, &r.certificate, e)) {

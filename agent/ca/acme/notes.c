@@ -12,6 +12,8 @@
 #define POLL_FIRST_LEAST_MS 6
 #define POLL_FIRST_MOST_MS 250
 #define POLL_MOST_MS 30000
+#define UNREAD_MOST_MS (24 * 3600 * 1000) /* then it is no maintenance page */
+#define UNREAD_OTHER_MS (48 * 3600 * 1000) /* nobody asked for so long: another time of it */
 
 static void places_done(struct acme_note *n)
 {
@@ -123,6 +125,26 @@ bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err
         n->order = o;
         n->retry_after_s = a->retry_after_s;
         return true;
+}
+
+void acme_note_unread(struct acme_note *n, struct err *e)
+{
+        acme_unread(n ? &n->garble : NULL, e);
+}
+
+void acme_unread(struct acme_garble *g, struct err *e)
+{
+        int64_t now_ms = clock_boot_ms();
+        if (g && (!g->since_ms || now_ms - g->last_ms > UNREAD_OTHER_MS))
+                g->since_ms = now_ms;
+        if (g)
+                g->last_ms = now_ms;
+        if (e->kind != ERR_PROTOCOL && e->kind != ERR_TEMPORARY)
+                return;
+        bool over = g && now_ms - g->since_ms > UNREAD_MOST_MS;
+        e->kind = over ? ERR_PROTOCOL : ERR_TEMPORARY;
+        if (over)
+                err_wrap(e, "no answer that could be read for a day");
 }
 
 /* The first that is offered and usable of those that the validation allows, in the order of the configuration. */

@@ -73,12 +73,42 @@ static char *payload_text(const struct order *o)
         return good ? json_text(p) : NULL;
 }
 
-static bool take(struct order *o, const struct acme_answer *a, char ret_id[CA_ID_MAX], struct err *e)
+/* An answer without the order's place. One that cannot be read either (why; NULL: it is JSON) passes; the order that
+ * may have come of it spends nothing and is left to expire, and that is said. */
+static bool no_place(const struct order *o, const struct acme_answer *a, const struct err *why, struct err *e)
+{
+        struct ca *ca = o->op.ca;
+        struct acme_order order = { 0 };
+        struct err mine = { 0 };
+        if (!why && acme_order_read(a->json, &order, &mine)) {
+                acme_order_done(&order);
+                return err_set(e, ERR_PROTOCOL, "acme.order", "newOrder at %s: the order's URL is missing", ca->name);
+        }
+        *e = why ? *why : mine;
+        if (!why)
+                err_wrap(e, "newOrder for %s", o->names.item[0]);
+        if (strcmp(e->code, ACME_UNREADABLE) != 0)
+                return false;
+        CLEANUP(free_p) char *text = text_dup(e->text);
+        err_set(e, ERR_TEMPORARY, ACME_UNREADABLE,
+                "%.300s; it does not say where the order is: one may be open at %s that nobody uses, and the next try "
+                "opens another",
+                text ? text : "", ca->name);
+        acme_unread(&ca->garble.order, e);
+        return false;
+}
+
+/* why: the answer is no JSON. Where it says the order's place all the same, that is read, by whoever looks at it next:
+ * a second order is opened for none that may be there. */
+static bool take(
+        struct order *o, const struct acme_answer *a, const struct err *why, char ret_id[CA_ID_MAX], struct err *e)
 {
         const char *url = a->location;
-        if (!url || strlen(url) >= CA_ID_MAX)
-                return err_set(e, ERR_PROTOCOL, "acme.order", "newOrder at %s: the order's URL is %s", o->op.ca->name,
-                        url ? "too long" : "missing");
+        if (!url)
+                return no_place(o, a, why, e);
+        if (strlen(url) >= CA_ID_MAX)
+                return err_set(
+                        e, ERR_PROTOCOL, "acme.order", "newOrder at %s: the order's URL is too long", o->op.ca->name);
         if (!acme_url_allowed(o->op.ca, url, e))
                 return false;
         struct acme_note *n = acme_note_get(o->op.ca, url);
@@ -89,9 +119,12 @@ static bool take(struct order *o, const struct acme_answer *a, char ret_id[CA_ID
         texts_done(&n->names);
         if (!texts_copy(&n->names, &o->names))
                 return err_memory(e);
-        if (!acme_note_take(n, a, e))
+        n->fresh = !why && acme_note_take(n, a, e);
+        if (!n->fresh && !why && strcmp(e->code, ACME_UNREADABLE) != 0)
                 return false;
-        n->fresh = true;
+        if (!n->fresh)
+                log_info(o->op.ca->name, "%s; order %s is read instead", why ? why->text : e->text, url);
+        o->op.ca->garble.order.since_ms = 0;
         snprintf(ret_id, CA_ID_MAX, "%s", url);
         return true;
 }
@@ -128,11 +161,11 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
                 o->without_profile = true;
                 return ask(o);
         }
-        if (err) {
+        if (err && !a) {
                 acme_limit_note_names(op->ca, &o->names, err);
                 return order_end(o, NULL, err);
         }
-        if (!take(o, a, id, &e))
+        if (!take(o, a, err, id, &e))
                 return order_end(o, NULL, &e);
         order_end(o, id, NULL);
 }

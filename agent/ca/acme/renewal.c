@@ -56,8 +56,12 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         struct ca_renewal said;
         struct err e;
         (void)tag;
-        if (err)
-                return renewal_end(r, NULL, err);
+        if (err) {
+                e = *err;
+                if (strcmp(e.code, ACME_UNREADABLE) == 0)
+                        e.kind = ERR_PROTOCOL; /* not one that passes soon (RFC 9773 section 4.3) */
+                return renewal_end(r, NULL, &e);
+        }
         if (!acme_renewal_read(a->json, a->retry_after_s, &said, &e))
                 return renewal_end(r, NULL, &e);
         renewal_end(r, &said, NULL);

@@ -323,14 +323,22 @@ static void refused(struct acme_request *r, const struct http_answer *a)
         finish(r, NULL, &e);
 }
 
+/* A page of a balancer, a body cut short: what was asked for may have been done all the same. A read is repeated, and
+ * what may be; a write that spends something is resolved by reading. */
+static void unreadable(const struct acme_request *r, struct err *e)
+{
+        err_wrap(e, "%s", r->what);
+        if (e->kind != ERR_PROTOCOL)
+                return;
+        snprintf(e->code, sizeof e->code, "%s", ACME_UNREADABLE);
+        e->kind = r->repeat ? ERR_TEMPORARY : ERR_UNKNOWN;
+}
+
 static void accepted(struct acme_request *r, const struct http_answer *a)
 {
         struct err e;
         CLEANUP(json_decref_p) json_t *doc = NULL;
-        if (!r->accept && a->body_len > 0 && !json_read(a->body, a->body_len, JSON_DEPTH, &doc, &e)) {
-                err_wrap(&e, "%s", r->what);
-                return finish(r, NULL, &e);
-        }
+        bool good = r->accept || a->body_len == 0 || json_read(a->body, a->body_len, JSON_DEPTH, &doc, &e);
         const struct acme_answer answer = { .status = a->status,
                 .json = doc,
                 .body = a->body,
@@ -338,6 +346,10 @@ static void accepted(struct acme_request *r, const struct http_answer *a)
                 .location = http_answer_header(a, "location"),
                 .retry_after_s = retry_after_of(a),
                 .http = a };
+        if (!good) {
+                unreadable(r, &e);
+                return finish(r, strcmp(e.code, ACME_UNREADABLE) == 0 ? &answer : NULL, &e);
+        }
         if (r->sign == ACME_KID && !is_place(r, r->op->ca->account.url))
                 r->op->ca->account.forgotten = false; /* it may act: known */
         finish(r, &answer, NULL);

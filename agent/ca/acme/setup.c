@@ -47,6 +47,47 @@ static void key_made(struct ca_call *op, struct key *key, const struct err *err)
                 setup_end(op, &e);
 }
 
+static void account_took(struct ca_call *op, const struct acme_answer *a, const struct err *err)
+{
+        struct ca *ca = op->ca;
+        struct err e;
+        bool good = acme_account_take(ca, a, err, &e);
+        if (good)
+                ca->garble.account.since_ms = 0;
+        else if (strcmp(e.code, ACME_UNREADABLE) == 0)
+                acme_unread(&ca->garble.account, &e);
+        if (good && !acme_account_is_known(ca)) { /* found, but its contact is an old one */
+                if (!acme_account_ask(op, account_answered, &e))
+                        setup_end(op, &e);
+                return;
+        }
+        setup_end(op, good ? NULL : &e);
+}
+
+/* newAccount was answered by what is no account, without saying where it is: the CA may have made it all the same. */
+static void account_found(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
+{
+        const struct ca *ca = op->ca;
+        struct err e;
+        (void)tag;
+        bool none = err && strcmp(err->code, "acme.accountDoesNotExist") == 0 && ca->conf->terms_agreed;
+        if (none)
+                err_set(&e, ERR_TEMPORARY, ACME_UNREADABLE,
+                        "newAccount: its answer could not be read, and %s does not know the key: it is made anew",
+                        ca->name);
+        else if (!err && !a->location && !json_is_object(a->json))
+                err_set(&e, ERR_TEMPORARY, ACME_UNREADABLE, "asking %s for the account by its key: no account came",
+                        ca->name);
+        else
+                return account_took(op, a, err);
+        account_took(op, NULL, &e);
+}
+
+static bool is_unread(const struct ca *ca, const struct acme_answer *a, const struct err *err)
+{
+        return !ca->account.url && a && (err || !a->location);
+}
+
 static void account_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct err e;
@@ -59,13 +100,12 @@ static void account_answered(struct ca_call *op, void *tag, const struct acme_an
                         setup_end(op, &e);
                 return;
         }
-        bool good = acme_account_take(op->ca, a, err, &e);
-        if (good && !acme_account_is_known(op->ca)) { /* found, but its contact is an old one */
-                if (!acme_account_ask(op, account_answered, &e))
-                        setup_end(op, &e);
-                return;
-        }
-        setup_end(op, good ? NULL : &e);
+        if (!is_unread(op->ca, a, err))
+                return account_took(op, a, err);
+        log_info(op->ca->name, "%s; asking for the account by its key",
+                err ? err->text : "newAccount: the answer does not say where the account is");
+        if (!acme_account_find(op, account_found, &e))
+                setup_end(op, &e);
 }
 
 static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err);
@@ -110,9 +150,12 @@ static void directory_failed(struct ca_call *op, const struct err *err)
 {
         struct ca *ca = op->ca;
         struct err e = *err;
+        bool unread = strcmp(e.code, ACME_UNREADABLE) == 0;
+        if (unread)
+                acme_unread(&ca->garble.directory, &e);
         if (!strstr(e.text, ca->directory_url))
                 err_wrap(&e, "%s", ca->directory_url);
-        if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL))
+        if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || unread))
                 err_fix(&e,
                         "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "
                         "https://acme-v02.api.letsencrypt.org/directory)",
@@ -128,6 +171,7 @@ static void directory_answered(struct ca_call *op, void *tag, const struct acme_
                 return directory_failed(op, err);
         if (!acme_directory_take(op->ca, a->json, &e))
                 return directory_failed(op, &e);
+        op->ca->garble.directory.since_ms = 0;
         wake(op->ca, ACME_WANT_DIRECTORY, NULL);
         account_begin(op);
 }

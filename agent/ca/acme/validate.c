@@ -28,7 +28,8 @@ static void validate_end(struct validate *v, const struct err *err)
 
 bool acme_is_decided(const struct err *err)
 {
-        return strcmp(err->code, "acme.malformed") == 0 || text_ends(err->code, "http-404");
+        return strcmp(err->code, "acme.malformed") == 0 || text_ends(err->code, "http-404") ||
+                strcmp(err->code, ACME_UNREADABLE) == 0;
 }
 
 static void posted(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)

@@ -213,6 +213,7 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
                 l->depth = ACME_LOOK_ALL;
                 return acme_look_again(l);
         }
+        n->garble.since_ms = 0;
         bool good = view_fill(l->op.ca, n, &v, &e);
         if (good && v.end != CA_END_NONE) {
                 w->last = v; /* without proofs */

@@ -60,6 +60,9 @@ static struct {
         const char *elsewhere; /* origin of the endpoints, if not the directory's */
         const char *nonces_at; /* origin of newNonce alone */
         const char *identifier; /* JSON: of its first authorization, with what follows it */
+        const char *garble_url, *garble; /* the answer is made, and this is sent in its place */
+        unsigned garble_times; /* so often; 0: always */
+        bool garble_bare; /* without its Location */
         const char *date; /* header of every answer */
         unsigned order_turn, asked_elsewhere, given_back;
         bool refuse_profile; /* orders that name one */
@@ -330,6 +333,15 @@ static void fake_reply(const struct http_call *c, struct fake_answer *ret)
                 answer_instead(ret);
         else
                 usual(c, ret);
+        if (server.garble_url && strstr(c->url, server.garble_url)) {
+                free(ret->body);
+                ret->body = text_dup(server.garble);
+                for (size_t i = 0; server.garble_bare && i < ret->more_count; i++)
+                        if (strcmp(ret->more[i].name, "location") == 0)
+                                ret->more[i--] = ret->more[--ret->more_count];
+                if (server.garble_times > 0 && --server.garble_times == 0)
+                        server.garble_url = NULL;
+        }
         if (lose) {
                 free(ret->body);
                 ret->body = NULL;

@@ -183,27 +183,6 @@ static void http_is_spoken_where_the_configuration_names_such_a_directory(void *
         must();
 }
 
-static void what_is_no_json_ends_one_job_at_worst(void **arg)
-{
-        static const struct {
-                int status;
-                const char *body;
-                enum err_kind kind;
-        } row[] = { { 201, "<html>", ERR_PROTOCOL }, { 201, "", ERR_PROTOCOL },
-                { 201, "{\"status\": 5}", ERR_PROTOCOL }, { 502, "<html>", ERR_TEMPORARY }, { 400, "", ERR_DENIED },
-                { 201, "[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]", ERR_PROTOCOL } };
-        (void)arg;
-        server.answer_url = "/order";
-        server.answer_location = BASE "/orders/1";
-        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-                server.answer_status = row[i].status;
-                server.answer_body = row[i].body;
-                order();
-                if (said.good || said.err.kind != row[i].kind)
-                        fail_msg("row %zu: %s", i, said.err.text);
-        }
-}
-
 static void an_endpoint_that_wants_peace_gets_it_over_restarts(void **arg)
 {
         (void)arg;
@@ -741,7 +720,6 @@ int main(void)
                 TEST(finalize_is_sent_once_or_known_to_be_lost),
                 TEST(another_process_reads_before_it_finalizes),
                 TEST(strange_places_and_redirects_are_refused),
-                TEST(what_is_no_json_ends_one_job_at_worst),
                 TEST(an_https_directory_leads_nowhere_by_http),
                 TEST(http_is_spoken_where_the_configuration_names_such_a_directory),
                 TEST(an_endpoint_that_wants_peace_gets_it_over_restarts),

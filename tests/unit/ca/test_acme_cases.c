@@ -661,7 +661,7 @@ static const struct {
         { "badRevocationReason", ACME_CA, "a_revocation_is_signed_by_the_key_it_blocks" },
         { "429 and 503, over restarts", ACME_CA, "an_endpoint_that_wants_peace_gets_it_over_restarts" },
         { "serverInternal, then good", ENGINE, "temporary_trouble_in_every_call_only_delays" },
-        { "bodies that are none", ACME_CA, "what_is_no_json_ends_one_job_at_worst" },
+        { "bodies that are none", "tests/unit/ca/test_acme_unread.c", "what_is_no_json_ends_one_job_at_worst" },
         { "ARI vector, leading zero", "tests/unit/pki/test_chain.c",
                 "a_certificate_is_named_for_renewal_as_the_rfc_does" },
         { "ARI windows", MODEL, "renewal_windows_are_read_or_no_answer" },
