@@ -317,6 +317,24 @@ def test_what_must_not_be_revoked_is_not_asked_for():
     with Peer({**PAID, "from": "upload"}) as p:
         assert p.run("revoke", "a1B2c3D4", p.at("double/certs/a1B2c3D4/cert.pem"))["code"] == "tc.uploaded"
         assert not p.calls("RevokeCertificate")
+    with Peer({**PAID, "not_after": "+29d"}) as p:
+        s = p.run("revoke", "a1B2c3D4", p.at("double/certs/a1B2c3D4/cert.pem"))
+        assert s["code"] == "tc.near-end" and "in its last 30 d" in s["text"], s
+        assert not p.calls("RevokeCertificate")
+
+
+def test_status_says_what_a_revocation_would_do():
+    for certificate, said in ((PAID, "can be revoked by itself while it has no reissue; it needs a validation"),
+                              ({**PAID, "from": "upload"}, "was uploaded: Tencent does not revoke it"),
+                              ({**PAID, "not_after": "+29d"}, "Tencent revokes nothing in its last 30 d")):
+        with Peer(certificate) as p:
+            notes = [n for n in p.run("inspect", "a1B2c3D4")["notes"] if n.startswith("revocation: ")]
+            assert len(notes) == 1 and said in notes[0], notes
+    with Peer(PAID) as p:
+        new = p.order()["id"]
+        p.finish(new)
+        notes = [n for n in p.run("inspect", "a1B2c3D4")["notes"] if n.startswith("revocation: ")]
+        assert f"revocation: {new} and a1B2c3D4 are original and reissue: Tencent revokes both or none" in notes[0], notes
 
 
 def test_ends():

@@ -7,6 +7,7 @@
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/ca/tencent/domain.h"
+#include "agent/ca/tencent/revocation.h"
 #include "agent/ca/tencent/rules.h"
 #include "agent/ca/tencent/tencent.h"
 #include "agent/ca/tencent/time.h"
@@ -59,22 +60,13 @@ static void inspect_fail(struct inspect *i, const struct err *err)
 
 /* ---- the subject ---- */
 
-static const char *revocation_text(struct tc_product p)
-{
-        if (p.brand == TC_WOTRUS || (p.brand == TC_DNSPOD && p.sm2 && p.class == TC_DV))
-                return "a person at the CA approves it, a reason is required";
-        if (p.class == TC_OV || p.class == TC_EV)
-                return "it needs a stamped letter of your company and a review";
-        return "it needs a validation of its own within 3 d, and is final";
-}
-
 static bool subject_notes(const struct inspect *i, const struct tc_cert *head, struct ca_subject *s)
 {
-        CLEANUP(free_p)
-        char *line = text_format("revocation: a reissued certificate cannot be revoked by itself; revoking its "
-                                 "original (%s) revokes both; %s",
-                i->chain.count ? i->chain.member[0].id : head->id, revocation_text(tc_product_of(head)));
+        struct tc_revocation r;
+        const char *other = i->head > 0 ? i->chain.member[0].id : NULL;
 
+        tc_revocation_of(head, other, tc_now_s(i->op.ca), &r);
+        CLEANUP(free_p) char *line = text_format("revocation: %s", r.text);
         return line && texts_add(&s->notes, line);
 }
 

@@ -8,6 +8,7 @@
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/ca/tencent/proofs.h"
+#include "agent/ca/tencent/revocation.h"
 #include "agent/ca/tencent/tencent.h"
 #include "agent/pki/chain.h"
 
@@ -94,20 +95,14 @@ static bool revoke_send(struct revoke *r, struct err *e);
 /* False: e says why it cannot be. */
 static bool may_be_revoked(const struct revoke *r, const struct tc_cert *c, struct err *e)
 {
-        const char *other = c->replaced_for[0] ? c->replaced_for : c->replaced_by;
+        struct tc_revocation said;
 
-        if (c->uploaded)
-                return err_set(e, ERR_RULE, "tc.uploaded",
-                        "%s was uploaded: Tencent does not revoke it; revoke it at its CA", r->id);
-        if (c->status != TC_ISSUED)
+        if (c->status != TC_ISSUED && !c->uploaded)
                 return err_set(e, ERR_RULE, "tc.status", "%s is not issued (%s)", r->id, tc_status_text(c->status));
         if (c->end_s && llabs(c->end_s - r->end_s) > 86400)
                 return err_set(e, ERR_RULE, "tc.other", "%s is another certificate than the one to be revoked", r->id);
-        if (other[0])
-                return err_set(e, ERR_RULE, "tc.both",
-                        "%s and %s are original and reissue: Tencent revokes both or none, and one may be in use",
-                        r->id, other);
-        return true;
+        tc_revocation_of(c, NULL, tc_now_s(r->op.ca), &said);
+        return !said.code || err_set(e, ERR_RULE, said.code, "%s", said.text);
 }
 
 static void state_answered(struct ca_call *op, const json_t *response, const struct err *err)
