@@ -188,6 +188,7 @@ struct engine {
         size_t acting; /* jobs that hold a slot */
         int64_t ask_phase_s; /* of this process: when certificates at rest are asked for in groups (certs.c) */
         int64_t next_job, next_token;
+        char retired_to[65]; /* the key of keys_retire()'s last row; "": it begins with the first */
         int64_t clock_suspect_until_ms; /* after a jump: nothing renews, expires or revokes before it is confirmed */
         bool rebuilt; /* empty journal beside existing sets */
         int64_t rest_until_s; /* then nothing starts by itself before this */

@@ -246,27 +246,38 @@ void key_drop_staging(struct job *j)
                 log_err(j->row.cert, "the key of a trial could not be removed", &e);
 }
 
+/* How many rows are looked at each time: a host has as many as it ever had keys. */
+#define RETIRE_LOOKS 200
+
 struct retire {
         struct engine *g;
+        int64_t before_s;
+        size_t looked;
         struct texts go, cert;
 };
 
 static bool old_key(void *arg, const struct store_row *row)
 {
         struct retire *r = arg;
-        return texts_add(&r->go, row_text(row, 0)) && texts_add(&r->cert, row_text(row, 1) ? row_text(row, 1) : "");
+        r->looked++;
+        snprintf(r->g->retired_to, sizeof r->g->retired_to, "%s", row_text(row, 0));
+        return row_i64(row, 2) >= r->before_s ||
+                (texts_add(&r->go, row_text(row, 0)) && texts_add(&r->cert, row_text(row, 1) ? row_text(row, 1) : ""));
 }
 
 /* Keys older than `keep.keys` that no live or kept set, running job or open order names. Their rows stay: a hash is for
  * ever. */
 void keys_retire(struct engine *g)
 {
-        struct retire r = { .g = g };
+        struct retire r = { .g = g, .before_s = clock_now_s() - g->conf->keep_keys_ms / 1000 };
         struct err e;
-        int64_t before_s = clock_now_s() - g->conf->keep_keys_ms / 1000;
-        if (!store_query(g->store, "SELECT spki, cert FROM key WHERE created < ? ORDER BY created LIMIT 200", "i",
-                    old_key, &r, &e, before_s))
+        char from[sizeof g->retired_to];
+        memcpy(from, g->retired_to, sizeof from);
+        if (!store_query(g->store, "SELECT spki, cert, created FROM key WHERE spki > ? ORDER BY spki LIMIT ?", "ti",
+                    old_key, &r, &e, from, (int64_t)RETIRE_LOOKS))
                 log_err("", "old keys", &e);
+        if (r.looked < RETIRE_LOOKS)
+                g->retired_to[0] = '\0';
         for (size_t i = 0; i < r.go.count; i++) {
                 const char *spki = r.go.item[i];
                 if (!keystore_has(g->keystore, spki) || named(g, spki) || in_kept_set(g, r.cert.item[i], spki))

@@ -105,6 +105,32 @@ static void an_old_key_goes_when_no_set_has_it(void **state)
         assert_int_equal(rows(f, "SELECT COUNT(*) FROM audit WHERE event='key-removed' AND instr(data, ?)", first), 1);
 }
 
+/* What went stays in the table for ever, and is looked at again: it takes no other's turn. */
+static void an_old_key_goes_however_many_went_before(void **state)
+{
+        struct fixture *f = *state;
+        f->engine->conf->keep_sets = 0;
+        another(f);
+        CLEANUP(free_p) char *first = key_of(f);
+        another(f);
+        struct store_batch *b = store_batch_new();
+        assert_true(store_batch_add(b,
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+                " INSERT INTO key(spki, created) SELECT printf('%064x', i), 0 FROM n",
+                ""));
+        engine_commit_logged(f->engine, b);
+        all_keys_are_old(f);
+        for (unsigned i = 0; i < 6; i++)
+                keys_retire(f->engine);
+        assert_false(keystore_has(f->engine->keystore, first));
+        CLEANUP(free_p) char *second = key_of(f);
+        another(f); /* wherever the second one's turn is: it comes round */
+        all_keys_are_old(f);
+        for (unsigned i = 0; i < 7; i++)
+                keys_retire(f->engine);
+        assert_false(keystore_has(f->engine->keystore, second));
+}
+
 static bool ordered(struct fixture *f)
 {
         return f->engine->job_count > 0 && f->engine->job[0]->row.state == JOB_PUBLISHED;
@@ -183,6 +209,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(the_live_set_and_so_many_before_it_are_kept, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_set_that_lives_again_is_kept_however_old, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_old_key_goes_when_no_set_has_it, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_old_key_goes_however_many_went_before, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_key_of_an_open_order_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(so_many_act_at_once_and_a_leaked_key_goes_first, setup, teardown),
         };
