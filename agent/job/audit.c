@@ -7,6 +7,7 @@
 #include "agent/job/journal.h"
 
 #define GENESIS "0000000000000000000000000000000000000000000000000000000000000000"
+#define LAST_HASH "ifnull((SELECT hash FROM audit ORDER BY id DESC LIMIT 1), '" GENESIS "')"
 
 bool journal_audit(
         struct store_batch *b, int64_t now_s, const char *cert, int64_t job, const char *event, const json_t *data)
@@ -14,15 +15,13 @@ bool journal_audit(
         CLEANUP(free_p) char *text = data ? json_text(data) : text_dup("{}");
         if (!text)
                 return false;
-        /* sha256_hex() is the store's SQL function. char(31) parts the fields: it can stand in none of them. */
+        /* sha256_hex() is the store's SQL function. char(31) parts the fields: it can stand in none of them. VALUES,
+         * not SELECT: for that SQLite keeps a journal of the statement, as if it could write several rows. */
         return store_batch_add(b,
-                "INSERT INTO audit(at, cert, job, event, data, prev, hash)"
-                " SELECT at, cert, job, event, data, prev,"
-                " sha256_hex(prev || char(31) || at || char(31) || ifnull(cert,'') || char(31) || ifnull(job,0) || "
-                "char(31) || event ||"
-                " char(31) || data)"
-                " FROM (SELECT ?1 AS at, ?2 AS cert, ?3 AS job, ?4 AS event, ?5 AS data,"
-                " ifnull((SELECT hash FROM audit ORDER BY id DESC LIMIT 1), '" GENESIS "') AS prev)",
+                "INSERT INTO audit(at, cert, job, event, data, prev, hash) VALUES(?1, ?2, ?3, ?4, ?5, " LAST_HASH ","
+                " sha256_hex(" LAST_HASH
+                " || char(31) || ?1 || char(31) || ifnull(?2,'') || char(31) || ifnull(?3,0) ||"
+                " char(31) || ?4 || char(31) || ?5))",
                 "ititt", now_s, cert, job, event, text);
 }
 

@@ -74,6 +74,8 @@ struct token {
         struct publish_call *call;
         bool busy; /* a call or a commit of its row runs */
         bool gone; /* withdrawn and committed: about to be freed */
+        bool recorded; /* its row is in the journal */
+        struct deferred *go_on; /* to the publisher, from the loop */
         char problem[240]; /* the last one, for people */
         struct err failure; /* of this round's publication, kept until every token of the job has its result */
         struct engine *engine;
@@ -322,7 +324,11 @@ struct token *token_new(
 bool token_hold(struct token *t, int64_t job);
 bool token_held_by(const struct token *t, int64_t job);
 bool token_wanted(const struct token *t); /* by a job, or by an open order before its deadline */
-void token_publish(struct token *t); /* if not out yet; ends in job_token_moved of its holders */
+/* Adds its row and holders to the batch that moves the job which wants it out. */
+bool token_record(struct token *t, struct store_batch *b); /* false: memory */
+void tokens_recorded(struct job *j); /* that batch is committed */
+/* If not out yet; one that is not recorded is recorded first. Ends in job_token_moved of its holders. */
+void token_publish(struct token *t);
 void job_token_moved(struct job *j, struct token *t, const struct err *e);
 bool tokens_not_for_order(struct job *j, struct store_batch *b); /* false: memory */
 void tokens_let_go(struct engine *g, int64_t job); /* the job holds none any more; what nobody holds is withdrawn */

@@ -180,6 +180,8 @@ static void moved(void *arg, int64_t rowid, const struct err *e)
         enum job_state from = j->row.state;
         j->parked = 0;
         j->row.state = j->next;
+        if (j->row.state == JOB_PUBLISHED)
+                tokens_recorded(j);
         metrics_job_moved(j, from);
         say_state(j);
         if (job_is_final(j->row.state))

@@ -17,16 +17,28 @@ void job_row_done(struct job_row *r)
         *r = (struct job_row){ 0 };
 }
 
+/* The row is written some fifteen times in a job's life. An UPDATE of what may change leaves alone the indices of all
+ * other columns, where INSERT OR REPLACE deletes and makes the row in each of them. `ended` is in one: it is set once.
+ */
+#define PUT_JOB                                                                                                        \
+        "INSERT INTO job(id, cert, state, policy, trigger, reason, compromised, force, created, entered, due_ms,"      \
+        " failures, attempt, ca_index, ca, subject, subject_id, spki, csr, order_id, same_csr, told, rehearsed,"       \
+        " ordered, live_sha256, live_set, was, set_number, cert_sha256, err_kind, err_code, err_text, err_fix,"        \
+        " waiting, result, ended, attempt_began)"                                                                      \
+        " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,0),?)"                 \
+        " ON CONFLICT(id) DO UPDATE SET state=excluded.state, compromised=excluded.compromised,"                       \
+        " force=excluded.force, entered=excluded.entered, due_ms=excluded.due_ms, failures=excluded.failures,"         \
+        " attempt=excluded.attempt, ca_index=excluded.ca_index, ca=excluded.ca, subject=excluded.subject,"             \
+        " subject_id=excluded.subject_id, spki=excluded.spki, csr=excluded.csr, order_id=excluded.order_id,"           \
+        " same_csr=excluded.same_csr, told=excluded.told, rehearsed=excluded.rehearsed, ordered=excluded.ordered,"     \
+        " live_sha256=excluded.live_sha256, live_set=excluded.live_set, was=excluded.was,"                             \
+        " set_number=excluded.set_number, cert_sha256=excluded.cert_sha256, err_kind=excluded.err_kind,"               \
+        " err_code=excluded.err_code, err_text=excluded.err_text, err_fix=excluded.err_fix,"                           \
+        " waiting=excluded.waiting, result=excluded.result, attempt_began=excluded.attempt_began"
+
 bool journal_put_job(struct store_batch *b, const struct job_row *r)
 {
-        return store_batch_add(b,
-                "INSERT OR REPLACE INTO job(id, cert, state, policy, trigger, reason, compromised, force, created, "
-                "entered, due_ms,"
-                " failures, attempt, ca_index, ca, subject, subject_id, spki, csr, order_id, same_csr, told, "
-                "rehearsed, ordered,"
-                " live_sha256, live_set, was, set_number, cert_sha256, err_kind, err_code, err_text, err_fix, waiting, "
-                "result, ended, attempt_began)"
-                " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,0),?)",
+        return store_batch_add(b, r->ended_s ? PUT_JOB ", ended=excluded.ended" : PUT_JOB,
                 "itttttiiiiiiiitttttt"
                 "iiiitititttttttii",
                 r->id, r->cert, job_state_name(r->state), r->policy, r->trigger, r->reason, (int64_t)r->compromised,

@@ -52,7 +52,8 @@ struct job_row {
         int64_t ended_s;
 };
 void job_row_done(struct job_row *r);
-bool journal_put_job(struct store_batch *b, const struct job_row *r); /* insert or update by id */
+bool journal_put_job(struct store_batch *b,
+        const struct job_row *r); /* inserts, or updates by id: all but cert, policy, trigger, reason, created_s */
 
 /* One row of `certificate`: what is remembered of a certificate between jobs. */
 struct cert_row {

@@ -71,6 +71,7 @@ static bool load_tokens(struct engine *g, struct err *e)
                 }
                 t->engine = g;
                 t->due.kind = DUE_TOKEN;
+                t->recorded = true;
                 t->row = rows[i];
                 g->token[g->token_count++] = t;
         }

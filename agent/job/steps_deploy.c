@@ -410,7 +410,7 @@ static bool still_out(const struct job *j)
         for (size_t i = 0; i < j->engine->token_count; i++) {
                 const struct token *t = j->engine->token[i];
                 bool same = t->row.cert && strcmp(t->row.cert, j->row.cert) == 0;
-                if (same && !token_wanted(t) && t->failures < 2 && (t->busy || t->due.entry.index))
+                if (same && !t->gone && !token_wanted(t) && t->failures < 2 && (t->busy || t->due.entry.index))
                         return true;
         }
         return false;

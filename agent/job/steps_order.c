@@ -259,7 +259,7 @@ static bool record_tokens(struct job *j, const struct ca_view *v, struct store_b
                 if (!t)
                         return false;
                 job_set(&t->row.order_id, j->row.order_id);
-                if (!token_hold(t, j->row.id) || !journal_put_token(b, &t->row))
+                if (!token_hold(t, j->row.id) || !token_record(t, b))
                         return err_memory(e);
         }
         return true;

@@ -9,6 +9,7 @@
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
 #include "agent/job/when.h"
+#include "agent/net/loop.h"
 
 #define DEADLINE_GRACE_S 300 /* the CA's clock may be behind this one */
 #define KEEP_LEAST_MS 60000
@@ -174,6 +175,7 @@ void token_free(struct token *t)
         if (t->call && t->publisher)
                 t->publisher->ops->cancel(t->publisher->publisher, t->call);
         engine_due_clear(g, &t->due);
+        loop_undefer(g->loop, t->go_on);
         for (size_t i = 0; i < g->token_count; i++)
                 if (g->token[i] == t) {
                         memmove(&g->token[i], &g->token[i + 1], (--g->token_count - i) * sizeof *g->token);
@@ -202,17 +204,22 @@ static void tell_enders(struct engine *g, const char *cert)
                         step_final(g->job[i]);
 }
 
-static bool commit(struct token *t, store_done_fn *done, const char *event)
+static bool put(struct token *t, struct store_batch *b, const char *event)
 {
-        struct err e;
-        struct store_batch *b = store_batch_new();
         CLEANUP(json_decref_p) json_t *data = json_object();
         char place[300];
         proof_text(&t->row.proof, place, sizeof place);
         json_put_text(data, "token", place);
         json_put_text(data, "publisher", t->row.publisher);
         int64_t job = t->row.holder_count ? t->row.holder[0] : 0;
-        if (b && journal_put_token(b, &t->row) && journal_audit(b, clock_now_s(), t->row.cert, job, event, data))
+        return journal_put_token(b, &t->row) && journal_audit(b, clock_now_s(), t->row.cert, job, event, data);
+}
+
+static bool commit(struct token *t, store_done_fn *done, const char *event)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        if (b && put(t, b, event))
                 return engine_commit(t->engine, b, done, t, &e);
         store_batch_free(b);
         return false;
@@ -313,9 +320,29 @@ static void recorded(void *arg, int64_t rowid, const struct err *e)
         t->busy = false;
         if (e)
                 return not_out(t, e);
+        t->recorded = true;
         if (!token_wanted(t))
                 return token_withdraw(t);
         publish_now(t);
+}
+
+static void recorded_before(void *arg)
+{
+        struct token *t = arg;
+        t->go_on = NULL;
+        recorded(t, 0, NULL);
+}
+
+bool token_record(struct token *t, struct store_batch *b)
+{
+        return t->recorded ? journal_put_token(b, &t->row) : put(t, b, "token-recorded");
+}
+
+void tokens_recorded(struct job *j)
+{
+        for (size_t i = 0; i < j->engine->token_count; i++)
+                if (job_holds(j, j->engine->token[i]))
+                        j->engine->token[i]->recorded = true;
 }
 
 void token_publish(struct token *t)
@@ -325,7 +352,9 @@ void token_publish(struct token *t)
                 return;
         engine_due_clear(t->engine, &t->due);
         t->busy = true;
-        if (!commit(t, recorded, "token-recorded")) {
+        if (t->recorded)
+                t->go_on = loop_defer(t->engine->loop, recorded_before, t);
+        if (t->recorded ? !t->go_on : !commit(t, recorded, "token-recorded")) {
                 err_memory(&e);
                 recorded(t, 0, &e);
         }
@@ -357,10 +386,10 @@ static void forget(struct token *t)
         job_set(&t->row.state, "withdrawn");
         t->row.holder_count = 0;
         t->gone = t->busy = true;
-        if (!commit(t, withdrawn_committed, "token-withdrawn")) {
-                err_memory(&e);
-                withdrawn_committed(t, 0, &e);
-        }
+        if (commit(t, withdrawn_committed, "token-withdrawn"))
+                return tell_enders(t->engine, t->row.cert); /* what they write comes behind it, in the same queue */
+        err_memory(&e);
+        withdrawn_committed(t, 0, &e);
 }
 
 static void retracted(void *arg, const char *handle, const struct err *err)

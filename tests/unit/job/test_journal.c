@@ -151,6 +151,46 @@ static void a_job_comes_back_as_it_was(void **state)
         assert_true(journal_open_intents_of(f->store, 17, &open, &e) && !open);
 }
 
+/* Every column that may change is carried over: a row written twice is the second one. */
+static void a_job_written_again_is_as_it_is_now(void **state)
+{
+        struct fixture *f = *state;
+        struct job_row r = { .id = 7, .cert = (char *)"www", .policy = (char *)"{}", .created_s = 1 }, *rows = NULL;
+        char name[20][4];
+        char **const texts[] = { &r.ca, &r.subject, &r.subject_id, &r.spki, &r.csr, &r.order_id, &r.live_sha256, &r.was,
+                &r.cert_sha256, &r.err_kind, &r.err_code, &r.err_text, &r.err_fix, &r.waiting, &r.result };
+        int64_t *const numbers[] = { &r.entered_s, &r.due_ms, &r.failures, &r.attempt, &r.attempt_s, &r.ca_index,
+                &r.ordered_s, &r.live_set, &r.set_number };
+        struct store_batch *b = store_batch_new();
+        assert_true(journal_put_job(b, &r));
+        for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+                snprintf(name[i], sizeof name[i], "t%zu", i);
+                *texts[i] = name[i];
+        }
+        for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+                *numbers[i] = 100 + (int64_t)i;
+        r.state = JOB_SERVED;
+        r.compromised = r.force = r.same_csr = r.told = r.rehearsed = true;
+        assert_true(journal_put_job(b, &r));
+        commit(f, b);
+        size_t count = 0;
+        struct err e;
+        assert_true(journal_load_jobs(f->store, &rows, &count, &e));
+        assert_int_equal(count, 1);
+        struct job_row was = r;
+        r = rows[0]; /* the tables above look into r */
+        for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+                assert_string_equal(*texts[i], name[i]);
+        for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+                assert_int_equal(*numbers[i], 100 + (int64_t)i);
+        assert_int_equal(r.state, was.state);
+        assert_true(r.compromised && r.force && r.same_csr && r.told && r.rehearsed);
+        assert_string_equal(r.cert, "www");
+        assert_int_equal(r.created_s, 1);
+        job_row_done(&rows[0]);
+        free(rows);
+}
+
 static void a_token_comes_back_with_its_holders(void **state)
 {
         struct fixture *f = *state;
@@ -311,6 +351,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_job_comes_back_as_it_was, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_job_written_again_is_as_it_is_now, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_token_comes_back_with_its_holders, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_audit_chain_holds_and_shows_a_change, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_removed_audit_row_shows, setup, teardown),

@@ -1,0 +1,93 @@
+/* What a job writes into the journal: a token before it is out, and nothing more often than it must. */
+#include "test.h"
+
+#include "agent/net/loop.h"
+#include "agent/store/store_internal.h"
+#include "engine_fixture.h"
+#include "fake_ca.h"
+
+/* A job alone shares no transaction: what it commits, each waiting for the disk, is what it costs. */
+static void a_job_commits_no_more_often_than_it_must(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t before = store_commit_count(f->engine->store);
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_in_range(store_commit_count(f->engine->store) - before, 10, 16);
+}
+
+struct heard {
+        unsigned recorded, published, withdrawn;
+};
+
+static bool count_event(void *arg, const struct store_row *row)
+{
+        struct heard *h = arg;
+        const char *event = row_text(row, 0);
+        h->recorded += strcmp(event, "token-recorded") == 0;
+        if (strcmp(event, "token-published") == 0)
+                h->published += h->recorded; /* after it, that is */
+        h->withdrawn += strcmp(event, "token-withdrawn") == 0;
+        return true;
+}
+
+static void a_token_is_recorded_published_and_withdrawn_once(void **state)
+{
+        struct fixture *f = *state;
+        struct heard h = { 0 };
+        struct err e;
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_true(store_query(f->engine->store, "SELECT event FROM audit ORDER BY id", "", count_event, &h, &e));
+        assert_int_equal(h.recorded, 1);
+        assert_int_equal(h.published, 1);
+        assert_int_equal(h.withdrawn, 1);
+}
+
+static void run_sql(struct fixture *f, const char *sql)
+{
+        struct err e;
+        struct store_batch *b = store_batch_new();
+        assert_true(store_batch_add(b, sql, "") && store_commit_own(f->engine->store, b, NULL, NULL, &e) &&
+                store_flush(f->engine->store, &e));
+}
+
+static bool is_parked(struct fixture *f)
+{
+        return f->engine->job_count && f->engine->job[0]->parked && !f->engine->job[0]->moving;
+}
+
+static bool no_token_is_busy(struct fixture *f)
+{
+        for (size_t i = 0; i < f->engine->token_count; i++)
+                if (f->engine->token[i]->busy)
+                        return false;
+        return true;
+}
+
+/* I5. The move that would record it fails; then an operator says "publish". */
+static void a_token_that_is_not_in_the_journal_is_not_published(void **state)
+{
+        struct fixture *f = *state;
+        run_sql(f, "CREATE TRIGGER refuse BEFORE INSERT ON token BEGIN SELECT RAISE(ABORT, 'no'); END");
+        reissue(f, "www", false);
+        assert_true(run_to(f, is_parked, 5000));
+        assert_int_equal(f->engine->token_count, 1);
+        f->engine->token[0]->failure.kind = ERR_NONE;
+        token_publish(f->engine->token[0]);
+        assert_true(run_to(f, no_token_is_busy, 5000));
+        assert_int_equal(fake_ca.publishes, 0);
+        run_sql(f, "DROP TRIGGER refuse");
+        expect_done(f);
+        assert_int_equal(fake_ca.publishes, 1);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(a_job_commits_no_more_often_than_it_must, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_token_is_recorded_published_and_withdrawn_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_token_that_is_not_in_the_journal_is_not_published, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
