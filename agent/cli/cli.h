@@ -46,8 +46,9 @@ bool session_ask(struct session *s, const char *verb, const json_t *args, json_t
 /* The same for what takes minutes: fn hears what happens meanwhile ("id" is added to args). */
 bool session_ask_long(struct session *s, const char *verb, json_t *args, session_event_fn *fn, void *arg,
         int64_t within_ms, json_t **ret, struct err *e);
-/* From here on nothing that happens to these jobs is lost: asked once, before their state is asked for. */
-bool session_watch(struct session *s, const json_t *job_ids, struct err *e);
+/* From here on nothing that happens to these jobs is lost: asked once, before their state is asked for.
+ * only_ends: what ends or waits is told, no steps; a daemon that does not know this tells all. */
+bool session_watch(struct session *s, const json_t *job_ids, bool only_ends, struct err *e);
 /* Calls fn for what happens to these jobs until fn says stop, the time is over (ERR_TEMPORARY "timeout"), or SIGINT
  * (ERR_CANCELLED). After session_watch. */
 bool session_follow(

@@ -14,7 +14,7 @@
 
 struct follow {
         const struct cli_options *o;
-        json_t *left; /* jobs {id, cert} that have not ended */
+        json_t *left; /* id -> {id, cert} of each job that has not ended */
         json_t *results; /* what ended or will wait for long, for --json and the table */
         json_t *latest; /* id -> the last event of each job */
         json_t *spread; /* id -> who showed the tokens, until it was said */
@@ -114,15 +114,6 @@ static void show(struct follow *f, const json_t *e)
                 say(f, line);
 }
 
-static void remove_id(json_t *list, int64_t id)
-{
-        for (size_t i = 0; i < json_array_size(list); i++)
-                if (json_i64(json_array_get(list, i), "id", 0) == id) {
-                        json_array_remove(list, i);
-                        return;
-                }
-}
-
 /* Days may pass: the terminal is given back, the job goes on. What a manual publisher waits for is left to the user's
  * patience. */
 static bool waits_long(const json_t *e)
@@ -167,22 +158,14 @@ static void say_what_helps(struct follow *f, const json_t *e)
                 tell(f, "           %s", fix);
 }
 
-static bool is_left(const struct follow *f, int64_t id)
-{
-        for (size_t i = 0; i < json_array_size(f->left); i++)
-                if (json_i64(json_array_get(f->left, i), "id", 0) == id)
-                        return true;
-        return false;
-}
-
 static bool on_event(void *arg, const json_t *e)
 {
         struct follow *f = arg;
         char key[24];
         bool ended = json_bool(e, "ended", false);
-        if (!is_left(f, json_i64(e, "job", 0)))
-                return true; /* its end was seen when we asked */
         key_of(e, key);
+        if (!json_object_get(f->left, key))
+                return true; /* its end was seen when we asked */
         json_object_set(f->latest, key, (json_t *)e);
         show(f, e);
         if (!ended && !(f->stop_at_waits && waits_long(e))) {
@@ -193,8 +176,8 @@ static bool on_event(void *arg, const json_t *e)
         say_fix(f, e, ended);
         f->worst = cli_worse(f->worst, ended ? (int)json_i64(e, "exit", 1) : EXIT_WAITING);
         json_array_append(f->results, (json_t *)e);
-        remove_id(f->left, json_i64(e, "job", 0));
-        return json_array_size(f->left) > 0;
+        json_object_del(f->left, key);
+        return json_object_size(f->left) > 0;
 }
 
 static void table(const struct follow *f)
@@ -229,12 +212,10 @@ static void catch_up(struct follow *f, struct session *s, const json_t *jobs)
 /* The time is over, or somebody pressed Ctrl-C: what is left goes on without us. */
 static void leave(struct follow *f, int status)
 {
-        size_t i;
+        const char *key;
         json_t *job;
-        json_array_foreach(f->left, i, job)
+        json_object_foreach(f->left, key, job)
         {
-                char key[24];
-                snprintf(key, sizeof key, "%lld", (long long)json_i64(job, "id", 0));
                 fprintf(stderr,
                         f->stop_at_waits ? "job %s goes on; dcvctl status %s\n"
                                          : "job %s of %s goes on at the next start of dcvd\n",
@@ -252,7 +233,7 @@ static void leave(struct follow *f, int status)
 static int fail_left(const struct follow *f, const struct err *why)
 {
         struct err e = *why;
-        const json_t *job = json_array_get(f->left, 0);
+        const json_t *job = json_object_iter_value(json_object_iter(f->left)); /* the first of them */
         err_fix(&e, "job %lld goes on when dcvd runs again; dcvctl status %s", (long long)json_i64(job, "id", 0),
                 or_empty(json_str(job, "cert")));
         return cli_fail(f->o, &e);
@@ -285,10 +266,11 @@ static bool terminal(void)
 
 static bool follow_once(struct follow *f, struct session *s, const json_t *ids, const json_t *jobs, struct err *e)
 {
-        if (!session_watch(s, ids, e))
+        bool shows_nothing = f->o->quiet && !f->o->json; /* --json names the last step of what is left */
+        if (!session_watch(s, ids, shows_nothing, e))
                 return false;
         catch_up(f, s, jobs);
-        return json_array_size(f->left) == 0 || session_follow(s, ids, on_event, f, f->o->timeout_ms, e);
+        return json_object_size(f->left) == 0 || session_follow(s, ids, on_event, f, f->o->timeout_ms, e);
 }
 
 int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t *jobs, const json_t *refused)
@@ -296,7 +278,7 @@ int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t
         struct err e = { 0 };
         size_t i;
         json_t *job;
-        CLEANUP(json_decref_p) json_t *left = json_deep_copy(jobs);
+        CLEANUP(json_decref_p) json_t *left = json_object();
         CLEANUP(json_decref_p) json_t *results = refused ? json_deep_copy(refused) : json_array();
         CLEANUP(json_decref_p) json_t *latest = json_object();
         CLEANUP(json_decref_p) json_t *spread = json_object();
@@ -314,6 +296,9 @@ int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t
         }
         json_array_foreach(jobs, i, job)
         {
+                char key[24];
+                snprintf(key, sizeof key, "%lld", (long long)json_i64(job, "id", 0));
+                json_object_set(left, key, job);
                 json_array_append(ids, json_object_get(job, "id"));
         }
         live_init(&f.live, stderr, terminal() && !o->quiet);

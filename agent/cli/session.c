@@ -310,7 +310,7 @@ bool session_ask_long(struct session *s, const char *verb, json_t *args, session
         int64_t id = -(int64_t)(random_u64() >> 16) - 1;
         CLEANUP(json_decref_p) json_t *ids = json_pack("[I]", (json_int_t)id);
         json_put_i64(args, "id", id);
-        return session_watch(s, ids, e) && ask(s, verb, args, &h, ret, e);
+        return session_watch(s, ids, false, e) && ask(s, verb, args, &h, ret, e);
 }
 
 /* A daemon that is restarted is back soon. */
@@ -330,12 +330,12 @@ bool session_reopen(struct session *s, const struct cli_options *o, int64_t with
         return false;
 }
 
-bool session_watch(struct session *s, const json_t *job_ids, struct err *e)
+bool session_watch(struct session *s, const json_t *job_ids, bool only_ends, struct err *e)
 {
         json_t *ready = NULL;
         if (s->local)
                 return true; /* nothing happens before local_follow runs the loop */
-        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "jobs", job_ids);
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:O, s:b}", "jobs", job_ids, "ends", (int)only_ends);
         if (!session_ask(s, "follow", args, &ready, e))
                 return false;
         json_decref(ready);

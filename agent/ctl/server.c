@@ -34,7 +34,9 @@ struct connection {
         bool may_read, may_act, busy, closing, reading_done;
         unsigned pending; /* actions that will still answer */
         struct engine_listener *listener;
-        json_t *jobs; /* followed ids */
+        int64_t *job; /* followed ids, rising */
+        size_t job_count;
+        bool only_ends; /* of these: no steps */
         char who[64];
 };
 struct ctl_server {
@@ -95,7 +97,7 @@ static void freed(struct connection *c)
 {
         if (c->closing && c->reading_done && c->pending == 0) {
                 buf_done(&c->in);
-                json_decref(c->jobs);
+                free(c->job);
                 free(c);
         }
 }
@@ -149,15 +151,13 @@ static void send_line(struct connection *c, const char *key, json_t *value_own)
         if (uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) > QUEUED_MAX)
                 return drop(c);
         struct answer *a = calloc(1, sizeof *a);
-        CLEANUP(free_p) char *text = json_text(o);
-        if (a && text)
-                a->text = text_format("%s\n", text);
-        if (!a || !a->text) {
+        if (!a || !(a->text = json_dumps(o, JSON_COMPACT))) { /* in any order: dcvctl puts it into one */
                 free(a);
                 return drop(c);
         }
-        uv_buf_t buf = uv_buf_init(a->text, (unsigned)strlen(a->text));
-        if (uv_write(&a->write, (uv_stream_t *)&c->pipe, &buf, 1, written) != 0) {
+        static char end[] = "\n";
+        const uv_buf_t line[] = { uv_buf_init(a->text, (unsigned)strlen(a->text)), uv_buf_init(end, 1) };
+        if (uv_write(&a->write, (uv_stream_t *)&c->pipe, line, 2, written) != 0) {
                 free(a->text);
                 free(a);
                 drop(c);
@@ -180,21 +180,43 @@ static void done(void *arg, const json_t *result, const struct err *err)
 
 /* ---- following ---- */
 
+static int by_number(const void *a, const void *b)
+{
+        int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+        return x < y ? -1 : x > y;
+}
+
+static bool wants(void *arg, int64_t job, bool waits)
+{
+        const struct connection *c = arg;
+        return (waits || !c->only_ends) && c->job_count > 0 &&
+                bsearch(&job, c->job, c->job_count, sizeof job, by_number);
+}
+
 static void event(void *arg, const json_t *e)
 {
         struct connection *c = arg;
-        int64_t job = json_i64(e, "job", 0);
-        for (size_t i = 0; i < json_array_size(c->jobs); i++)
-                if (json_integer_value(json_array_get(c->jobs, i)) == job)
-                        return send_line(c, "event", json_incref((json_t *)e));
+        bool matters = json_bool(e, "ended", false) || json_is_object(json_object_get(e, "waiting"));
+        if (wants(c, json_i64(e, "job", 0), matters))
+                send_line(c, "event", json_incref((json_t *)e));
 }
 
 static void follow(struct connection *c, const json_t *args)
 {
-        json_decref(c->jobs);
-        c->jobs = json_deep_copy(json_object_get(args, "jobs"));
+        const json_t *jobs = json_object_get(args, "jobs");
+        size_t count = json_array_size(jobs);
+        int64_t *job = calloc(count + 1, sizeof *job);
+        if (!job)
+                return drop(c);
+        for (size_t i = 0; i < count; i++)
+                job[i] = json_integer_value(json_array_get(jobs, i));
+        qsort(job, count, sizeof *job, by_number);
+        free(c->job);
+        c->job = job;
+        c->job_count = count;
+        c->only_ends = json_bool(args, "ends", false);
         if (!c->listener)
-                c->listener = engine_listen(c->server->engine, event, c);
+                c->listener = engine_listen_for(c->server->engine, wants, event, c);
         if (c->deadline)
                 timer_stop(c->deadline); /* a follower may be silent for days */
         c->busy = false;

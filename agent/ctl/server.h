@@ -1,7 +1,9 @@
 /* The control socket: line-delimited JSON for dcvctl, peer credentials checked. Private to dcvctl: the format may
  * change with any version.
  *   -> {"verb":"reissue","args":{...}}          one request a connection at a time
- *   <- {"event":{...}}                          while it runs, only after verb "follow"
+ *   <- {"event":{...}}                          while it runs, only after verb "follow", whose args are
+ *                                             {"jobs":[ids]} and, for one who shows no steps, "ends":true: then only
+ *                                             what ends or waits
  *   <- {"result":{...}} | {"error":{kind,code,text,fix}} */
 #ifndef DCVD_CTL_SERVER_H
 #define DCVD_CTL_SERVER_H

@@ -59,6 +59,11 @@ bool engine_idle(const struct engine *g); /* no job and no token that could move
 typedef void engine_event_fn(void *arg, const json_t *event);
 struct engine_listener;
 struct engine_listener *engine_listen(struct engine *g, engine_event_fn *fn, void *arg);
+/* The same for one who wants some of them: asked before a step of a job is told, and where nobody wants it it is not
+ * made. waits: the job waits for somebody or something outside. fn is called for whatever was made all the same: it
+ * chooses too. NULL: no memory, as from engine_listen. */
+typedef bool engine_wants_fn(void *arg, int64_t job, bool waits);
+struct engine_listener *engine_listen_for(struct engine *g, engine_wants_fn *wants, engine_event_fn *fn, void *arg);
 void engine_unlisten(struct engine *g, struct engine_listener *l); /* NULL allowed; not from inside fn */
 
 /* Sets the gauges of the job room as things are now: before metrics_render. */

@@ -130,13 +130,14 @@ struct job {
         struct ca_subject *subject; /* of this attempt; read back from the row when needed */
         struct ca_view *view; /* the newest */
         struct deferred *go_on;
-        char progress[400]; /* one line for people */
+        char *progress; /* one line for people; NULL: none yet */
         int64_t submitted_ms; /* boot time of the last telling */
         int64_t diagnosed_ms;
 };
 
 struct listener {
         engine_event_fn *fn;
+        engine_wants_fn *wants; /* NULL: all */
         void *arg;
 };
 struct engine_listener {
@@ -254,6 +255,7 @@ void job_resume_loaded(struct job *j);
 bool job_stop_if_wanted(
         struct job *j); /* the operator's word, at the first moment at which nothing moves; true: it took over */
 void job_note(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void job_set_progress(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_exit_code(const struct job_row *r);
 void job_next_attempt(struct job *j, const struct err *why);
 /* The CA gave no final answer for fallback.after, and there is a next one: then it is on its way there. */

@@ -104,6 +104,7 @@ void job_free(struct job *j)
                 ca_view_done(j->view);
         free(j->view);
         policy_free(j->policy);
+        free(j->progress);
         job_row_done(&j->row);
         free(j);
 }
@@ -252,7 +253,7 @@ static void saved(void *arg, int64_t rowid, const struct err *e)
         j->moving = false;
         if (e)
                 log_err(j->row.cert, "the journal cannot be written", e);
-        job_emit(j, j->row.err_text ? j->row.err_text : j->progress);
+        job_emit(j, j->row.err_text ? j->row.err_text : j->progress ? j->progress : "");
         if (!job_stop_if_wanted(j))
                 engine_due_set(j->engine, &j->due, j->row.due_ms);
 }

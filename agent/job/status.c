@@ -28,7 +28,7 @@ json_t *job_status_json(const struct job *j)
         json_put_i64(o, "attempt", r->attempt);
         json_put_text(o, "ca", r->ca);
         json_put_text(o, "order", r->order_id);
-        json_put_text(o, "progress", j->progress);
+        json_put_text(o, "progress", j->progress ? j->progress : "");
         json_put_i64(o, "next", r->due_ms > 0 && j->due.entry.index ? r->due_ms / 1000 : 0);
         json_object_set_new(o, "waiting", parsed(r->waiting));
         if (r->err_text) {

@@ -398,7 +398,7 @@ static void keep_looking(struct job *j, const struct ca_view *v)
         int64_t in_ms = v->poll_exact ? MIN(MAX(v->poll_after_ms, POLL_EXACT_LEAST_MS), POLL_MOST_MS)
                                       : MIN(MAX(MIN(v->poll_after_ms, since_ms / 2), POLL_LEAST_MS), POLL_MOST_MS);
         struct err e;
-        snprintf(j->progress, sizeof j->progress, "order %s: %s", j->row.order_id, v->state);
+        job_set_progress(j, "order %s: %s", j->row.order_id, v->state);
         err_set(&e, ERR_WAITING, "ca", "waiting for %s: order %s (%s)", j->row.ca, j->row.order_id, v->state);
         if (job_is_too_long_at_ca(j, &e))
                 return;
@@ -425,7 +425,7 @@ static bool look_again_young(struct job *j, const struct err *err)
         int64_t age_s = clock_now_s() - j->row.ordered_s;
         if ((err->kind != ERR_DENIED && err->kind != ERR_RULE) || age_s < 0 || age_s > READS_LAG_S)
                 return false;
-        snprintf(j->progress, sizeof j->progress, "order %s is not shown yet: %.300s", j->row.order_id, err->text);
+        job_set_progress(j, "order %s is not shown yet: %.300s", j->row.order_id, err->text);
         job_poll_in(j, MAX(age_s * 1000 / 4, POLL_LEAST_MS));
         return true;
 }

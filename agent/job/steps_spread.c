@@ -64,7 +64,7 @@ static void spreading(void *arg, const struct propagation_state *state)
         say_missing(p, state);
         json_decref(p->state);
         p->state = state_json(p->token, state);
-        snprintf(p->job->progress, sizeof p->job->progress, "%s", state->text);
+        job_set_progress(p->job, "%s", state->text);
         job_emit(p->job, state->text);
 }
 
