@@ -264,10 +264,13 @@ static bool terminal(void)
         return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-static bool follow_once(struct follow *f, struct session *s, const json_t *ids, const json_t *jobs, struct err *e)
+/* *ret_there: a daemon answered. */
+static bool follow_once(
+        struct follow *f, struct session *s, const json_t *ids, const json_t *jobs, bool *ret_there, struct err *e)
 {
         bool shows_nothing = f->o->quiet && !f->o->json; /* --json names the last step of what is left */
-        if (!session_watch(s, ids, shows_nothing, e))
+        *ret_there = session_watch(s, ids, shows_nothing, e);
+        if (!*ret_there)
                 return false;
         catch_up(f, s, jobs);
         return json_object_size(f->left) == 0 || session_follow(s, ids, on_event, f, f->o->timeout_ms, e);
@@ -302,12 +305,17 @@ int cli_follow_jobs(const struct cli_options *o, struct session *s, const json_t
                 json_array_append(ids, json_object_get(job, "id"));
         }
         live_init(&f.live, stderr, terminal() && !o->quiet);
-        bool followed = follow_once(&f, s, ids, jobs, &e);
+        bool there, followed = follow_once(&f, s, ids, jobs, &there, &e);
         while (!followed && strcmp(e.code, "no-daemon") == 0) { /* restarted: its jobs go on, and so do we */
+                struct err away = e;
                 tell(&f, "%s; waiting for it to come back", e.text);
                 if (!session_reopen(s, o, BACK_WITHIN_MS))
                         break;
-                followed = follow_once(&f, s, ids, jobs, &e);
+                followed = follow_once(&f, s, ids, jobs, &there, &e);
+                if (!followed && !there && e.kind == ERR_CANCELLED) {
+                        e = away; /* one that is dying may still let us in: it is not back before it answers */
+                        break;
+                }
         }
         return finish(&f, followed, &e);
 }
