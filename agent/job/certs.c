@@ -180,7 +180,7 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                 }
                 save_row(c);
         } else if (err) {
-                struct when_input in = { ERR_TEMPORARY, ++c->ask_failures, err->retry_after_s, false,
+                struct when_input in = { ERR_TEMPORARY, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };
                 log_err(c->row.name, "asking the CA whether a reissue is possible", err);
                 return engine_due_set(c->engine, &c->due, clock_now_ms() + when_next_ms(&in));
@@ -320,7 +320,7 @@ static void window_told(void *arg, const struct ca_renewal *r, const struct err 
                 c->ask_failures = 0;
                 take_window(c, r, now_s);
         } else { /* the rule without it holds meanwhile */
-                struct when_input in = { err->kind, ++c->ask_failures, err->retry_after_s, false,
+                struct when_input in = { err->kind, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };
                 bool passes = err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED || err->kind == ERR_UNKNOWN;
                 c->window_next_s = now_s + (passes ? MIN(when_next_ms(&in) / 1000, WINDOW_AGAIN_S) : WINDOW_AGAIN_S);

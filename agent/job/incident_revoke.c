@@ -99,7 +99,7 @@ static void revoked(void *arg, const json_t *result, const struct err *err)
                         "not revoked: %s%s%s", err->text, err->fix[0] ? "; " : "", err->fix[0] ? err->fix : "");
                 bool passes = err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED || err->kind == ERR_UNKNOWN ||
                         err->kind == ERR_WAITING;
-                struct when_input in = { err->kind, (uint64_t)++c->failures, err->retry_after_s, true,
+                struct when_input in = { err->kind, (uint64_t)++c->failures, err->retry_after_s, true, false,
                         (uint32_t)random_u64() };
                 if (passes || strcmp(err->code, "revoke.key") == 0 || strcmp(err->code, "revoke.live") == 0)
                         wait(i, c, text, MAX(1, when_next_ms(&in) / 1000));

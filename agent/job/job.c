@@ -133,7 +133,7 @@ static void park(struct job *j, const struct err *e)
         log_err(j->row.cert, "the journal cannot be written; the job waits", e);
         note_trouble(&j->row, e);
         job_rest(j);
-        struct when_input in = { ERR_TEMPORARY, ++j->parked, 0, true, (uint32_t)random_u64() };
+        struct when_input in = { ERR_TEMPORARY, ++j->parked, 0, true, false, (uint32_t)random_u64() };
         engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));
 }
 
@@ -317,12 +317,19 @@ int64_t job_wait_ms(struct job *j, int64_t wanted_ms)
         return left_ms < wanted_ms ? left_ms + 1 : wanted_ms;
 }
 
+/* An order is open and paid for: what stands in the way on our side (a publisher, a zone) is mended by a person, and
+ * the job goes on. Only the CA's own word ends it. */
+static bool waits_to_be_mended(const struct job *j)
+{
+        return j->row.state == JOB_PUBLISHED || j->row.state == JOB_PROPAGATED;
+}
+
 static void again_later(struct job *j, const struct err *e)
 {
         j->row.failures++;
         note_trouble(&j->row, e);
         struct when_input in = { e->kind, (uint64_t)j->row.failures, e->retry_after_s, j->row.compromised,
-                (uint32_t)random_u64() };
+                waits_to_be_mended(j), (uint32_t)random_u64() };
         int64_t in_ms = job_wait_ms(j, when_next_ms(&in));
         j->row.due_ms = clock_now_ms() + in_ms;
         char span[40];
@@ -358,9 +365,7 @@ static bool final_for_attempt(const struct job *j, const struct err *e)
 {
         if (e->kind != ERR_RULE && e->kind != ERR_DENIED && e->kind != ERR_PROTOCOL && e->kind != ERR_CONFIG)
                 return false;
-        /* An order is open and paid for: what stands in the way on our side (a publisher, a zone) is mended by a
-         * person, and the job goes on. Only the CA's own word ends it. */
-        if (j->row.state == JOB_PUBLISHED || j->row.state == JOB_PROPAGATED)
+        if (waits_to_be_mended(j))
                 return false;
         /* A leaked key is still being served: the incident stays open. */
         if ((j->row.state == JOB_DEPLOYED || j->row.state == JOB_SERVED) && j->row.compromised)

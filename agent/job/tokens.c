@@ -229,7 +229,7 @@ static void later(struct token *t, const struct err *e)
 {
         snprintf(t->problem, sizeof t->problem, "%s", e->text);
         struct when_input in = { e->kind == ERR_CONFIG ? ERR_TEMPORARY : e->kind, ++t->failures, e->retry_after_s, true,
-                (uint32_t)random_u64() };
+                false, (uint32_t)random_u64() };
         engine_due_set(t->engine, &t->due, clock_now_ms() + when_next_ms(&in));
         if (t->row.probe)
                 rehearsals_token_back(t->engine, t, e);

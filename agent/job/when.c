@@ -5,9 +5,10 @@
 int64_t when_next_ms(const struct when_input *in)
 {
         const int64_t base_ms = in->urgent ? 2000 : 30 * 1000;
-        const int64_t cap_ms = in->urgent ? 600 * 1000 : (int64_t)86400 * 1000;
+        /* Jitter makes ten minutes of 480 s. */
+        const int64_t cap_ms = in->paid ? 480 * 1000 : in->urgent ? 600 * 1000 : (int64_t)86400 * 1000;
         int64_t delay_ms = base_ms;
-        if (in->kind == ERR_CONFIG || in->kind == ERR_BUG)
+        if ((in->kind == ERR_CONFIG && !in->paid) || in->kind == ERR_BUG)
                 delay_ms = cap_ms;
         for (uint64_t i = 1; i < in->failures && delay_ms < cap_ms; i++)
                 delay_ms *= 2;

@@ -12,10 +12,12 @@ struct when_input {
         uint64_t failures; /* in a row, at least 1 */
         int64_t retry_after_s;
         bool urgent; /* a key is compromised: first again soon, cap low */
+        bool paid; /* an order is open, its deadline comes, and what stands in the way is for somebody to mend: the cap
+                    * is such that it is looked at again within ten minutes, and our own input counts as any other's */
         uint32_t jitter; /* random; 0 = none, UINT32_MAX = all of it (a quarter) */
 };
 /* Milliseconds until the next try. Temporary: 30 s doubling up to a day (urgent: 2 s up to 10 min). Our own input at
- * fault: the cap at once. retry_after_s is a lower bound, clamped to 7 d. */
+ * fault: the cap at once, unless the order is paid for. retry_after_s is a lower bound, clamped to 7 d. */
 int64_t when_next_ms(const struct when_input *in);
 
 /* When a certificate is to be renewed without a word of its CA: a third of its lifetime before the end, half of it

@@ -9,22 +9,30 @@ static void delays_grow_to_their_cap_and_saturate(void **state)
                 struct when_input in;
                 int64_t want_ms;
         } row[] = {
-                { { ERR_TEMPORARY, 0, 0, false, 0 }, 30000 },
-                { { ERR_TEMPORARY, 1, 0, false, 0 }, 30000 },
-                { { ERR_TEMPORARY, 2, 0, false, 0 }, 60000 },
-                { { ERR_TEMPORARY, 3, 0, false, 0 }, 120000 },
-                { { ERR_TEMPORARY, 13, 0, false, 0 }, 86400000 },
-                { { ERR_TEMPORARY, UINT64_C(1) << 32, 0, false, 0 }, 86400000 },
-                { { ERR_TEMPORARY, UINT64_MAX, 0, false, 0 }, 86400000 },
-                { { ERR_TEMPORARY, 1, 0, true, 0 }, 2000 },
-                { { ERR_TEMPORARY, 40, 0, true, 0 }, 600000 },
-                { { ERR_CONFIG, 1, 0, false, 0 }, 86400000 },
-                { { ERR_CONFIG, 1, 0, true, 0 }, 600000 },
-                { { ERR_RATE_LIMITED, 1, 3600, false, 0 }, 3600000 },
-                { { ERR_RATE_LIMITED, 1, 3600, true, 0 }, 3600000 },
-                { { ERR_RATE_LIMITED, 1, INT64_MAX, false, 0 }, INT64_C(7) * 86400000 },
-                { { ERR_RATE_LIMITED, 1, -5, false, 0 }, 30000 },
-                { { ERR_TEMPORARY, 1, 0, false, UINT32_MAX }, 37500 },
+                { { ERR_TEMPORARY, 0, 0, false, false, 0 }, 30000 },
+                { { ERR_TEMPORARY, 1, 0, false, false, 0 }, 30000 },
+                { { ERR_TEMPORARY, 2, 0, false, false, 0 }, 60000 },
+                { { ERR_TEMPORARY, 3, 0, false, false, 0 }, 120000 },
+                { { ERR_TEMPORARY, 13, 0, false, false, 0 }, 86400000 },
+                { { ERR_TEMPORARY, UINT64_C(1) << 32, 0, false, false, 0 }, 86400000 },
+                { { ERR_TEMPORARY, UINT64_MAX, 0, false, false, 0 }, 86400000 },
+                { { ERR_TEMPORARY, 1, 0, true, false, 0 }, 2000 },
+                { { ERR_TEMPORARY, 40, 0, true, false, 0 }, 600000 },
+                { { ERR_CONFIG, 1, 0, false, false, 0 }, 86400000 },
+                { { ERR_CONFIG, 1, 0, true, false, 0 }, 600000 },
+                { { ERR_RATE_LIMITED, 1, 3600, false, false, 0 }, 3600000 },
+                { { ERR_RATE_LIMITED, 1, 3600, true, false, 0 }, 3600000 },
+                { { ERR_RATE_LIMITED, 1, INT64_MAX, false, false, 0 }, INT64_C(7) * 86400000 },
+                { { ERR_RATE_LIMITED, 1, -5, false, false, 0 }, 30000 },
+                { { ERR_TEMPORARY, 1, 0, false, false, UINT32_MAX }, 37500 },
+                /* an order is paid for: whoever mends what is in its way is not waited out */
+                { { ERR_CONFIG, 1, 0, false, true, 0 }, 30000 },
+                { { ERR_CONFIG, 40, 0, false, true, 0 }, 480000 },
+                { { ERR_CONFIG, 40, 0, false, true, UINT32_MAX }, 600000 },
+                { { ERR_TEMPORARY, 40, 0, false, true, UINT32_MAX }, 600000 },
+                { { ERR_TEMPORARY, 40, 0, true, true, UINT32_MAX }, 600000 },
+                { { ERR_BUG, 1, 0, false, true, 0 }, 480000 },
+                { { ERR_RATE_LIMITED, 40, 3600, false, true, 0 }, 3600000 },
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++)
@@ -38,7 +46,7 @@ static void more_failures_never_mean_a_shorter_wait(void **state)
         for (int urgent = 0; urgent < 2; urgent++) {
                 int64_t last = 0;
                 for (uint64_t n = 1; n && n < UINT64_MAX / 2; n *= 2) {
-                        struct when_input in = { ERR_TEMPORARY, n, 0, urgent == 1, 0 };
+                        struct when_input in = { ERR_TEMPORARY, n, 0, urgent == 1, false, 0 };
                         int64_t ms = when_next_ms(&in);
                         assert_true(ms >= last && ms > 0 && ms <= 86400000);
                         last = ms;

@@ -274,7 +274,7 @@ static void a_compromised_key_is_marked_and_a_new_one_made(void **state)
 static bool waits_to_publish(struct fixture *f)
 {
         const struct job *j = f->engine->job_count ? f->engine->job[0] : NULL;
-        return j && j->row.state == JOB_PUBLISHED && j->due.entry.index && j->row.err_text;
+        return j && j->row.state == JOB_PUBLISHED && !j->moving && j->due.entry.index && j->row.err_text;
 }
 
 static bool is_published(struct fixture *f)
@@ -303,6 +303,26 @@ static void tokens_that_fail_together_are_tried_again_together(void **state)
         let_time_pass(f); /* one delay, not one for each */
         assert_true(turn_until(f, is_published));
         assert_int_equal(fake_ca.publishes, 8);
+        expect_done(f);
+}
+
+/* A publisher that refuses, a zone that is not delegated: the order's deadline comes, somebody mends it any moment. */
+static void what_is_in_the_way_of_an_open_order_is_looked_at_within_ten_minutes(void **state)
+{
+        struct fixture *f = *state;
+        struct err e;
+        fake_ca.publisher_down = true;
+        reissue(f, "www", false);
+        assert_true(turn_until(f, waits_to_publish));
+        struct job *j = f->engine->job[0];
+        err_set(&e, ERR_CONFIG, "propagation.no-zone", "no zone answers for it");
+        for (int64_t failures = j->row.failures; failures < 60; failures++) {
+                assert_int_equal(j->row.failures, failures);
+                assert_in_range(j->row.due_ms, clock_now_ms() + 1, clock_now_ms() + 600 * 1000);
+                job_trouble(j, &e);
+                assert_true(turn_until(f, waits_to_publish));
+        }
+        fake_ca.publisher_down = false;
         expect_done(f);
 }
 
@@ -358,6 +378,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(the_next_job_goes_on_with_the_kept_tokens, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_compromised_key_is_marked_and_a_new_one_made, setup, teardown),
                 cmocka_unit_test_setup_teardown(tokens_that_fail_together_are_tried_again_together, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        what_is_in_the_way_of_an_open_order_is_looked_at_within_ten_minutes, setup, teardown),
                 cmocka_unit_test_setup_teardown(many_certificates_are_asked_for_in_groups, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_second_engine_is_refused, setup, teardown),
         };
