@@ -48,6 +48,17 @@ static void print_waiting(FILE *to, const json_t *job)
                 fprintf(to, "            %s\n", json_str(w, "place"));
 }
 
+/* Each line of it; the label before the first. */
+static void print_lines(FILE *to, const char *label, const char *text)
+{
+        while (text && *text) {
+                int len = (int)strcspn(text, "\n");
+                fprintf(to, "  %-9s %.*s\n", label, len, text);
+                label = "";
+                text += len + (text[len] == '\n');
+        }
+}
+
 static void print_job(FILE *to, const json_t *job)
 {
         const json_t *error = json_object_get(job, "error");
@@ -60,6 +71,8 @@ static void print_job(FILE *to, const json_t *job)
                 json_str(job, "order") ? json_str(job, "order") : "");
         if (json_str(job, "progress") && json_str(job, "progress")[0])
                 fprintf(to, "            %s\n", json_str(job, "progress"));
+        print_lines(to, "CA SAYS", json_str(job, "ca_says"));
+        print_lines(to, "DCVD SAW", json_str(job, "dcvd_saw"));
         print_waiting(to, job);
         if (error) {
                 fprintf(to, "  %-9s %s\n", json_is_object(json_object_get(job, "waiting")) ? "" : "TROUBLE",

@@ -131,6 +131,8 @@ struct job {
         struct ca_view *view; /* the newest */
         struct deferred *go_on;
         char *progress; /* one line for people; NULL: none yet */
+        char *saw; /* of its tokens, by dcvd itself, before the CA was told; NULL: not since the start */
+        char *ca_says; /* of the same, a line for each name; NULL: not asked yet */
         int64_t submitted_ms; /* boot time of the last telling */
         int64_t diagnosed_ms;
 };

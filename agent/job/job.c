@@ -105,6 +105,8 @@ void job_free(struct job *j)
         free(j->view);
         policy_free(j->policy);
         free(j->progress);
+        free(j->saw);
+        free(j->ca_says);
         job_row_done(&j->row);
         free(j);
 }

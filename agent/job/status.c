@@ -29,6 +29,10 @@ json_t *job_status_json(const struct job *j)
         json_put_text(o, "ca", r->ca);
         json_put_text(o, "order", r->order_id);
         json_put_text(o, "progress", j->progress ? j->progress : "");
+        if (r->state == JOB_SUBMITTED) { /* one beside the other */
+                json_put_text(o, "ca_says", j->ca_says);
+                json_put_text(o, "dcvd_saw", j->saw ? j->saw : "nothing since its start");
+        }
         json_put_i64(o, "next", r->due_ms > 0 && j->due.entry.index ? r->due_ms / 1000 : 0);
         json_object_set_new(o, "waiting", parsed(r->waiting));
         if (r->err_text) {

@@ -300,9 +300,16 @@ void job_poll_in(struct job *j, int64_t ms)
                 timer_stop(j->limit); /* waiting for the CA is bounded by its deadline, not by this */
 }
 
+static const char *party_of(const struct ca_view *v)
+{
+        if (v->party[0])
+                return v->party;
+        return v->person_is_ours ? "your company" : "the CA's reviewers";
+}
+
 static void waiting_for(json_t *w, const struct ca_view *v)
 {
-        json_put_text(w, "party", v->party[0] ? v->party : "the CA");
+        json_put_text(w, "party", party_of(v));
         json_put_text(w, "act", v->act);
         json_put_text(w, "place", v->place);
         json_put_bool(w, "ours", v->person_is_ours);
@@ -325,11 +332,11 @@ static void wait_for_person(struct job *j, const struct ca_view *v)
                 snprintf(by, sizeof by, ", by %.12s", when);
         }
         if (v->person_is_ours)
-                err_set(&e, ERR_WAITING, "person", "waiting for your company: %s (%s), order %s%s", v->act, v->state,
+                err_set(&e, ERR_WAITING, "person", "waiting for %s: %s (%s), order %s%s", party_of(v), v->act, v->state,
                         j->row.order_id, by);
         else
-                err_set(&e, ERR_WAITING, "review", "waiting for the CA's reviewers%s: order %s (%s)%s", since,
-                        j->row.order_id, v->state, by);
+                err_set(&e, ERR_WAITING, "review", "waiting for %s%s: %s%sorder %s (%s)%s", party_of(v), since, v->act,
+                        v->act[0] ? ", " : "", j->row.order_id, v->state, by);
         err_fix(&e, "%s", v->place);
         CLEANUP(json_decref_p) json_t *w = json_object();
         waiting_for(w, v);
@@ -525,8 +532,10 @@ static void diagnosed(void *arg, const char *text, size_t len, const struct err 
 {
         struct job *j = arg;
         j->ca_call = NULL;
-        if (!err && len > 0)
-                job_note(j, "%s says: %s", j->row.ca, text);
+        if (!err && len > 0) {
+                job_set(&j->ca_says, text);
+                job_note(j, "%s says: %s; dcvd saw: %s", j->row.ca, text, j->saw ? j->saw : "nothing since its start");
+        }
         job_look_at_order(j);
 }
 

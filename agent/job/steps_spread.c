@@ -80,6 +80,19 @@ static bool by_person(struct job *j)
         return false;
 }
 
+/* Kept for whoever compares it with what the CA says that it sees. */
+static void keep_what_was_seen(struct job *j)
+{
+        CLEANUP(buf_done) struct buf b = { .max = 1000 };
+        for (size_t i = 0; i < j->propagate_count; i++) {
+                const char *token = json_str(j->propagate[i].state, "token"),
+                           *text = json_str(j->propagate[i].state, "text");
+                if (token && text)
+                        buf_addf(&b, "%s%s: %s", b.len ? "\n" : "", token, text);
+        }
+        job_set(&j->saw, b.data);
+}
+
 static void spread(void *arg, const struct propagation_state *state, const struct err *err)
 {
         struct propagate *p = arg;
@@ -99,6 +112,7 @@ static void spread(void *arg, const struct propagation_state *state, const struc
         for (size_t i = 0; i < j->propagate_count; i++)
                 if (!j->propagate[i].done)
                         return;
+        keep_what_was_seen(j);
         job_go(j, JOB_SUBMITTED);
 }
 
@@ -127,7 +141,9 @@ void step_propagated(struct job *j)
                 if (job_holds(j, j->engine->token[i]))
                         j->propagate[n++] = (struct propagate){ .job = j, .token = j->engine->token[i] };
         j->propagate_count = n;
-        if (n == 0 || j->policy->propagation.view == VIEW_PUBLISHER)
+        bool looks = n > 0 && j->policy->propagation.view != VIEW_PUBLISHER;
+        job_set(&j->saw, n == 0 || looks ? NULL : "nothing: propagation.view is publisher");
+        if (!looks)
                 return job_go(j, JOB_SUBMITTED);
         for (size_t i = 0; i < n; i++) {
                 struct propagate *p = &j->propagate[i];

@@ -22,7 +22,7 @@ def order(world, label):
 
 class People(unittest.TestCase):
     def test_people_are_waited_for_across_a_restart(self):
-        labels = ("reviewed", "letter", "facts")
+        labels = ("reviewed", "letter", "facts", "revoking", "free", "moving")
         certificates = [{**paid(at, label), "package_type": OV_BY_WOTRUS} for at, label in enumerate(labels)]
         with World(certificates, zones=zones(*labels), secondary=False) as world:
             configure(world)
@@ -39,15 +39,30 @@ class People(unittest.TestCase):
             self.assertEqual(reported.returncode, 0, reported.stderr)
             waiting = {}
             world.control("validation", paused=True)
-            for label, status, act in (("letter", 8, "Tencent wants the confirmation letter"),
-                                       ("facts", 5, "Tencent wants the order's information")):
+            for label, status, party, act in (
+                    ("letter", 8, "your company", "Tencent wants the confirmation letter"),
+                    ("facts", 5, "your company", "Tencent wants the order's information"),
+                    ("revoking", 12, "your company", "Tencent wants the revocation letter"),
+                    ("free", 13, "your company", "Tencent wants the application's information"),
+                    ("moving", 15, "Tencent Cloud", "the certificate is being migrated")):
                 self.assertEqual(world.dcvctl("reissue", label, "--yes", "--detach").returncode, 0)
                 waiting[label] = order(world, label)
+                if label == "letter":  # told to validate: what was seen is there to be compared
+                    saw = probe.until(lambda: (job(world, "letter") or {}).get("dcvd_saw"), 30, "what dcvd saw")
+                    self.assertRegex(saw, r"^CNAME _\w+\.www\.letter\.test: 1 of 1 agree$")
+                    self.assertIn(f"\n  DCVD SAW  {saw}\n", world.dcvctl("status", "letter").stdout)
                 world.control("set", id=waiting[label], status=status)
                 shown = world.dcvctl("reissue", label, "--yes", "--wait")
                 self.assertEqual(shown.returncode, 4, shown.stderr)
-                self.assertRegex(shown.stderr, rf"waiting for your company: {act} \(status {status}\), order "
-                                 rf"{waiting[label]}, by \d{{4}}-\d\d-\d\d")
+                if status == 15:
+                    self.assertRegex(shown.stderr, rf"waiting for {party} since \d{{4}}-\d\d-\d\d: {act}, order "
+                                     rf"{waiting[label]} \(status 15, being migrated\)")
+                else:
+                    self.assertRegex(shown.stderr, rf"waiting for {party}: {act} \(status {status}\), order "
+                                     rf"{waiting[label]}, by \d{{4}}-\d\d-\d\d")
+                self.assertNotIn("reviewers", shown.stderr)
+                said = job(world, label)["waiting"]
+                self.assertEqual((said["party"], said["act"]), (party, act))
             self.assertEqual(world.dcvd.stop(), 0)
             world.start_dcvd()
             self.assertEqual(job(world, "reviewed")["waiting"]["party"], "the CA's reviewers")

@@ -49,6 +49,13 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "\"adopted\": \"not adopted: no local copy of the served certificate; run dcvctl import old\"}]}",
                 "old: (no longer in the configuration)\n",
                 "  LIVE      not adopted: no local copy of the served certificate", "  REISSUE   -\n");
+        EXPECT(print_status,
+                "{\"certificates\": [{\"name\": \"www\", \"job\": {\"job\": 2, \"state\": \"submitted\", \"attempt\": "
+                "1,"
+                "\"ca_says\": \"a.example: TXT record not found\\nb.example: Tencent sees it\\n\","
+                "\"dcvd_saw\": \"TXT _x.a.example: 4 of 4 agree\"}}]}",
+                "  CA SAYS   a.example: TXT record not found\n            b.example: Tencent sees it\n"
+                "  DCVD SAW  TXT _x.a.example: 4 of 4 agree\n");
         EXPECT(print_status, "{\"certificates\": []}", "no certificate is configured\n");
         EXPECT(print_status, "{\"certificates\": [], \"rest_until\": 1800000000}",
                 "REBUILT the journal was lost: nothing starts by itself before 2027-01-15 (");

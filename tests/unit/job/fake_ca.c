@@ -257,6 +257,7 @@ static void view_run(struct ca_call *c)
                 v.end = CA_END_CLOSED;
         } else if (!fake_ca.validated) {
                 v.validation_wanted = true;
+                v.poll_after_ms = fake_ca.slow ? 60000 : 1;
                 v.proof = fake_ca.late_proofs ? NULL : p;
                 v.proof_count = fake_ca.late_proofs ? 0 : 1 + fake_ca.more_proofs;
                 fake_ca.late_proofs = false;
@@ -280,7 +281,7 @@ static void validate_run(struct ca_call *c)
 {
         struct err e = take(&fake_ca.validate_err);
         fake_ca.validates++;
-        fake_ca.validated = fake_ca.validated || (e.kind == ERR_NONE && fake_ca.out > 0);
+        fake_ca.validated = fake_ca.validated || (e.kind == ERR_NONE && fake_ca.out > 0 && !fake_ca.slow);
         ((ca_done_fn *)c->done)(c->arg, e.kind ? &e : NULL);
 }
 
@@ -289,6 +290,19 @@ static struct ca_call *validate(struct ca *ca, const char *id, ca_done_fn *done,
         (void)id;
         (void)e;
         return later(ca, validate_run, (void *)done, arg);
+}
+
+static void diagnose_run(struct ca_call *c)
+{
+        fake_ca.diagnoses++;
+        ((ca_text_fn *)c->done)(c->arg, fake_ca.diagnosis, strlen(fake_ca.diagnosis), NULL);
+}
+
+static struct ca_call *diagnose(struct ca *ca, const char *id, ca_text_fn *done, void *arg, struct err *e)
+{
+        (void)id;
+        (void)e;
+        return later(ca, diagnose_run, (void *)done, arg);
 }
 
 static void fetch_run(struct ca_call *c)
@@ -373,6 +387,7 @@ static struct ca_ops fake_ops = { .type = "fake",
         .attach = attach,
         .view = view,
         .validate = validate,
+        .diagnose = diagnose,
         .fetch = fetch,
         .server_time_s = server_time_s,
         .cancel_order = cancel_order,

@@ -22,6 +22,8 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         int64_t deadline_s; /* of its orders, as views say it; 0: not said */
         bool late_proofs; /* the first view has none */
         size_t more_proofs; /* beside the one, at most 3 */
+        bool slow; /* told to validate, it does not yet; it wants to be asked after a minute */
+        char diagnosis[100]; /* what it says of that */
         bool publisher_down; /* until told otherwise */
         bool strangers; /* its certificates are not one another's: an open order is none to resume */
         bool last_one; /* cancelling an order may cost the only reissue */
@@ -30,7 +32,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         /* what happened */
         unsigned orders, inspects, views, validates, fetches, resolves, cancels, publishes,
                 out; /* out: tokens that are published now */
-        unsigned revokes;
+        unsigned revokes, diagnoses;
         bool revoked_by_key; /* the last one, for the compromise of it */
         bool open, validated;
         bool held_told; /* what it heard with attach */

@@ -326,6 +326,50 @@ static void what_is_in_the_way_of_an_open_order_is_looked_at_within_ten_minutes(
         expect_done(f);
 }
 
+static bool is_told(struct fixture *f)
+{
+        const struct job *j = f->engine->job_count ? f->engine->job[0] : NULL;
+        return j && j->row.state == JOB_SUBMITTED && j->row.told && !j->moving && fake_ca.views > 2;
+}
+
+static bool rests(struct fixture *f)
+{
+        const struct job *j = f->engine->job[0];
+        return j->due.entry.index && !j->moving && !j->ca_call;
+}
+
+static bool is_diagnosed(struct fixture *f)
+{
+        return fake_ca.diagnoses > 0 && rests(f);
+}
+
+static void what_the_ca_says_of_the_tokens_stands_beside_what_was_seen(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.slow = true;
+        strcpy(fake_ca.diagnosis, "www.example.test by TXT: TXT record not found (found: nothing)\n");
+        reissue(f, "www", false);
+        assert_true(run_to(f, is_told, 5000));
+        struct job *j = f->engine->job[0];
+        j->submitted_ms -= 120 * 1000; /* two minutes later it is not asked every moment */
+        assert_true(turn_until(f, rests));
+        assert_int_equal(fake_ca.diagnoses, 0); /* and only then whether it sees the tokens */
+        j->diagnosed_ms -= 31 * 1000;
+        let_time_pass(f);
+        assert_true(turn_until(f, is_diagnosed));
+        ask(f, action_status, json_pack("{s:[s]}", "certs", "www"));
+        const json_t *job = json_object_get(json_array_get(json_object_get(f->answer, "certificates"), 0), "job");
+        assert_string_equal(json_str(job, "ca_says"), fake_ca.diagnosis);
+        assert_string_equal(json_str(job, "dcvd_saw"), "nothing: propagation.view is publisher");
+        assert_string_equal(json_str(job, "state"), "submitted");
+        let_time_pass(f);
+        assert_true(turn_until(f, rests));
+        assert_int_equal(fake_ca.diagnoses, 1); /* not at each look */
+        fake_ca.slow = false;
+        fake_ca.validated = true;
+        expect_done(f);
+}
+
 static void many_certificates_are_asked_for_in_groups(void **state)
 {
         struct fixture *f = *state;
@@ -380,6 +424,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(tokens_that_fail_together_are_tried_again_together, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         what_is_in_the_way_of_an_open_order_is_looked_at_within_ten_minutes, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        what_the_ca_says_of_the_tokens_stands_beside_what_was_seen, setup, teardown),
                 cmocka_unit_test_setup_teardown(many_certificates_are_asked_for_in_groups, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_second_engine_is_refused, setup, teardown),
         };
