@@ -40,6 +40,8 @@ static void print_row(FILE *to, const json_t *row)
                 if (json_str(data, "order"))
                         fprintf(to, " (%s %s)", json_str(data, "ca") ? json_str(data, "ca") : "order",
                                 json_str(data, "order"));
+                if (json_str(data, "fix"))
+                        fprintf(to, "; fix: %s", json_str(data, "fix"));
         } else {
                 fprintf(to, " %s", event ? event : "");
                 print_data(to, data);

@@ -84,6 +84,24 @@ static void print_job(FILE *to, const json_t *job)
                 fprintf(to, "  NEXT      %s\n", cli_when(json_i64(job, "next", 0), when));
 }
 
+static bool has_failed(const json_t *last_job)
+{
+        const char *state = json_str(last_job, "state");
+        return state && strcmp(state, "failed") == 0;
+}
+
+/* Whoever started it from a script never saw it: told until a later one succeeds. */
+static void print_failed(FILE *to, const json_t *last_job)
+{
+        char when[64];
+        if (!has_failed(last_job))
+                return;
+        fprintf(to, "  FAILED    %s: %s\n", cli_when(json_i64(last_job, "at", 0), when),
+                or_dash(json_str(last_job, "text")));
+        if (json_str(last_job, "fix"))
+                fprintf(to, "            %s\n", json_str(last_job, "fix"));
+}
+
 static void print_live(FILE *to, const json_t *c)
 {
         const json_t *live = json_object_get(c, "live");
@@ -133,6 +151,7 @@ static void print_cert(FILE *to, const json_t *c)
         print_names(to, c);
         print_live(to, c);
         print_job(to, json_object_get(c, "job"));
+        print_failed(to, json_object_get(c, "last_job"));
         fprintf(to, "  REISSUE   %s\n", or_dash(json_str(c, "reissue")));
         json_array_foreach(json_object_get(json_object_get(c, "reissuable"), "notes"), i, note)
         {
@@ -150,10 +169,11 @@ const char *status_trouble(const json_t *c, int64_t now_s)
 {
         size_t i;
         json_t *x;
-        const json_t *live = json_object_get(c, "live"), *job = json_object_get(c, "job");
+        const json_t *live = json_object_get(c, "live"), *job = json_object_get(c, "job"),
+                     *last = json_object_get(c, "last_job");
         if (!json_is_object(live))
                 return "not adopted";
-        if (json_i64(c, "last_failure", 0) > json_i64(c, "last_success", 0))
+        if (has_failed(last))
                 return "the last job failed";
         if (json_str(c, "stopped"))
                 return "stopped";

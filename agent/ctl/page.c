@@ -1,5 +1,7 @@
 #include "agent/ctl/page.h"
 
+#include <string.h>
+
 #include "agent/base/buf.h"
 #include "agent/base/json.h"
 
@@ -36,7 +38,10 @@ static void text(struct buf *b, const char *s)
 static void row(struct buf *b, const json_t *c)
 {
         const json_t *live = json_object_get(c, "live"), *job = json_object_get(c, "job"),
-                     *error = json_object_get(job, "error");
+                     *error = json_object_get(job, "error"), *last = json_object_get(c, "last_job");
+        if (!error && !json_str(c, "stopped") && json_str(last, "state") &&
+                strcmp(json_str(last, "state"), "failed") == 0)
+                error = last; /* it has the same two members */
         char until[40] = "not adopted";
         if (json_is_object(live))
                 format_time(json_i64(live, "not_after", 0), until, sizeof until);

@@ -208,6 +208,8 @@ static bool move_batch(struct job *j, enum job_state next, struct store_batch *b
         json_put_text(data, "to", job_state_name(next));
         if (why)
                 json_put_text(data, "why", why);
+        if (next == JOB_FAILED)
+                json_put_text(data, "fix", j->row.err_fix);
         if (j->row.ca)
                 json_put_text(data, "ca", j->row.ca);
         if (j->row.order_id)

@@ -104,6 +104,38 @@ static bool service_row(void *arg, const struct store_row *row)
         return json_array_append_new(arg, o) == 0;
 }
 
+static bool last_job_row(void *arg, const struct store_row *row)
+{
+        json_t *o = arg;
+        const char *state = row_text(row, 1), *fix = row_text(row, 4);
+        bool failed = strcmp(state, job_state_name(JOB_FAILED)) == 0;
+        CLEANUP(free_p)
+        char *again = failed && !fix ? text_format("mend it, then dcvctl reissue %s", row_text(row, 5)) : NULL;
+        json_put_i64(o, "job", row_i64(row, 0));
+        json_put_text(o, "state", state);
+        json_put_i64(o, "at", row_i64(row, 2));
+        json_put_text(o, "text", row_text(row, 3));
+        json_put_text(o, "fix", fix ? fix : again);
+        return false;
+}
+
+/* The last one that ended well or failed: what was cancelled, and a trial, changed nothing. */
+static json_t *last_job_json(const struct cert *c)
+{
+        struct err e;
+        json_t *o = json_object();
+        if (!store_query(c->engine->store,
+                    "SELECT id, state, entered, result, err_fix, cert FROM job WHERE cert=?"
+                    " AND state IN ('done', 'failed') AND instr(policy, '\"staging\":true') = 0 ORDER BY id DESC LIMIT "
+                    "1",
+                    "t", last_job_row, o, &e, c->row.name))
+                json_object_clear(o);
+        if (json_object_size(o) > 0)
+                return o;
+        json_decref(o);
+        return json_null();
+}
+
 json_t *cert_served_json(const struct cert *c)
 {
         size_t i;
@@ -164,6 +196,7 @@ json_t *cert_status_json(struct cert *c, bool records)
         json_put_text(o, "reissue", line);
         json_object_set_new(o, "reissuable", facts);
         json_object_set_new(o, "served", cert_served_json(c));
+        json_object_set_new(o, "last_job", last_job_json(c));
         json_put_i64(o, "last_success", c->row.last_success_s);
         json_put_i64(o, "last_failure", c->row.last_failure_s);
         json_put_text(o, "stopped", c->row.stopped);

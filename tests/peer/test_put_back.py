@@ -60,9 +60,23 @@ class PutBack(PutBackCase):
             self.assertEqual(os.readlink(f"{directory}/.dcvd/live"), "0")
             self.assertEqual(world.served().der, before)
             self.live_is(world, 1)
+            self.told_afterwards(world)
             self.good(world.dcvctl("deploy", "www", "--set", "2", "--yes", "--wait"))
             self.live_is(world, 2)
+            self.assertNotIn("  FAILED ", self.good(world.dcvctl("status", "www", "--check")).stdout)
             world.assert_invariants(self)
+
+    def told_afterwards(self, world):
+        """By somebody who did not follow it, and after a restart."""
+        fix = "look at that server now: .*; when it is mended: dcvctl deploy www --set 2 \\(no new order\\)"
+        for _ in range(2):
+            said = self.good(world.dcvctl("status", "www")).stdout
+            self.assertRegex(said, rf"  FAILED    20.*: .*call 3 is bad.*putting back failed.*\n            {fix}\n")
+            world.dcvd.stop()
+            world.start_dcvd()
+        self.assertEqual(world.dcvctl("status", "--check").returncode, 1)
+        self.assertRegex(world.dcvctl("history", "www").stdout, f"deployed -> failed: .*; fix: {fix}\n")
+        self.assertEqual(world.dcvctl_json("status", "www")[1]["certificates"][0]["last_job"]["state"], "failed")
 
     def test_a_generation_that_vanished_cannot_be_put_back(self):
         with World() as world:

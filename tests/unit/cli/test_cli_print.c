@@ -15,6 +15,14 @@ static void expect(print_fn *print, const char *json, const char *const *wanted)
         free(text);
         json_decref(answer);
 }
+static void expect_not(print_fn *print, const char *json, const char *unwanted)
+{
+        json_t *answer = json_of(json);
+        char *text = printed(print, answer);
+        assert_null(strstr(text, unwanted));
+        free(text);
+        json_decref(answer);
+}
 #define EXPECT(print, json, ...) expect(print, json, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void status_says_what_is_live_and_what_runs(void **state)
@@ -50,6 +58,16 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "old: (no longer in the configuration)\n",
                 "  LIVE      not adopted: no local copy of the served certificate", "  REISSUE   -\n");
         EXPECT(print_status,
+                "{\"certificates\": [{\"name\": \"www\", \"names\": [], \"last_job\": {\"job\": 3, \"state\": "
+                "\"failed\", "
+                "\"at\": 1800000000, \"text\": \"nginx -t failed\", \"fix\": \"dcvctl deploy www --set 2 (no new "
+                "order)\"}}]}",
+                "  FAILED    2027-01-15", ": nginx -t failed\n            dcvctl deploy www --set 2 (no new order)\n");
+        expect_not(print_status,
+                "{\"certificates\": [{\"name\": \"www\", \"names\": [], \"last_job\": {\"state\": \"done\", \"text\": "
+                "\"served\"}}]}",
+                "FAILED");
+        EXPECT(print_status,
                 "{\"certificates\": [{\"name\": \"www\", \"job\": {\"job\": 2, \"state\": \"submitted\", \"attempt\": "
                 "1,"
                 "\"ca_says\": \"a.example: TXT record not found\\nb.example: Tencent sees it\\n\","
@@ -79,9 +97,12 @@ static void check_finds_each_trouble(void **state)
                         "the live key is marked compromised" },
                 { "{\"live\": {\"not_after\": 1810000000}, \"served\": [{\"match\": true}, {\"match\": false}]}",
                         "not served" },
-                { "{\"live\": {\"not_after\": 1810000000}, \"last_failure\": 9, \"last_success\": 8}",
+                { "{\"live\": {\"not_after\": 1810000000}, \"last_failure\": 9, \"last_success\": 9, "
+                  "\"last_job\": {\"state\": \"failed\"}}",
                         "the last job failed" },
-                { "{\"live\": {\"not_after\": 1810000000}, \"last_failure\": 8, \"last_success\": 9}", NULL },
+                { "{\"live\": {\"not_after\": 1810000000}, \"last_failure\": 9, \"last_success\": 9, "
+                  "\"last_job\": {\"state\": \"done\"}}",
+                        NULL },
                 { "{\"live\": {\"not_after\": 1810000000}, \"stopped\": \"why\"}", "stopped" },
                 { "{\"live\": {\"not_after\": 1810000000}, \"job\": {\"error\": {\"text\": \"x\"}}}",
                         "its job is stuck" },
@@ -160,10 +181,14 @@ static void sets_looks_and_history_are_tables(void **state)
                 "{\"history\": [{\"at\": 1800000000, \"cert\": \"www\", \"job\": 7, \"event\": \"state\", \"data\": "
                 "{\"from\": \"keyed\","
                 "\"to\": \"ordered\", \"why\": \"rsa-2048\", \"order\": \"e5F6\", \"ca\": \"tencent\"}},"
+                "{\"at\": 1800000000, \"cert\": \"www\", \"job\": 7, \"event\": \"state\", \"data\": {\"from\": "
+                "\"deployed\", "
+                "\"to\": \"failed\", \"why\": \"nginx -t failed\", \"fix\": \"dcvctl deploy www --set 2\"}},"
                 "{\"at\": 1800000001, \"cert\": null, \"event\": \"imported\", \"data\": {\"names\": [\"a\", \"b\"], "
                 "\"serial\": \"0a\","
                 "\"issuer\": \"CN=A B\", \"none\": null}}]}",
                 "2027-01-15T08:00:00Z www              job 7 keyed -> ordered: rsa-2048 (tencent e5F6)\n",
+                "job 7 deployed -> failed: nginx -t failed; fix: dcvctl deploy www --set 2\n",
                 "2027-01-15T08:00:01Z -                imported", " names=[\"a\",\"b\"]", " serial=0a",
                 " issuer=\"CN=A B\"");
         EXPECT(print_history, "{\"history\": []}", "nothing is written\n");

@@ -296,6 +296,71 @@ static void random_events_never_break_the_invariants(void **state)
         assert_true(journal_audit_verify(f->engine->store, &e));
 }
 
+static json_t *last_job(struct fixture *f)
+{
+        json_t *status = cert_status_json(engine_cert(f->engine, "www"), false);
+        json_t *last = json_incref(json_object_get(status, "last_job"));
+        json_decref(status);
+        return last;
+}
+
+static void expect_last(struct fixture *f, const char *state, const char *text, const char *fix)
+{
+        json_t *last = last_job(f);
+        assert_string_equal(json_str(last, "state"), state);
+        assert_string_equal(json_str(last, "text"), text);
+        if (fix)
+                assert_string_equal(json_str(last, "fix"), fix);
+        else
+                assert_null(json_str(last, "fix"));
+        assert_true(json_i64(last, "at", 0) > 0 && json_i64(last, "job", 0) > 0);
+        json_decref(last);
+}
+
+static bool history_says(struct fixture *f, const char *fix)
+{
+        size_t i;
+        json_t *row;
+        ask(f, action_history, json_pack("{s:s}", "cert", "www"));
+        json_array_foreach(json_object_get(f->answer, "history"), i, row)
+        {
+                const char *text = json_str(json_object_get(row, "data"), "fix");
+                if (text && strcmp(text, fix) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* A script's job is followed by nobody: how it ended, and what to do, is told afterwards, also by another process. */
+static void how_the_last_job_ended_is_told_until_one_succeeds(void **state)
+{
+        struct fixture *f = *state;
+        json_t *none = last_job(f);
+        assert_true(json_is_null(none));
+        err_set(&fake_ca.inspect_err, ERR_RULE, "R3", "R3: used");
+        err_fix(&fake_ca.inspect_err, "buy one");
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 5000));
+        expect_last(f, "failed", "R3: used", "buy one");
+        assert_true(history_says(f, "buy one"));
+        stop_engine(f);
+        start_engine(f);
+        expect_last(f, "failed", "R3: used", "buy one");
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+        assert_true(run_to(f, idle_without_jobs, 20000));
+        expect_last(f, "failed", "R3: used", "buy one"); /* what was cancelled changed nothing */
+        fake_ca.person = fake_ca.open = fake_ca.validated = false;
+        reissue(f, "www", false);
+        expect_done(f); /* in the same second as the failure, perhaps */
+        expect_last(f, "done", "deployed, not looked at", NULL);
+        err_set(&fake_ca.inspect_err, ERR_RULE, "R3", "R3: used");
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended, 5000));
+        expect_last(f, "failed", "R3: used", "mend it, then dcvctl reissue www");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -313,6 +378,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         an_order_that_was_not_yet_sent_is_cancelled_without_one, setup, teardown),
                 cmocka_unit_test_setup_teardown(without_the_note_the_ca_is_asked, setup, teardown),
+                cmocka_unit_test_setup_teardown(how_the_last_job_ended_is_told_until_one_succeeds, setup, teardown),
                 cmocka_unit_test_setup_teardown(random_events_never_break_the_invariants, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,9 @@ static void a_trial_orders_all_and_leaves_nothing(void **state)
         const struct cert *c = engine_cert(f->engine, "www");
         assert_int_equal(fake_ca.orders, 1);
         assert_int_equal(c->row.live_set + c->row.last_success_s + c->row.last_failure_s, 0);
+        json_t *status = cert_status_json(engine_cert(f->engine, "www"), false);
+        assert_true(json_is_null(json_object_get(status, "last_job")));
+        json_decref(status);
         assert_int_equal(files_in(f, "keys") + files_in(f, "sets/www") + f->engine->order_count, 0);
         fake_ca.open = false;
         reissue(f, "www", false); /* the real one owes it nothing */
