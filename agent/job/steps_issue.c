@@ -63,12 +63,6 @@ static bool accept_chain(struct job *j, const struct chain *c, struct err *e)
         return true;
 }
 
-/* Such a CA hands one order to everybody who asks for the same names with the same account. */
-static bool orders_cost_nothing(const struct job *j)
-{
-        return j->ca->ops->resolve == NULL;
-}
-
 static void fetched(void *arg, const char *text, size_t len, const struct err *err)
 {
         struct job *j = arg;
@@ -81,7 +75,7 @@ static void fetched(void *arg, const char *text, size_t len, const struct err *e
                 return job_trouble(j, err);
         if (!chain_read(text, len, j->row.spki, &c, &e)) {
                 err_wrap(&e, "certificate of order %s", j->row.order_id);
-                if (strcmp(e.code, "chain.no-leaf") == 0 && orders_cost_nothing(j) && job_may_order_again(j))
+                if (strcmp(e.code, "chain.no-leaf") == 0 && job_orders_cost_nothing(j) && job_may_order_again(j))
                         return job_order_again(j, "somebody else finalized the order, with a key of theirs");
                 return job_trouble(j, &e);
         }

@@ -362,6 +362,11 @@ void job_order_again(struct job *j, const char *why)
         job_go_with(j, JOB_ELIGIBLE, b, why);
 }
 
+bool job_orders_cost_nothing(const struct job *j)
+{
+        return j->ca->ops->resolve == NULL;
+}
+
 bool job_may_order_again(const struct job *j)
 {
         return j->orders_ended + 1 < ORDERS_MOST;
@@ -426,11 +431,14 @@ static void still_wants_csr(struct job *j, const struct ca_view *v)
         job_trouble(j, &e);
 }
 
-/* Reads may lag behind the write that made the order: a CA that does not know it yet has not refused it. */
+/* At a CA whose orders must be found again after a lost answer, reads may lag behind the write that made one: if it
+ * does not know the order yet, it has not refused it. An ACME CA gives the order with its first answer, and means what
+ * it says. */
 static bool look_again_young(struct job *j, const struct err *err)
 {
         int64_t age_s = clock_now_s() - j->row.ordered_s;
-        if ((err->kind != ERR_DENIED && err->kind != ERR_RULE) || age_s < 0 || age_s > READS_LAG_S)
+        if (job_orders_cost_nothing(j) || (err->kind != ERR_DENIED && err->kind != ERR_RULE) || age_s < 0 ||
+                age_s > READS_LAG_S)
                 return false;
         job_set_progress(j, "order %s is not shown yet: %.300s", j->row.order_id, err->text);
         job_poll_in(j, MAX(age_s * 1000 / 4, POLL_LEAST_MS));

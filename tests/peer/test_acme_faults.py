@@ -2,6 +2,7 @@
 CSR, a job is only delayed, and one certificate is issued."""
 
 import json
+import time
 import unittest
 
 import probe
@@ -70,6 +71,23 @@ class AcmeFaults(FaultyCase):
         self.assertEqual([rule.struck for rule in proxy.rules], [1] * 4, "the rules were met")
         self.check(pebble, proxy, 0, 4)
         self.assertRegex(probe.read_text(world.dcvd.log), r"finalize: not valid JSON .*; the order is read before anything is sent again")
+        self.judge(world)
+
+    def test_what_is_not_offered_ends_the_job_at_once(self):
+        """Case 16: nothing that dcvd knows; and an account that is deactivated under an open order."""
+        world, pebble, proxy = self.prepared(2)
+        odd = [{"type": kind, "url": f"{proxy.directory}/{kind}", "status": "pending", "token": "a=b"} for kind in ("foo-01", "bar-02")]
+        for cert, rule, said in (("c0", altered(challenges=odd), r"does not offer http-01 for \S+; it offers: foo-01, bar-02"),
+                                 ("c1", problem(403, "unauthorized"), r"unauthorized")):
+            with self.subTest(said):
+                struck = proxy.harm("POST /authZ/", rule, times=1000)
+                began = time.monotonic()
+                done = world.dcvctl("issue", cert, "--wait", timeout=60)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, said)
+                self.assertLess(time.monotonic() - began, 20)
+                self.assertEqual(struck.struck, 1)
+                self.files_are_gone(world)
         self.judge(world)
 
     def test_a_ca_without_a_final_answer_is_left_for_the_next(self):

@@ -88,6 +88,20 @@ static void an_order_that_is_not_shown_yet_is_not_lost(void **state)
         assert_int_equal(fake_ca.orders, 1);
 }
 
+static void what_an_acme_ca_refuses_is_refused_however_young_the_order_is(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        err_set(&fake_ca.view_err, ERR_DENIED, "acme.challenge", "the CA does not offer http-01");
+        reissue(f, "www", false);
+        bool over = run_to(f, ended, 5000);
+        fake_ca_orders_cost_nothing(false);
+        assert_true(over);
+        assert_int_equal(f->exit, 1);
+        assert_int_equal(fake_ca.views, 1);
+        assert_non_null(strstr(f->text, "does not offer http-01"));
+}
+
 static void a_certificate_for_another_key_is_never_installed(void **state)
 {
         struct fixture *f = *state;
@@ -407,6 +421,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_refusal_by_a_rule_spends_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(temporary_trouble_in_every_call_only_delays, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_is_not_shown_yet_is_not_lost, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        what_an_acme_ca_refuses_is_refused_however_young_the_order_is, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_certificate_for_another_key_is_never_installed, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_failed_is_followed_by_another, setup, teardown),
                 cmocka_unit_test_setup_teardown(orders_that_always_fail_are_not_opened_for_ever, setup, teardown),
