@@ -307,6 +307,8 @@ const struct check_id check_catalogue[] = {
                 "reissue it, or buy a new one", NULL },
         { "O23", W, "the daemon runs with an older configuration",
                 "systemctl reload dcvd", NULL },
+        { "O24", W, "a third of its lifetime is left or less, and nothing renews it",
+                "buy a new one, or name a CA that renews", NULL },
         { 0 },
 };
 /* clang-format on */

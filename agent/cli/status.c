@@ -150,6 +150,8 @@ static void print_cert(FILE *to, const json_t *c)
         json_t *note;
         print_names(to, c);
         print_live(to, c);
+        if (json_str(c, "end"))
+                fprintf(to, "  END       %s\n", json_str(c, "end"));
         print_job(to, json_object_get(c, "job"));
         print_failed(to, json_object_get(c, "last_job"));
         fprintf(to, "  REISSUE   %s\n", or_dash(json_str(c, "reissue")));

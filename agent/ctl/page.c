@@ -57,6 +57,11 @@ static void row(struct buf *b, const json_t *c)
         }
         buf_add(b, "<td>");
         text(b, json_str(c, "reissue"));
+        if (json_str(c, "end")) {
+                buf_add(b, "<br><small>");
+                text(b, json_str(c, "end"));
+                buf_add(b, "</small>");
+        }
         buf_add(b, "<td class=wait>");
         text(b, error ? json_str(error, "text") : json_str(c, "stopped"));
         if (error && json_str(error, "fix")) {

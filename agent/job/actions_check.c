@@ -215,6 +215,11 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                 json_put_bool(o, "last_one", s->last_one);
         }
         json_array_append_new(json_object_get(l->result, "cas"), o);
+        const struct cert *c = engine_cert(l->all->engine, l->conf->name);
+        if (l->ca == 0 && c) {
+                CLEANUP(free_p) char *end = cert_end_text(c, s, clock_now_s());
+                json_put_text(l->result, "end", end);
+        }
         l->ca++;
         next_ca(l);
 }

@@ -120,29 +120,56 @@ static int64_t checked_s(const struct cert *c, int64_t *ret_not_before, int64_t 
         return json_i64(o, "checked", 0);
 }
 
-/* A Tencent reissue never extends validity, so time starts no job: it is said what to buy. */
-static void warn_of_end(struct cert *c, int64_t not_before_s, int64_t not_after_s, int64_t now_s)
+/* When it is renewed by itself; 0: never. */
+static int64_t renewal_s(const struct cert *c)
 {
-        if (not_after_s == 0 || not_before_s == 0 || now_s < not_after_s - (not_after_s - not_before_s) / 3)
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        size_t index;
+        int64_t end_s = c->row.live_not_after_s, life_s = end_s - c->live_not_before_s;
+        if (!conf || !conf->renew || c->row.live_set == 0 || c->live_not_before_s == 0 || life_s <= 0 ||
+                !cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index))
+                return 0;
+        /* The CA's word, unless it would leave no time for a second try. */
+        int64_t at_s = c->window_renew_s ? MIN(c->window_renew_s, end_s - life_s / 10)
+                                         : when_renew_s(c->live_not_before_s, end_s, c->renew_jitter);
+        /* A journal that was lost makes it wait, but never until the end. */
+        return MAX(at_s, MIN(c->engine->rest_until_s, end_s - life_s / 10));
+}
+
+/* As the CA says of the newest certificate now, or said it last, else of what is live here. */
+static int64_t end_dates(const struct cert *c, const struct ca_subject *now, int64_t *ret_not_before)
+{
+        int64_t not_before_s = now ? now->not_before_s : 0, not_after_s = now ? now->not_after_s : 0;
+        if (!not_before_s || !not_after_s)
+                (void)checked_s(c, &not_before_s, &not_after_s);
+        bool known = not_before_s && not_after_s;
+        *ret_not_before = known ? not_before_s : c->live_not_before_s;
+        return known ? not_after_s : c->row.live_not_after_s;
+}
+
+char *cert_end_text(const struct cert *c, const struct ca_subject *now, int64_t now_s)
+{
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        size_t index;
+        if (!conf || renewal_s(c))
+                return NULL;
+        int64_t not_before_s, not_after_s = end_dates(c, now, &not_before_s);
+        return when_end_text(c->row.name, not_before_s, not_after_s, now_s,
+                cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index));
+}
+
+/* A Tencent reissue never extends validity, so time starts no job: it is said what to buy. */
+static void warn_of_end(struct cert *c, int64_t now_s)
+{
+        CLEANUP(free_p) char *text = cert_end_text(c, NULL, now_s);
+        if (!text) /* or no memory: told at the next look */
                 return;
-        char left[40], date[32];
-        format_span(not_after_s - now_s, left, sizeof left);
-        format_date(not_after_s, date, sizeof date);
-        CLEANUP(free_p)
-        char *text = now_s >= not_after_s
-                ? text_format("the certificate ended on %s; a reissue keeps the end date: buy a new one at the CA, set "
-                              "its certificate_id",
-                          date)
-                : text_format("%s left (%s); a reissue keeps the end date: buy or apply for a new one at the CA, then "
-                              "set its certificate_id",
-                          left, date);
-        if (!text)
-                return; /* no memory: told at the next look */
-        if (now_s >= not_after_s)
+        int64_t not_before_s, left_s = end_dates(c, NULL, &not_before_s) - now_s;
+        if (left_s <= 0)
                 log_error(c->row.name, "%s", text);
         else
                 log_warning(c->row.name, "%s", text);
-        cert_notice_end(c, not_after_s - now_s, text);
+        cert_notice_end(c, left_s, text);
 }
 
 static void save_row(struct cert *c)
@@ -229,21 +256,6 @@ static void plan_at(struct cert *c, int64_t at_s)
 }
 
 /* ---- renewal: a third of the lifetime is left (a half below ten days), and a CA of the list can renew ---- */
-
-static int64_t renewal_s(const struct cert *c)
-{
-        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
-        size_t index;
-        int64_t end_s = c->row.live_not_after_s, life_s = end_s - c->live_not_before_s;
-        if (!conf || !conf->renew || c->row.live_set == 0 || c->live_not_before_s == 0 || life_s <= 0 ||
-                !cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index))
-                return 0;
-        /* The CA's word, unless it would leave no time for a second try. */
-        int64_t at_s = c->window_renew_s ? MIN(c->window_renew_s, end_s - life_s / 10)
-                                         : when_renew_s(c->live_not_before_s, end_s, c->renew_jitter);
-        /* A journal that was lost makes it wait, but never until the end. */
-        return MAX(at_s, MIN(c->engine->rest_until_s, end_s - life_s / 10));
-}
 
 static void alarm_taken(void *arg, const struct incident_answer *answer, const struct err *err)
 {
@@ -391,8 +403,7 @@ void cert_due(struct cert *c)
                 engine_due_set(c->engine, &c->due, (now_s + RENEW_AGAIN_S) * 1000); /* should it fail for good */
                 return renew(c, conf);
         }
-        if (conf && !renew_s)
-                warn_of_end(c, not_before_s, not_after_s ? not_after_s : c->row.live_not_after_s, now_s);
+        warn_of_end(c, now_s);
         /* Next time even if the CA does not answer: never at once again. */
         int64_t next_s = now_s + ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S);
         plan_at(c, renew_s ? MIN(next_s, MAX(renew_s, now_s + RENEW_SOON_S)) : next_s);

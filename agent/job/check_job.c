@@ -12,7 +12,7 @@
 #define SAME_SET_WEEK 5 /* certificates for one set of names in seven days, at Let's Encrypt */
 
 static const char *const ids[] = { "L02", "L03", "L05", "O02", "O03", "O07", "O14", "O15", "O16", "O19", "O21", "O22",
-        "O23" };
+        "O23", "O24" };
 
 static const char *or_empty(const char *text)
 {
@@ -193,6 +193,18 @@ static void judge_journal(const char *cert, const json_t *said, bool letsencrypt
         }
 }
 
+static void judge_end(const char *cert, const json_t *said, struct judgements *out)
+{
+        const char *text = json_str(said, "end");
+        if (text)
+                judge(out, "O24",
+                        (struct judgement_words){ .subject = cert,
+                                .fix = "buy a new certificate and set its certificate_id, or name a CA in the list "
+                                       "that "
+                                       "renews (ca: [..., letsencrypt])" },
+                        "%s", text);
+}
+
 /* ---- the configuration in force ---- */
 
 static bool same_texts(const json_t *list, const struct texts *t)
@@ -249,9 +261,10 @@ static void run(struct check_context *c, struct judgements *out)
         judge_publishers(said->facts, out);
         judge_test(cert, said->facts, out);
         judge_journal(cert, said->facts, letsencrypt, out);
+        judge_end(cert, said->facts, out);
 }
 
-static const struct check check_daemon = { .ids = "L02 L03 L05 O02 O03 O07 O14 O15 O16 O19 O21 O22 O23",
+static const struct check check_daemon = { .ids = "L02 L03 L05 O02 O03 O07 O14 O15 O16 O19 O21 O22 O23 O24",
         .stage = STAGE_REST,
         .scope = CHECK_TARGET,
         .needs = CHECK_NEEDS_CERT | CHECK_REGARDLESS,

@@ -270,7 +270,8 @@ void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why);
 void job_notice_end(struct job *j); /* it is in a final state */
 void job_notice_waiting(struct job *j, const struct err *e);
 void job_notice_again(struct job *j, const struct err *e); /* after its failure was counted */
-void cert_notice_end(struct cert *c, int64_t left_s, const char *text); /* nothing renews it */
+void cert_notice_end(
+        struct cert *c, int64_t left_s, const char *text); /* nothing renews it, and its last third has begun */
 
 /* job_key.c */
 void job_leave_key(struct job *j); /* its key is reported: called again until the job has another one */
@@ -380,6 +381,8 @@ void keys_retire(struct engine *g); /* removes keys that nothing names any more 
 bool cert_unknown(const struct engine *g, const char *name, struct err *e);
 
 /* certs.c */
+/* when_end_text of it; now: what the first CA of its list says, NULL: what it said last. */
+char *cert_end_text(const struct cert *c, const struct ca_subject *now, int64_t now_s);
 void cert_due(struct cert *c);
 void cert_plan(struct cert *c);
 void cert_plan_soon(struct cert *c);

@@ -7,6 +7,7 @@
 
 #define STUCK_TRIES 5 /* of one state, in a row: it does not mend itself */
 #define DAY INT64_C(86400)
+#define LAST_THIRD 1000 /* in the place of days */
 
 static const char *fix_of(const struct job *j)
 {
@@ -47,7 +48,7 @@ void job_notice_again(struct job *j, const struct err *e)
         tell(j, NOTICE_STUCK, text ? text : e->text, e->fix[0] ? e->fix : NULL);
 }
 
-/* At 30, 14, 7, 3, 2, 1 days and at the end; once each. */
+/* In the last third of the lifetime, then at 30, 14, 7, 3, 2, 1 days and at the end; once each. */
 void cert_notice_end(struct cert *c, int64_t left_s, const char *text)
 {
         static const int days[] = { 0, 1, 2, 3, 7, 14, 30 };
@@ -55,10 +56,10 @@ void cert_notice_end(struct cert *c, int64_t left_s, const char *text)
         char key[160];
         while (i < ARRAY_LEN(days) && left_s > days[i] * DAY)
                 i++;
-        if (i == ARRAY_LEN(days) || c->told_end == i + 1)
+        if (c->told_end == i + 1)
                 return;
         c->told_end = i + 1;
-        snprintf(key, sizeof key, "expiring %.80s %d %.40s", c->row.name, days[i],
+        snprintf(key, sizeof key, "expiring %.80s %d %.40s", c->row.name, i < ARRAY_LEN(days) ? days[i] : LAST_THIRD,
                 c->row.live_sha256 ? c->row.live_sha256 : "");
         const struct notice n = { .kind = NOTICE_EXPIRING, .cert = c->row.name, .text = text, .key = key };
         notice_tell(c->engine, &n);

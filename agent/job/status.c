@@ -195,6 +195,8 @@ json_t *cert_status_json(struct cert *c, bool records)
         CLEANUP(free_p) char *line = reissue_line(c, conf, facts);
         json_put_text(o, "reissue", line);
         json_object_set_new(o, "reissuable", facts);
+        CLEANUP(free_p) char *end = cert_end_text(c, NULL, clock_now_s());
+        json_put_text(o, "end", end);
         json_object_set_new(o, "served", cert_served_json(c));
         json_object_set_new(o, "last_job", last_job_json(c));
         json_put_i64(o, "last_success", c->row.last_success_s);

@@ -1,5 +1,8 @@
 #include "agent/job/when.h"
 
+#include <stdio.h>
+
+#include "agent/base/buf.h"
 #include "agent/base/util.h"
 
 int64_t when_next_ms(const struct when_input *in)
@@ -23,4 +26,21 @@ int64_t when_renew_s(int64_t not_before_s, int64_t not_after_s, uint32_t jitter)
 {
         int64_t life_s = not_after_s - not_before_s, left_s = life_s < 10 * 86400 ? life_s / 2 : life_s / 3;
         return not_after_s - left_s - (int64_t)((double)left_s / 10 * ((double)jitter / (double)UINT32_MAX));
+}
+
+char *when_end_text(const char *cert, int64_t not_before_s, int64_t not_after_s, int64_t now_s, bool could)
+{
+        char left[40], date[32], end[100];
+        if (not_before_s <= 0 || not_after_s <= not_before_s || now_s < not_after_s - (not_after_s - not_before_s) / 3)
+                return NULL;
+        format_span(MAX(not_after_s - now_s, 0), left, sizeof left);
+        format_date(not_after_s, date, sizeof date);
+        if (now_s < not_after_s)
+                snprintf(end, sizeof end, "%s left (until %s)", left, date);
+        else
+                snprintf(end, sizeof end, "the certificate ended on %s", date);
+        return could ? text_format("%s, and nothing renews it by itself: dcvctl reissue %s does", end, cert)
+                     : text_format("%s; a reissue keeps the end date: buy or apply for a new one at the CA, then set "
+                                   "its certificate_id",
+                               end);
 }

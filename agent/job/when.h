@@ -24,4 +24,9 @@ int64_t when_next_ms(const struct when_input *in);
  * below ten days; jitter makes that earlier by up to a tenth of it. */
 int64_t when_renew_s(int64_t not_before_s, int64_t not_after_s, uint32_t jitter);
 
+/* What to say of the end of a certificate that nothing renews by itself, once a third of its lifetime is left or less:
+ * that a reissue keeps the end date and what to buy. could: a CA of its list could renew it, if it were asked. NULL:
+ * too early, a date is not known (0), or no memory; the caller frees. */
+char *when_end_text(const char *cert, int64_t not_before_s, int64_t not_after_s, int64_t now_s, bool could);
+
 #endif

@@ -18,7 +18,8 @@ import probe
 from servers import BASE, RESPONDER, WEB, write
 from world import CREDENTIAL, FREE, RUNTIME, STATE, World
 
-OLD = {"id": "e5F6a7B8", "names": ["old.example.test"], "package_type": "11", "key": "ec-p256", "not_after": "+35d"}
+OLD = {"id": "e5F6a7B8", "names": ["old.example.test"], "package_type": "11", "key": "ec-p256", "not_before": "-90d",
+       "not_after": "+35d"}
 SICK_CA = "127.0.6.1"
 
 
@@ -188,6 +189,7 @@ class Host(unittest.TestCase):
     def nearly_over(self, world):
         found, _ = self.check(world, "check", "old")
         self.expect(found, "O22", "warning", "R2: it can be reissued until")
+        self.expect(found, "O24", "warning", "a reissue keeps the end date")
         self.expect(found, "O16", "warning", "second")
         self.expect(found, "O02", "error", "second")
         self.assertNotIn("O15", found)

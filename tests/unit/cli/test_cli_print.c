@@ -37,7 +37,8 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "\"progress\": \"status 8\", \"waiting\": {\"party\": \"your company\", \"act\": \"sign the letter\","
                 "\"since\": 1795000000, \"deadline\": 1796000000, \"place\": \"https://console.example/a1B2\"},"
                 "\"error\": {\"text\": \"waiting for your company\", \"fix\": \"sign\"}},"
-                "\"reissue\": \"used (R3): next goes to letsencrypt\", \"reissuable\": {\"notes\": [\"same end "
+                "\"end\": \"65 d left; a reissue keeps the end date\", \"reissue\": \"used (R3): next goes to "
+                "letsencrypt\", \"reissuable\": {\"notes\": [\"same end "
                 "date\"]},"
                 "\"served\": [{\"endpoint\": \"127.0.0.1:443\", \"sni\": \"www.example\", \"match\": true},"
                 "{\"endpoint\": \"[::1]:443\", \"sni\": null, \"match\": false, \"text\": \"serves another\"}],"
@@ -45,6 +46,7 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "\"published\","
                 "\"problem\": \"refused\"}], \"stopped\": \"the journal is older\", \"trouble\": \"stopped\"}]}",
                 "www: www.example example\n", "  LIVE      set 3 until 2027-01-15", "its key is marked compromised",
+                "  END       65 d left; a reissue keeps the end date\n",
                 "  JOB       17 reviewed, attempt 2 at tencent, order a1B2\n",
                 "  WAITS     for your company: sign the letter, since 2026-11-18", ", by 2026-11-30",
                 "            https://console.example/a1B2\n", "  REISSUE   used (R3): next goes to letsencrypt\n",

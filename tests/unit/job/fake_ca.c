@@ -140,7 +140,9 @@ static void inspect_run(struct ca_call *c)
                 .key_type = KEY_EC_P256,
                 .validation = VALIDATION_DNS,
                 .validation_expected = true,
-                .last_one = fake_ca.last_one };
+                .last_one = fake_ca.last_one,
+                .not_before_s = fake_ca.not_before_s,
+                .not_after_s = fake_ca.not_after_s };
         fake_ca.inspects++;
         if (e.kind)
                 return done(c->arg, NULL, &e);

@@ -1,5 +1,7 @@
 #include "test.h"
 
+#include <stdlib.h>
+
 #include "agent/base/util.h"
 #include "agent/job/when.h"
 
@@ -69,11 +71,41 @@ static void renewal_is_at_a_third_or_half_of_the_lifetime(void **state)
                         1700000000 + row[i].want_s);
 }
 
+static void from_a_third_of_the_lifetime_on_it_is_said_what_to_buy(void **state)
+{
+        enum { BEGIN = 1700000000, LIFE = 365 * 86400, END = BEGIN + LIFE, THIRD = END - LIFE / 3 };
+        static const struct {
+                int64_t begin_s, end_s, now_s;
+                bool could;
+                const char *want; /* NULL: nothing is said */
+        } row[] = {
+                { BEGIN, END, THIRD - 1, false, NULL },
+                { BEGIN, END, THIRD, false,
+                        "121 d 16 h left (until 2024-11-13); a reissue keeps the end date: buy or apply for a new one "
+                        "at "
+                        "the CA, then set its certificate_id" },
+                { BEGIN, END, END - 1, false, "1 s left (until 2024-11-13); a reissue keeps the end date" },
+                { BEGIN, END, END, false, "the certificate ended on 2024-11-13; a reissue keeps the end date: buy" },
+                { BEGIN, END, THIRD - 1, true, NULL },
+                { BEGIN, END, THIRD, true, "nothing renews it by itself: dcvctl reissue www does" },
+                { 0, END, END, false, NULL },
+                { BEGIN, 0, END, false, NULL },
+        };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                char *text = when_end_text("www", row[i].begin_s, row[i].end_s, row[i].now_s, row[i].could);
+                if (!text != !row[i].want || (text && !strstr(text, row[i].want)))
+                        fail_msg("row %zu: %s", i, text ? text : "nothing");
+                free(text);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(delays_grow_to_their_cap_and_saturate),
                 cmocka_unit_test(renewal_is_at_a_third_or_half_of_the_lifetime),
+                cmocka_unit_test(from_a_third_of_the_lifetime_on_it_is_said_what_to_buy),
                 cmocka_unit_test(more_failures_never_mean_a_shorter_wait),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

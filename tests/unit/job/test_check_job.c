@@ -89,6 +89,8 @@ static void every_fact_has_its_id(void **state)
                         "older configuration than /etc/dcvd/dcvd.yaml", NULL },
                 { "{'names':['www.example.com'],'list':['other'],'targets':[]}", NULL, "O23", "reload", NULL },
                 { "{'names':['www.example.com'],'list':['ca'],'targets':['0123']}", NULL, "O23", "reload", NULL },
+                { "{'end':'65 d left (until 2026-11-25); a reissue keeps the end date'}", NULL, "O24",
+                        "a reissue keeps the end date", NULL },
                 { "{'tokens_left':2}", NULL, "O19", "dcvctl withdraw", NULL },
         };
         (void)state;

@@ -1,6 +1,10 @@
 /* Whole jobs against a CA of the tests: what it answers, loses and refuses, and what the engine makes of it. */
 #include "test.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
@@ -401,6 +405,118 @@ static void many_certificates_are_asked_for_in_groups(void **state)
         }
 }
 
+static bool is_asked(struct fixture *f)
+{
+        return !engine_cert(f->engine, "www")->asking;
+}
+
+static const char *end_said(struct fixture *f, action_fn *action, int64_t at_s)
+{
+        clock_fake(at_s * 1000, -1);
+        ask(f, action, json_pack("{s:[s]}", "certs", "www"));
+        clock_fake(-1, -1);
+        return json_str(json_array_get(json_object_get(f->answer, "certificates"), 0), "end");
+}
+
+static void from_its_last_third_on_status_and_check_say_what_to_buy(void **state)
+{
+        static action_fn *const action[] = { action_status, action_check };
+        struct fixture *f = *state;
+        fake_ca.not_before_s = clock_now_s() - 100 * 86400;
+        fake_ca.not_after_s = fake_ca.not_before_s + 300 * 86400;
+        const int64_t third_s = fake_ca.not_before_s + 200 * 86400;
+        cert_due(engine_cert(f->engine, "www"));
+        assert_true(run_to(f, is_asked, 5000));
+        for (size_t i = 0; i < ARRAY_LEN(action); i++) {
+                assert_null(end_said(f, action[i], third_s - 1));
+                const char *end = end_said(f, action[i], third_s);
+                assert_non_null(end);
+                assert_non_null(strstr(end, "100 d left (until "));
+                assert_non_null(strstr(end, "a reissue keeps the end date: buy or apply for a new one at the CA"));
+        }
+        assert_int_equal(fake_ca.orders, 0);
+}
+
+static void what_lives_here_counts_where_the_ca_says_no_dates(void **state)
+{
+        struct fixture *f = *state;
+        reissue(f, "www", false);
+        expect_done(f);
+        int64_t end_s = engine_cert(f->engine, "www")->row.live_not_after_s;
+        assert_null(end_said(f, action_status, end_s - 40 * 86400));
+        assert_non_null(end_said(f, action_status, end_s - 20 * 86400));
+        fake_ca_renews(true); /* then time does it */
+        assert_null(end_said(f, action_status, end_s - 20 * 86400));
+}
+
+static bool all_are_asked(struct fixture *f)
+{
+        for (size_t i = 0; i < f->engine->cert_count; i++)
+                if (f->engine->cert[i]->asking)
+                        return false;
+        return true;
+}
+
+/* From one due time to the next for so many days, or until a job starts; where each begins is kept in ret_s. */
+static bool a_job_starts_within(struct fixture *f, int64_t days, int64_t *ret_s)
+{
+        struct engine *g = f->engine;
+        int64_t until_ms = clock_now_ms() + days * 86400 * 1000;
+        bool starts = false, asked = true, never = false;
+        int kept = dup(STDERR_FILENO),
+            null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* the end is told at each look */
+        assert_true(kept >= 0 && null >= 0 && dup2(null, STDERR_FILENO) >= 0);
+        for (struct due_entry *next; asked && !starts && (next = due_first(&g->heap)) && next->due_ms <= until_ms;) {
+                int64_t at_ms = MAX(next->due_ms, clock_now_ms());
+                clock_fake(at_ms, -1);
+                g->clock_suspect_until_ms = 0; /* nothing is held back because of the leap */
+                while ((next = due_pop(&g->heap, at_ms)))
+                        engine_due_fired(g, next);
+                for (int turn = 0; turn < 1000 && !all_are_asked(f); turn++)
+                        (void)loop_run_until(f->loop, &never, 0);
+                asked = all_are_asked(f);
+                starts = g->job_count > 0 || g->cert[0]->starting || g->cert[1]->starting;
+        }
+        (void)dup2(kept, STDERR_FILENO); /* it was open there before */
+        close(kept);
+        close(null);
+        assert_true(asked);
+        *ret_s = clock_now_s();
+        clock_fake(-1, -1);
+        return starts;
+}
+
+/* A reissue never extends what it replaces: time alone opens no order, before the end or after it. */
+static void a_hundred_years_open_no_order_where_nothing_renews(void **state)
+{
+        struct fixture *f = *state;
+        int64_t now_s = clock_now_s(), at_s = 0;
+        reissue(f, "www", false);
+        expect_done(f);
+        const struct fake_ca before = fake_ca;
+        fake_ca.not_before_s = now_s;
+        fake_ca.not_after_s = now_s + 365 * 86400;
+        assert_false(a_job_starts_within(f, 100 * 365, &at_s));
+        assert_in_range(at_s, now_s + (100 * 365 - 9) * INT64_C(86400), now_s + 100 * 365 * INT64_C(86400));
+        assert_int_equal(fake_ca.orders, before.orders);
+        assert_int_equal(fake_ca.publishes, before.publishes);
+        assert_true(fake_ca.inspects - before.inspects > 100 * 365 / 9); /* it was asked all the time */
+}
+
+/* The same walk where a CA renews: before a third of the lifetime is left. */
+static void where_a_ca_renews_time_opens_one(void **state)
+{
+        struct fixture *f = *state;
+        int64_t at_s = 0;
+        reissue(f, "www", false);
+        expect_done(f);
+        int64_t end_s = engine_cert(f->engine, "www")->row.live_not_after_s;
+        fake_ca_renews(true);
+        cert_plan(engine_cert(f->engine, "www"));
+        assert_true(a_job_starts_within(f, 100, &at_s));
+        assert_in_range(at_s, end_s - 34 * 86400, end_s - 30 * 86400);
+}
+
 static void a_second_engine_is_refused(void **state)
 {
         struct fixture *f = *state;
@@ -443,6 +559,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         what_the_ca_says_of_the_tokens_stands_beside_what_was_seen, setup, teardown),
                 cmocka_unit_test_setup_teardown(many_certificates_are_asked_for_in_groups, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        from_its_last_third_on_status_and_check_say_what_to_buy, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_lives_here_counts_where_the_ca_says_no_dates, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_hundred_years_open_no_order_where_nothing_renews, setup, teardown),
+                cmocka_unit_test_setup_teardown(where_a_ca_renews_time_opens_one, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_second_engine_is_refused, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
