@@ -114,12 +114,13 @@ static void show(struct follow *f, const json_t *e)
                 say(f, line);
 }
 
-/* Days may pass: the terminal is given back, the job goes on. What a manual publisher waits for is left to the user's
- * patience. */
+/* Days may pass: the terminal is given back, the job goes on. Who must publish by hand is the one who reads this: how
+ * long is left to his patience. */
 static bool waits_long(const json_t *e)
 {
-        const char *code = json_str(json_object_get(e, "error"), "code");
-        return json_is_object(json_object_get(e, "waiting")) && code &&
+        const json_t *waiting = json_object_get(e, "waiting");
+        const char *code = json_str(json_object_get(e, "error"), "code"), *party = json_str(waiting, "party");
+        return json_is_object(waiting) && code && !(party && strcmp(party, "you") == 0) &&
                 (strcmp(code, "person") == 0 || strcmp(code, "review") == 0 || strcmp(code, "R4") == 0);
 }
 

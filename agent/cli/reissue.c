@@ -50,6 +50,17 @@ static bool no_answer(const json_t *error)
         return k == ERR_TEMPORARY || k == ERR_UNKNOWN || k == ERR_PROTOCOL || k == ERR_RATE_LIMITED;
 }
 
+static void print_people(FILE *to, const json_t *r)
+{
+        const char *by_hand = json_str(r, "published_by_hand");
+        bool approves = json_bool(r, "approval_expected", json_bool(r, "person_expected", false));
+        if (by_hand)
+                fprintf(to, "  person      you must publish by hand what dcvd then shows (publisher %s)\n", by_hand);
+        if (approves || !by_hand)
+                fprintf(to, "  person      %s\n",
+                        approves ? "somebody must approve after validation" : "none expected");
+}
+
 void print_dry_run(FILE *to, const json_t *r)
 {
         size_t i;
@@ -91,9 +102,7 @@ void print_dry_run(FILE *to, const json_t *r)
                 fprintf(to, "  key         %s\n", json_str(r, "key_type"));
                 fprintf(to, "  validation  %s%s\n", json_str(r, "validation"),
                         json_bool(r, "validation_expected", true) ? "" : " (none expected)");
-                fprintf(to, "  person      %s\n",
-                        json_bool(r, "person_expected", false) ? "somebody must approve after validation"
-                                                               : "none expected");
+                print_people(to, r);
                 if (!issues)
                         fprintf(to, "  ends        %s, as before\n", cli_when(json_i64(r, "not_after", 0), when));
         }

@@ -88,6 +88,19 @@ static int64_t issued_this_week(const struct dry_run *d)
         return n;
 }
 
+/* The name of a publisher that only announces; NULL: none is used. */
+static const char *publisher_by_hand(const struct dry_run *d)
+{
+        const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
+        for (size_t i = 0; conf && i < conf->names.count; i++) {
+                const char *name = policy_publisher(conf, d->index, conf->names.item[i]);
+                const struct backend_publisher *p = name ? engine_publisher(d->engine, name) : NULL;
+                if (p && p->ops->by_person)
+                        return name;
+        }
+        return NULL;
+}
+
 static void note_subject(struct dry_run *d, const struct ca_subject *s)
 {
         json_t *o = d->result;
@@ -99,7 +112,10 @@ static void note_subject(struct dry_run *d, const struct ca_subject *s)
         json_put_text(o, "key_type", s->same_csr ? "the same key and CSR" : key_type_name(s->key_type));
         json_put_text(o, "validation", conf_validation_name(s->validation));
         json_put_bool(o, "validation_expected", s->validation_expected);
-        json_put_bool(o, "person_expected", s->person_expected);
+        const char *by_hand = s->validation_expected ? publisher_by_hand(d) : NULL;
+        json_put_bool(o, "person_expected", s->person_expected || by_hand);
+        json_put_bool(o, "approval_expected", s->person_expected);
+        json_put_text(o, "published_by_hand", by_hand);
         json_put_bool(o, "last_one", s->last_one);
         json_put_i64(o, "not_after", s->not_after_s);
         json_put_text(o, "spends",

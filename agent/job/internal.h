@@ -130,6 +130,7 @@ struct job {
         struct ca_subject *subject; /* of this attempt; read back from the row when needed */
         struct ca_view *view; /* the newest */
         struct deferred *go_on;
+        char *asked_person; /* what somebody was asked to publish last, by this process */
         char *progress; /* one line for people; NULL: none yet */
         char *saw; /* of its tokens, by dcvd itself, before the CA was told; NULL: not since the start */
         char *ca_says; /* of the same, a line for each name; NULL: not asked yet */
@@ -249,6 +250,8 @@ void job_go_with(struct job *j, enum job_state next, struct store_batch *more_ow
 void job_trouble(struct job *j, const struct err *e); /* decides by kind: again later, wait, next CA, end */
 void job_wait(struct job *j, const struct err *e, const json_t *waiting,
         int64_t again_ms); /* nobody's fault: look again later */
+/* For a person, while what the step began goes on and sees what that person does. */
+void job_wait_looking(struct job *j, const struct err *e, const json_t *waiting);
 void job_wait_order(struct job *j, const struct ca_view *v);
 void job_end(struct job *j, enum job_state final, const char *result);
 void job_stop_work(struct job *j); /* cancels what runs for it */
@@ -269,6 +272,7 @@ void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why);
 /* job_notice.c: what people want to be told */
 void job_notice_end(struct job *j); /* it is in a final state */
 void job_notice_waiting(struct job *j, const struct err *e);
+void job_notice_person(struct job *j, const char *text, const char *fix); /* text of any length */
 void job_notice_again(struct job *j, const struct err *e); /* after its failure was counted */
 void cert_notice_end(
         struct cert *c, int64_t left_s, const char *text); /* nothing renews it, and its last third has begun */

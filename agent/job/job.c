@@ -105,6 +105,7 @@ void job_free(struct job *j)
         free(j->view);
         policy_free(j->policy);
         free(j->progress);
+        free(j->asked_person);
         free(j->saw);
         free(j->ca_says);
         job_row_done(&j->row);
@@ -262,26 +263,32 @@ static void saved(void *arg, int64_t rowid, const struct err *e)
                 engine_due_set(j->engine, &j->due, j->row.due_ms);
 }
 
+/* What changed of the row, without a change of its state. */
+static struct store_batch *event_batch(const struct job *j, const char *event)
+{
+        struct store_batch *b = store_batch_new();
+        CLEANUP(json_decref_p) json_t *data = json_object();
+        json_put_text(data, "state", job_state_name(j->row.state));
+        json_put_text(data, "code", j->row.err_code);
+        json_put_text(data, "text", j->row.err_text);
+        if (b && journal_put_job(b, &j->row) && journal_audit(b, clock_now_s(), j->row.cert, j->row.id, event, data))
+                return b;
+        store_batch_free(b);
+        return NULL;
+}
+
 /* Keeps the state; commits what changed of the row, then sleeps until due_ms without a slot. */
 static void save_and_sleep(struct job *j, const char *event)
 {
         struct err e;
         job_stop_work(j);
         job_rest(j);
-        struct store_batch *b = store_batch_new();
-        CLEANUP(json_decref_p) json_t *data = json_object();
-        json_put_text(data, "state", job_state_name(j->row.state));
-        json_put_text(data, "code", j->row.err_code);
-        json_put_text(data, "text", j->row.err_text);
-        bool good = b && journal_put_job(b, &j->row) &&
-                journal_audit(b, clock_now_s(), j->row.cert, j->row.id, event, data);
+        struct store_batch *b = event_batch(j, event);
         j->moving = true;
-        if (good && engine_commit(j->engine, b, saved, j, &e))
+        if (b && engine_commit(j->engine, b, saved, j, &e))
                 return;
-        if (!good) {
-                store_batch_free(b);
+        if (!b)
                 err_memory(&e);
-        }
         j->moving = false;
         park(j, &e);
 }
@@ -344,15 +351,22 @@ static void again_later(struct job *j, const struct err *e)
         save_and_sleep(j, "again");
 }
 
-void job_wait(struct job *j, const struct err *e, const json_t *waiting, int64_t again_ms)
+/* True: it waited for the same before, and that was told. */
+static bool take_waiting(struct job *j, const struct err *e, const json_t *waiting)
 {
-        if (job_is_too_long_at_ca(j, e))
-                return;
         char *text = waiting ? json_text(waiting) : NULL;
         bool same = j->row.waiting && text && strcmp(j->row.waiting, text) == 0;
         free(j->row.waiting);
         j->row.waiting = text;
         note_trouble(&j->row, e);
+        return same;
+}
+
+void job_wait(struct job *j, const struct err *e, const json_t *waiting, int64_t again_ms)
+{
+        if (job_is_too_long_at_ca(j, e))
+                return;
+        bool same = take_waiting(j, e, waiting);
         j->row.due_ms = clock_now_ms() + job_wait_ms(j, again_ms);
         if (same) { /* told before: nothing new to write down */
                 job_stop_work(j);
@@ -363,6 +377,18 @@ void job_wait(struct job *j, const struct err *e, const json_t *waiting, int64_t
         job_note(j, "%s", e->text);
         job_notice_waiting(j, e);
         save_and_sleep(j, "waiting");
+}
+
+void job_wait_looking(struct job *j, const struct err *e, const json_t *waiting)
+{
+        bool same = take_waiting(j, e, waiting);
+        job_rest(j);
+        if (same)
+                return;
+        struct store_batch *b = event_batch(j, "waiting");
+        if (b) /* what it looks for may come meanwhile: nothing waits for the disk */
+                engine_commit_logged(j->engine, b);
+        job_note(j, "%s", e->text);
 }
 
 static bool final_for_attempt(const struct job *j, const struct err *e)

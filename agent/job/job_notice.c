@@ -39,6 +39,11 @@ void job_notice_waiting(struct job *j, const struct err *e)
                 tell(j, NOTICE_WAITING, e->text, e->fix[0] ? e->fix : NULL);
 }
 
+void job_notice_person(struct job *j, const char *text, const char *fix)
+{
+        tell(j, NOTICE_WAITING, text, fix);
+}
+
 void job_notice_again(struct job *j, const struct err *e)
 {
         CLEANUP(free_p) char *text = NULL;

@@ -1,6 +1,8 @@
 /* The step propagated: every authoritative address, or every address of the host, must show every token. */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
@@ -80,6 +82,75 @@ static bool by_person(struct job *j)
         return false;
 }
 
+/* ---- a person publishes ---- */
+
+#define PERSON_AGAIN_MS 60000 /* between two rounds of looks: nobody is at it all the time */
+
+/* A record that stands for good may well be there: that one is asked for when it was missed. */
+static bool is_asked_for(struct job *j, const struct token *t)
+{
+        const struct backend_publisher *p = job_holds(j, t) ? engine_publisher(j->engine, t->row.publisher) : NULL;
+        return p && p->ops->by_person && t->row.proof.type != PROOF_PERSIST;
+}
+
+/* Everything at once, whoever does it does it once. NULL: nothing. */
+static char *what_to_publish(struct job *j)
+{
+        struct buf b = { .max = 64 * 1024 };
+        for (size_t i = 0; i < j->engine->token_count; i++) {
+                const struct token *t = j->engine->token[i];
+                CLEANUP(free_p) char *text = is_asked_for(j, t) ? proof_instruction(&t->row.proof, 60) : NULL;
+                if (text)
+                        buf_addf(&b, "%s%s", b.len ? "; and " : "please publish: ", text);
+        }
+        return b.len ? buf_steal(&b) : (buf_done(&b), NULL);
+}
+
+static void tell_person(struct job *j, const char *act, const char *by, const struct err *e)
+{
+        if (j->asked_person && strcmp(j->asked_person, act) == 0)
+                return;
+        CLEANUP(free_p) char *text = text_format("waiting for you: %s, order %s%s", act, j->row.order_id, by);
+        job_set(&j->asked_person, act);
+        job_notice_person(j, text ? text : e->text, e->fix);
+}
+
+/* again_ms 0: the looks go on meanwhile. False: nothing here is done by a person. */
+static bool wait_for_publication(struct job *j, int64_t again_ms)
+{
+        struct err e;
+        char by[48] = "", date[32];
+        const struct order_row *order = engine_order(j->engine, j->row.ca, j->row.order_id);
+        CLEANUP(free_p) char *act = what_to_publish(j);
+        if (!act)
+                return false;
+        if (order && order->deadline_s) {
+                format_date(order->deadline_s, date, sizeof date);
+                snprintf(by, sizeof by, ", by %.12s", date);
+        }
+        err_set(&e, ERR_WAITING, "person", "waiting for you: %.500s, order %.60s%s", act, j->row.order_id, by);
+        err_fix(&e, "dcvd goes on by itself when every server shows it");
+        CLEANUP(json_decref_p)
+        json_t *w = json_pack("{s:s, s:s, s:b, s:I, s:I}", "party", "you", "act", act, "ours", 1, "since",
+                (json_int_t)j->row.entered_s, "deadline", (json_int_t)(order ? order->deadline_s : 0));
+        CLEANUP(free_p) char *text = json_text(w);
+        if (j->row.waiting && text && strcmp(j->row.waiting, text) == 0)
+                job_set(&j->asked_person, act); /* told before a restart */
+        tell_person(j, act, by, &e);
+        if (again_ms)
+                job_wait(j, &e, w, again_ms);
+        else
+                job_wait_looking(j, &e, w);
+        return true;
+}
+
+/* Not shown yet, by servers that answer: that is the person's, not a failure. */
+static bool waits_for_person(const struct propagate *p, const struct err *err)
+{
+        return strcmp(err->code, "propagation.timeout") == 0 && !err->fix[0] && is_asked_for(p->job, p->token) &&
+                wait_for_publication(p->job, PERSON_AGAIN_MS + (int64_t)random_below(PERSON_AGAIN_MS / 2));
+}
+
 /* Kept for whoever compares it with what the CA says that it sees. */
 static void keep_what_was_seen(struct job *j)
 {
@@ -101,10 +172,16 @@ static void spread(void *arg, const struct propagation_state *state, const struc
         p->done = true;
         if (state)
                 spreading(p, state);
+        if (err && waits_for_person(p, err))
+                return;
         if (err) {
                 struct err e = *err;
+                job_set(&j->row.waiting, NULL); /* something else stands in the way */
                 if (by_person(j) && !e.fix[0])
-                        err_fix(&e, "publish the record or file shown above; dcvd goes on by itself when it appears");
+                        err_fix(&e,
+                                "publish the record or file that `dcvctl status %s` shows as TOKEN; dcvd goes on by "
+                                "itself when it appears",
+                                j->row.cert);
                 return job_trouble(j, &e);
         }
         if (state)
@@ -114,15 +191,6 @@ static void spread(void *arg, const struct propagation_state *state, const struc
                         return;
         keep_what_was_seen(j);
         job_go(j, JOB_SUBMITTED);
-}
-
-static void instruct(struct job *j, const struct token *t)
-{
-        const struct backend_publisher *p = engine_publisher(j->engine, t->row.publisher);
-        bool asked = p && p->ops->by_person && t->row.proof.type != PROOF_PERSIST; /* that one may well be there */
-        CLEANUP(free_p) char *text = asked ? proof_instruction(&t->row.proof, 60) : NULL;
-        if (text)
-                job_note(j, "please publish: %s", text);
 }
 
 void step_propagated(struct job *j)
@@ -147,7 +215,6 @@ void step_propagated(struct job *j)
                 return job_go(j, JOB_SUBMITTED);
         for (size_t i = 0; i < n; i++) {
                 struct propagate *p = &j->propagate[i];
-                instruct(j, p->token);
                 struct propagation_request r = { .proof = &p->token->row.proof,
                         .internal = engine_ca_is_internal(j->engine, j->row.ca),
                         .conf = &j->policy->propagation };
@@ -155,5 +222,6 @@ void step_propagated(struct job *j)
                 if (!p->run)
                         return job_trouble(j, &e);
         }
+        (void)wait_for_publication(j, 0);
         job_poll_in(j, LOOK_WHILE_SPREADING_MS); /* the CA looks by itself too: its success ends the wait */
 }

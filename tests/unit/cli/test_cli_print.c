@@ -156,6 +156,12 @@ static void a_dry_run_says_what_where_and_what_it_spends(void **state)
                 "\"ec-p256\", \"spends\": \"one\", \"validation\": \"file\"}",
                 "www: would order a new certificate from letsencrypt\n", "  product     ACME\n",
                 "  validation  file\n");
+        EXPECT(print_dry_run,
+                "{\"cert\": \"www\", \"ca\": \"tencent\", \"replaces\": \"a1B2\", \"spends\": \"one\", \"key_type\": "
+                "\"rsa-2048\", \"validation\": \"dns\", \"person_expected\": true, \"approval_expected\": true, "
+                "\"published_by_hand\": \"hand\"}",
+                "  person      you must publish by hand what dcvd then shows (publisher hand)\n"
+                "  person      somebody must approve after validation\n");
         EXPECT(print_dry_run, "{\"cert\": \"www\", \"ca\": \"tencent\", \"resumes\": \"e5F6\", \"replaces\": \"a1B2\"}",
                 "www: would resume the running reissue e5F6 at tencent\n");
 }

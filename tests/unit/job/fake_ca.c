@@ -510,7 +510,7 @@ static void publisher_close(struct publisher *p)
         free(p);
 }
 
-static const struct publisher_ops fake_publisher = { .type = "fake",
+static struct publisher_ops fake_publisher = { .type = "fake",
         .can = PROOF_TXT,
         .keys = no_keys,
         .conf_size = 1,
@@ -519,6 +519,10 @@ static const struct publisher_ops fake_publisher = { .type = "fake",
         .publish = publish,
         .retract = retract,
         .cancel = publish_cancel };
+void fake_publisher_is_a_person(bool yes)
+{
+        fake_publisher.by_person = yes;
+}
 const struct publisher_ops *const fake_publishers[] = { &fake_publisher, NULL };
 
 const struct conf_kind *fake_kinds(void)

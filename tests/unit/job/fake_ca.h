@@ -53,6 +53,7 @@ void fake_ca_reset(void);
 void fake_ca_outlives(void);
 void fake_ca_renews(bool yes); /* and says when; until told otherwise */
 void fake_ca_has_staging(bool yes); /* of engines that open from now on */
+void fake_publisher_is_a_person(bool yes); /* until told otherwise */
 void fake_ca_orders_cost_nothing(bool yes); /* as at an ACME CA: resolve() is missing; until told otherwise */
 
 #endif

@@ -8,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
+#include "agent/job/incident.h"
 #include "agent/net/loop.h"
 #include "engine_fixture.h"
 #include "fake_ca.h"
@@ -527,6 +528,65 @@ static void a_second_engine_is_refused(void **state)
         assert_string_equal(e.code, "locked");
 }
 
+/* ---- publisher manual ---- */
+
+struct told { /* by notices that somebody must act */
+        unsigned count;
+        char text[400];
+};
+
+static void on_waiting(void *arg, const struct notice *n)
+{
+        struct told *t = arg;
+        if (n->kind != NOTICE_WAITING)
+                return;
+        t->count++;
+        snprintf(t->text, sizeof t->text, "%s", n->text);
+}
+
+static bool waits_for_you(struct fixture *f)
+{
+        const struct job *j = f->engine->job_count ? f->engine->job[0] : NULL;
+        if (j) /* the fixture's certificates are not looked at */
+                j->policy->propagation.view = VIEW_AUTHORITATIVE;
+        return j && j->row.waiting && strstr(j->row.waiting, "\"party\":\"you\"");
+}
+
+static void a_person_who_must_publish_is_told_once_with_the_record(void **state)
+{
+        struct fixture *f = *state;
+        struct told t = { 0 };
+        struct notice_listener *l = notice_listen(f->engine, on_waiting, &t);
+        fake_publisher_is_a_person(true);
+        fake_ca.deadline_s = clock_now_s() + 3 * 86400;
+        ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "www", "dry_run", 1));
+        assert_string_equal(json_str(f->answer, "published_by_hand"), "zone");
+        assert_true(json_bool(f->answer, "person_expected", false));
+        assert_false(json_bool(f->answer, "approval_expected", true));
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_you, 10000));
+        struct job *j = f->engine->job[0];
+        CLEANUP(json_decref_p) json_t *shown = job_status_json(j);
+        const json_t *w = json_object_get(shown, "waiting");
+        assert_int_equal(json_i64(w, "deadline", 0), fake_ca.deadline_s);
+        assert_non_null(strstr(json_str(w, "act"), "please publish: "));
+        assert_non_null(strstr(json_str(w, "act"), " IN TXT \""));
+        assert_string_equal(json_str(json_object_get(shown, "error"), "code"), "person");
+        assert_int_equal(job_exit_code(&j->row), 4);
+        assert_false(j->slot); /* days may pass */
+        assert_true(j->propagate_count > 0 && j->propagate[0].run); /* the looks go on */
+        assert_int_equal(t.count, 1);
+        assert_non_null(strstr(t.text, json_str(w, "act")));
+        j->policy->propagation.view = VIEW_PUBLISHER;
+        job_stop_work(j);
+        step_propagated(j); /* it was seen */
+        assert_null(j->row.waiting);
+        expect_done(f);
+        assert_int_equal(t.count, 1);
+        fake_publisher_is_a_person(false);
+        notice_unlisten(f->engine, l);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -559,6 +619,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         what_the_ca_says_of_the_tokens_stands_beside_what_was_seen, setup, teardown),
                 cmocka_unit_test_setup_teardown(many_certificates_are_asked_for_in_groups, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_person_who_must_publish_is_told_once_with_the_record, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         from_its_last_third_on_status_and_check_say_what_to_buy, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_lives_here_counts_where_the_ca_says_no_dates, setup, teardown),
