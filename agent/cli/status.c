@@ -159,6 +159,10 @@ static void print_cert(FILE *to, const json_t *c)
         {
                 fprintf(to, "            %s\n", json_string_value(note));
         }
+        if (json_i64(c, "newest_set", 0))
+                fprintf(to, "  NEWEST    set %lld is the newest: dcvctl deploy %s --set %lld\n",
+                        (long long)json_i64(c, "newest_set", 0), json_str(c, "name"),
+                        (long long)json_i64(c, "newest_set", 0));
         print_served(to, c);
         print_tokens(to, c);
         if (json_str(c, "stopped"))

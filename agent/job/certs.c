@@ -172,13 +172,35 @@ static void warn_of_end(struct cert *c, int64_t now_s)
         cert_notice_end(c, left_s, text);
 }
 
-static void save_row(struct cert *c)
+void cert_save(struct cert *c)
 {
         struct store_batch *b = store_batch_new();
         if (b && journal_put_cert(b, &c->row))
                 engine_commit_logged(c->engine, b);
         else
                 store_batch_free(b);
+}
+
+/* The chain at the CA and this host disagree: somebody reissued elsewhere, or the journal is older than the world. What
+ * a set here has is neither: it was put back, or an older one was deployed on purpose. */
+static void note_moved(
+        struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal)
+{
+        unsigned number;
+        bool moved = c->row.live_sha256 && s->cert_sha256[0] && strcmp(s->cert_sha256, c->row.live_sha256) != 0 &&
+                !c->job && !cert_has_set_of(c, s->cert_sha256, &number);
+        if (!moved)
+                return job_set(&c->row.stopped, NULL);
+        if (c->row.stopped)
+                return;
+        CLEANUP(free_p)
+        char *why = text_format(
+                "%s holds a newer certificate (%s) than the one live here%s; automatic reissues are stopped", ca->name,
+                s->id,
+                cert_never_taken(c, ca, s, refusal) ? ", for a key of this host: dcvctl reissue takes it over"
+                                                              : "");
+        job_set(&c->row.stopped, why);
+        log_warning(c->row.name, "%s; run dcvctl import or dcvctl reissue", why ? why : "");
 }
 
 static void asked(void *arg, const struct ca_subject *s, const struct err *err)
@@ -188,24 +210,9 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
         c->asking = NULL;
         if (s || (err && (err->kind == ERR_RULE || err->kind == ERR_WAITING))) {
                 cert_note_subject(c, ca, s, err);
-                /* The chain at the CA and the journal disagree: somebody reissued elsewhere, or the journal is older
-                 * than the world. */
-                bool moved = s && c->row.live_sha256 && s->cert_sha256[0] &&
-                        strcmp(s->cert_sha256, c->row.live_sha256) != 0 && !c->job;
-                if (moved && !c->row.stopped) {
-                        CLEANUP(free_p)
-                        char *why = text_format("%s holds a newer certificate (%s) than the one live here%s; automatic "
-                                                "reissues are stopped",
-                                ca->name, s->id,
-                                cert_never_taken(c, ca, s, err)
-                                        ? ", for a key of this host: dcvctl reissue takes it over"
-                                        : "");
-                        job_set(&c->row.stopped, why);
-                        log_warning(c->row.name, "%s; run dcvctl import or dcvctl reissue", why ? why : "");
-                } else if (s && !moved && c->row.stopped) {
-                        job_set(&c->row.stopped, NULL);
-                }
-                save_row(c);
+                if (s)
+                        note_moved(c, ca, s, err);
+                cert_save(c);
         } else if (err) {
                 struct when_input in = { ERR_TEMPORARY, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };

@@ -323,6 +323,9 @@ void cert_note_subject(
  * knows, unless the CA would refuse another (refusal: its rule; NULL: none). */
 bool cert_never_taken(
         const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
+/* The newest set here that holds it. Where the sets cannot be listed it is taken for known, as number 0: then nothing
+ * changes. */
+bool cert_has_set_of(const struct cert *c, const char *sha256, unsigned *ret_number);
 void subject_set_untaken(struct ca_subject *s); /* what is to be resumed is the certificate itself */
 bool subject_is_untaken(const struct ca_subject *s);
 /* At a start: a job that has no order yet, but a set of its own, was loaded from an older journal. It deploys that. */
@@ -392,6 +395,7 @@ void cert_plan(struct cert *c);
 void cert_plan_soon(struct cert *c);
 void cert_plan_first(struct cert *c); /* of this process: the CA is asked whatever the journal knows */
 void cert_free(struct cert *c);
+void cert_save(struct cert *c); /* nobody waits for it */
 bool cert_load_live(struct cert *c, struct err *e); /* reads the live set's meta into the row */
 bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
 

@@ -161,6 +161,18 @@ static bool spent_since(const struct cert *c, const json_t *facts)
                 c->row.last_success_s >= json_i64(facts, "checked", 0);
 }
 
+/* The set of what the CA says is its newest, where an older one is live (a failed deploy, a set asked for by number)
+ * and it may be deployed; 0: none. */
+static unsigned newest_set(const struct cert *c, const json_t *facts)
+{
+        unsigned number = 0;
+        const char *sha256 = json_str(facts, "sha256"), *spki = json_str(facts, "spki");
+        if (!sha256 || !sha256[0] || !c->row.live_sha256 || strcmp(sha256, c->row.live_sha256) == 0 ||
+                !cert_has_set_of(c, sha256, &number) || (int64_t)number <= c->row.live_set)
+                return 0;
+        return spki && compromised_has(c->engine->keystore, spki) ? 0 : number;
+}
+
 /* One of the three forms of the REISSUE line. */
 static char *reissue_line(const struct cert *c, const struct conf_cert *conf, const json_t *facts)
 {
@@ -195,6 +207,7 @@ json_t *cert_status_json(struct cert *c, bool records)
         CLEANUP(free_p) char *line = reissue_line(c, conf, facts);
         json_put_text(o, "reissue", line);
         json_object_set_new(o, "reissuable", facts);
+        json_put_i64(o, "newest_set", newest_set(c, facts));
         CLEANUP(free_p) char *end = cert_end_text(c, NULL, clock_now_s());
         json_put_text(o, "end", end);
         json_object_set_new(o, "served", cert_served_json(c));

@@ -25,32 +25,36 @@ static bool order_is_known(struct engine *g, const char *ca, const char *order_i
                 known;
 }
 
-static bool in_any_set(const struct cert *c, const char *sha256)
+bool cert_has_set_of(const struct cert *c, const char *sha256, unsigned *ret_number)
 {
         CLEANUP(free_p) unsigned *number = NULL;
         size_t count = 0;
         struct err e;
-        bool found = !sets_list(c->engine->sets, c->row.name, &number, &count, &e);
-        for (size_t i = 0; !found && i < count; i++) {
+        *ret_number = 0;
+        if (!sets_list(c->engine->sets, c->row.name, &number, &count, &e))
+                return true;
+        for (size_t i = count; i-- > 0 && *ret_number == 0;) {
                 struct set s = { 0 };
-                found = sets_read(c->engine->sets, c->row.name, number[i], &s, &e) &&
-                        strcmp(s.chain.leaf.sha256, sha256) == 0;
+                if (sets_read(c->engine->sets, c->row.name, number[i], &s, &e) &&
+                        strcmp(s.chain.leaf.sha256, sha256) == 0)
+                        *ret_number = number[i];
                 set_done(&s);
         }
-        return found;
+        return *ret_number > 0;
 }
 
 bool cert_never_taken(
         const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal)
 {
         struct engine *g = c->engine;
+        unsigned number;
         if (!s || ca->ops->can & CONF_CA_ISSUES || !s->id[0] || !s->spki_hex[0] || !s->cert_sha256[0] ||
                 s->resume_id[0] || (refusal && refusal->kind != ERR_RULE))
                 return false;
         if (c->row.live_spki && strcmp(c->row.live_spki, s->spki_hex) == 0)
                 return false; /* somebody had it reissued with the key that lives here: a job makes a new one */
         if (!keystore_has(g->keystore, s->spki_hex) || compromised_has(g->keystore, s->spki_hex) ||
-                in_any_set(c, s->cert_sha256))
+                cert_has_set_of(c, s->cert_sha256, &number))
                 return false;
         /* One that the journal knows was tried, and perhaps was no good: asked for again where that is possible. */
         return refusal || !order_is_known(g, ca->name, s->id);

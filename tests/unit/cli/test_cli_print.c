@@ -44,7 +44,8 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "{\"endpoint\": \"[::1]:443\", \"sni\": null, \"match\": false, \"text\": \"serves another\"}],"
                 "\"tokens\": [{\"token\": \"TXT _x\", \"value\": \"v\", \"publisher\": \"zone\", \"state\": "
                 "\"published\","
-                "\"problem\": \"refused\"}], \"stopped\": \"the journal is older\", \"trouble\": \"stopped\"}]}",
+                "\"problem\": \"refused\"}], \"stopped\": \"the journal is older\", \"newest_set\": 4, \"trouble\": "
+                "\"stopped\"}]}",
                 "www: www.example example\n", "  LIVE      set 3 until 2027-01-15", "its key is marked compromised",
                 "  END       65 d left; a reissue keeps the end date\n",
                 "  JOB       17 reviewed, attempt 2 at tencent, order a1B2\n",
@@ -52,7 +53,8 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "            https://console.example/a1B2\n", "  REISSUE   used (R3): next goes to letsencrypt\n",
                 "  SERVED    127.0.0.1:443 as www.example the live certificate\n",
                 "  SERVED    [::1]:443 serves another\n", "  TOKEN     TXT _x \"v\" by zone: published: refused\n",
-                "  STOPPED   the journal is older\n", "  CHECK     stopped\n");
+                "  NEWEST    set 4 is the newest: dcvctl deploy www --set 4\n", "  STOPPED   the journal is older\n",
+                "  CHECK     stopped\n");
         EXPECT(print_status,
                 "{\"certificates\": [{\"name\": \"old\", \"names\": [], \"configured\": false, \"live\": null, "
                 "\"job\": null,"

@@ -220,6 +220,45 @@ static void the_ca_is_asked_at_every_start(void **state)
         assert_false(engine_cert(f->engine, "www")->ask_first);
 }
 
+static int64_t newest_set(struct fixture *f)
+{
+        json_t *status = cert_status_json(engine_cert(f->engine, "www"), false);
+        int64_t number = json_i64(status, "newest_set", -1);
+        json_decref(status);
+        return number;
+}
+
+/* An older set is live, as after a deploy that failed or was asked for: the newer one and its key are here, so nothing
+ * is held back. */
+static void a_newer_set_of_this_host_stops_nothing(void **state)
+{
+        struct fixture *f = *state;
+        struct err e;
+        struct cert *c;
+        for (int i = 0; i < 2; i++) {
+                fake_ca.validated = false;
+                reissue(f, "www", false);
+                assert_true(run_to(f, over, 20000));
+        }
+        assert_int_equal(newest_set(f), 0);
+        issued_at_the_ca();
+        strcpy(fake_ca.newest_sha256, engine_cert(f->engine, "www")->row.live_sha256);
+        assert_true(sets_switch(f->engine->sets, "www", 1, &e));
+        stop_engine(f);
+        start_engine(f);
+        c = engine_cert(f->engine, "www");
+        job_set(&c->row.stopped, "an earlier version stopped it");
+        fake_ca.inspects = 0;
+        assert_true(run_to(f, asked, 20000));
+        assert_int_equal(c->row.live_set, 1);
+        assert_null(c->row.stopped);
+        assert_int_equal(newest_set(f), 2);
+        assert_true(compromised_add(f->engine->keystore, fake_ca.newest_spki, &e));
+        assert_int_equal(newest_set(f), 0); /* it must not be deployed */
+        assert_true(sets_switch(f->engine->sets, "www", 2, &e) && cert_load_live(c, &e));
+        assert_int_equal(newest_set(f), 0);
+}
+
 /* As a journal from a backup has it: the job has not ordered yet, but its set is there. */
 static void a_job_of_yesterday_takes_the_set_it_made(void **state)
 {
@@ -269,6 +308,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(nothing_starts_by_itself_before_the_rest_is_over, setup, teardown),
                 cmocka_unit_test_setup_teardown(keys_that_the_journal_does_not_know_get_their_row, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_ca_is_asked_at_every_start, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_newer_set_of_this_host_stops_nothing, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
