@@ -22,7 +22,9 @@ void print_sets(FILE *to, const json_t *r)
                         cli_when(json_i64(s, "not_after", 0), when),
                         json_str(s, "serial") ? json_str(s, "serial") : "-",
                         json_bool(s, "compromised", false) ? "  KEY COMPROMISED" : "",
-                        json_bool(s, "good", false) ? "" : "  never seen served");
+                        !json_bool(s, "good", false)               ? "  never seen served"
+                                : !json_bool(s, "looked_at", true) ? "  deployed, not looked at"
+                                                                   : "");
         }
         if (i == 0)
                 fprintf(to, "no sets; dcvctl import takes over what the host has\n");

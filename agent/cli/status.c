@@ -125,6 +125,8 @@ static void print_served(FILE *to, const json_t *c)
                         json_str(x, "sni") ? json_str(x, "sni") : "",
                         json_bool(x, "match", false) ? "the live certificate" : or_dash(json_str(x, "text")));
         }
+        if (!json_bool(c, "looked_at", true))
+                fprintf(to, "  SERVED    deployed, not looked at\n");
 }
 
 static void print_tokens(FILE *to, const json_t *c)

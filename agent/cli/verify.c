@@ -1,8 +1,10 @@
 /* dcvctl verify: through the daemon, or by itself: it needs neither daemon nor lock, only the public part of the live
  * set. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/file.h"
 #include "agent/base/json.h"
@@ -21,6 +23,17 @@ static const char *or_empty(const char *text)
         return text ? text : "";
 }
 
+static void print_seen(FILE *to, const json_t *x)
+{
+        const char *text = or_empty(json_str(x, "text"));
+        if (json_bool(x, "match", false))
+                fprintf(to, "serves the live certificate\n");
+        else if (strcmp(or_empty(json_str(x, "verdict")), "unreachable") == 0)
+                fprintf(to, "UNREACHABLE (%s)\n", text);
+        else
+                fprintf(to, "DIFFERENT: %s\n", text);
+}
+
 void print_verify(FILE *to, const json_t *r)
 {
         size_t i, k;
@@ -29,11 +42,9 @@ void print_verify(FILE *to, const json_t *r)
         {
                 json_array_foreach(json_object_get(c, "endpoints"), k, x)
                 {
-                        bool same = json_bool(x, "match", false);
-                        fprintf(to, "%s: %s%s%s: %s%s\n", or_empty(json_str(c, "cert")),
-                                or_empty(json_str(x, "endpoint")), json_str(x, "sni") ? " as " : "",
-                                or_empty(json_str(x, "sni")), same ? "serves the live certificate" : "DIFFERENT: ",
-                                same ? "" : or_empty(json_str(x, "text")));
+                        fprintf(to, "%s: %s%s%s: ", or_empty(json_str(c, "cert")), or_empty(json_str(x, "endpoint")),
+                                json_str(x, "sni") ? " as " : "", or_empty(json_str(x, "sni")));
+                        print_seen(to, x);
                 }
                 if (k == 0)
                         fprintf(to, "%s: %s\n", or_empty(json_str(c, "cert")),
@@ -46,7 +57,8 @@ void print_verify(FILE *to, const json_t *r)
 struct alone {
         json_t *result;
         const char *cert;
-        bool done, different;
+        bool expected; /* some service of it has `verify: auto`: somebody should serve it */
+        bool done, wrong; /* wrong: something is different, or could not be compared */
 };
 
 static void looked(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
@@ -58,13 +70,17 @@ static void looked(void *arg, const struct look_endpoint *list, size_t count, co
                 json_put_text(x, "endpoint", list[i].address);
                 json_put_text(x, "sni", list[i].sni);
                 json_put_bool(x, "match", list[i].verdict == LOOK_SAME);
+                json_put_text(x, "verdict",
+                        list[i].verdict == LOOK_SAME                ? "same"
+                                : list[i].verdict == LOOK_DIFFERENT ? "different"
+                                                                    : "unreachable");
                 json_put_text(x, "sha256", list[i].served_sha256);
                 json_put_text(x, "text", list[i].text);
                 json_array_append_new(json_object_get(o, "endpoints"), x);
         }
-        if (err)
-                json_put_text(o, "text", err->text);
-        a->different = a->different || err;
+        if (err || count == 0)
+                json_put_text(o, "text", err ? err->text : "deployed, not looked at: there is no endpoint");
+        a->wrong = a->wrong || err || (count == 0 && a->expected);
         json_array_append_new(json_object_get(a->result, "certificates"), o);
         a->done = true;
 }
@@ -77,16 +93,28 @@ static bool live_chain(const struct conf *conf, const char *cert, struct chain *
         return path && file_read(path, CHAIN_PEM_MAX, &pem, &len, e) && chain_read(pem, len, NULL, ret, e);
 }
 
+/* Without the daemon only who owns the state directory, or root, knows what should be served. */
+static void not_compared(struct alone *a, const struct conf *conf)
+{
+        bool hidden = access(conf->state_directory, X_OK) != 0 && errno == EACCES;
+        CLEANUP(free_p)
+        char *text = hidden ? text_format("nothing to compare with: this user may not read %s; sudo dcvctl verify",
+                                      conf->state_directory)
+                            : text_dup("not adopted: nothing to compare with");
+        json_array_append_new(json_object_get(a->result, "certificates"),
+                json_pack("{s:s, s:[], s:s?}", "cert", a->cert, "endpoints", "text", text));
+        a->wrong = true;
+}
+
 static void look_at(struct loop *loop, const struct conf *conf, const struct conf_cert *c, struct alone *a)
 {
         struct chain chain = { 0 };
         struct err e;
         a->cert = c->name;
+        a->expected = look_is_automatic(c);
         a->done = false;
         if (!live_chain(conf, c->name, &chain, &e)) {
-                json_array_append_new(json_object_get(a->result, "certificates"),
-                        json_pack("{s:s, s:[], s:s}", "cert", c->name, "endpoints", "text",
-                                "not adopted, or the state directory cannot be read: nothing to compare with"));
+                not_compared(a, conf);
                 return;
         }
         struct look_request r = {
@@ -118,20 +146,20 @@ static int alone(const struct cli_options *o, const json_t *names)
                         config_free(conf);
                         return status;
                 }
-        if (!loop_open(&loop, &e)) {
-                config_free(conf);
-                return cli_fail(o, &e);
-        }
-        for (size_t i = 0; i < conf->cert_count; i++) {
+        bool good = loop_open(&loop, &e);
+        for (size_t i = 0; good && i < conf->cert_count; i++) {
                 bool wanted = json_array_size(names) == 0;
                 for (size_t k = 0; k < json_array_size(names); k++)
                         wanted = wanted || strcmp(json_string_value(json_array_get(names, k)), conf->cert[i].name) == 0;
                 if (wanted)
                         look_at(loop, conf, &conf->cert[i], &a);
         }
-        loop_close(loop);
+        if (loop)
+                loop_close(loop);
         config_free(conf);
-        json_put_i64(result, "exit", a.different ? EXIT_JOB_FAILED : EXIT_GOOD);
+        if (!good)
+                return cli_fail(o, &e);
+        json_put_i64(result, "exit", a.wrong ? EXIT_JOB_FAILED : EXIT_GOOD);
         return cli_answer(o, result, print_verify);
 }
 
@@ -145,7 +173,11 @@ int cli_verify(const struct cli_options *o, int argc, char **argv)
                 return EXIT_USAGE;
         if (!session_open(&s, o, false, &e))
                 return alone(o, names);
-        session_close(s);
         CLEANUP(json_decref_p) json_t *args = json_pack("{s:O}", "certs", names);
-        return cli_simple(o, "verify", args, print_verify);
+        CLEANUP(json_decref_p) json_t *r = NULL;
+        bool good = session_ask(s, "verify", args, &r, &e);
+        session_close(s);
+        if (!good && strcmp(e.code, "control.denied") == 0) /* no right is needed to look */
+                return alone(o, names);
+        return good ? cli_answer(o, r, print_verify) : cli_fail(o, &e);
 }

@@ -248,7 +248,8 @@ static void serve(struct connection *c, const char *line, size_t len)
                 return refuse(c, &e);
         }
         if (!(verb && verb->right == CTL_ACT ? c->may_act : c->may_read)) {
-                err_set(&e, ERR_DENIED, "control.denied", "you may not %s here (%s)", name, c->who);
+                err_set(&e, ERR_DENIED, "control.denied", "this user may not ask the daemon for \"%s\" (%s)", name,
+                        c->who);
                 err_fix(&e, "join one of the groups of control.%s in the configuration, or use sudo",
                         verb && verb->right == CTL_ACT ? "act" : "read");
                 log_warning("", "control: %s refused to %s", name, c->who);

@@ -75,5 +75,6 @@ struct look_request {
 struct look_run *look_start(
         struct loop *loop, const struct look_request *r, look_done_fn *done, void *arg, struct err *e);
 void look_cancel(struct look_run *l); /* NULL allowed */
+bool look_is_automatic(const struct conf_cert *cert); /* some service of it has `verify: auto` */
 
 #endif

@@ -333,3 +333,12 @@ struct look_run *look_start(
         timer_start(r->timer, 0);
         return r;
 }
+
+bool look_is_automatic(const struct conf_cert *cert)
+{
+        for (size_t i = 0; i < cert->target_count; i++)
+                for (size_t k = 0; k < cert->target[i].service_count; k++)
+                        if (cert->target[i].service[k].verify_auto)
+                                return true;
+        return false;
+}

@@ -16,7 +16,7 @@ struct set { /* one complete set, in memory */
         struct chain chain;
         struct secret key_pem; /* len 0: the key is held elsewhere */
         json_t *meta; /* object: spki, sha256, not_before, not_after, names, ca, order, job, created, good (bool),
-                         origin */
+                         looked_at (bool; absent: as good), origin */
 };
 void set_done(struct set *s);
 /* The facts of a chain that a set's meta begins with: names, spki, sha256, serial, issuer, dates, created, origin,

@@ -386,9 +386,30 @@ struct verify {
         void *arg;
         json_t *result, *names;
         size_t at;
-        bool different;
+        char want[65]; /* of the one that is looked at */
+        bool wrong; /* something is different, or could not be compared */
 };
 static void verify_next(void *arg);
+
+static const char *const verdicts[] = {
+        [LOOK_SAME] = "same", [LOOK_DIFFERENT] = "different", [LOOK_FAILED] = "unreachable"
+};
+
+static void not_compared(struct verify *v, const char *name, const char *text)
+{
+        json_array_append_new(json_object_get(v->result, "certificates"),
+                json_pack("{s:s, s:[], s:s}", "cert", name, "endpoints", "text", text));
+        v->wrong = true;
+}
+
+/* What status shows is what was seen last; unless another set went live meanwhile, whose own look counts. */
+static void keep_seen(const struct verify *v, struct cert *c, const struct look_endpoint *list, size_t count)
+{
+        if (!c || count == 0 || c->job || !c->row.live_sha256 || strcmp(c->row.live_sha256, v->want) != 0)
+                return;
+        cert_keep_endpoints(c, list, count);
+        cert_save(c);
+}
 
 static void verified(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
 {
@@ -402,21 +423,44 @@ static void verified(void *arg, const struct look_endpoint *list, size_t count, 
                 json_put_text(x, "sni", list[i].sni);
                 json_put_text(x, "protocol", tls_protocol_name(list[i].protocol));
                 json_put_bool(x, "match", list[i].verdict == LOOK_SAME);
+                json_put_text(x, "verdict", verdicts[list[i].verdict]);
                 json_put_text(x, "sha256", list[i].served_sha256);
                 json_put_i64(x, "not_after", list[i].served_not_after_s);
                 json_put_text(x, "text", list[i].text);
                 json_array_append_new(json_object_get(o, "endpoints"), x);
         }
-        if (err) {
+        const struct conf_cert *conf = config_cert(v->g->conf, name);
+        if (err)
                 json_put_text(o, "text", err->text);
-                v->different = true;
-        } else if (count == 0) {
-                json_put_text(o, "text",
-                        c && c->row.live_set ? "no endpoint to look at" : "not adopted: nothing to compare with");
-        }
+        else if (count == 0)
+                json_put_text(o, "text", "deployed, not looked at: there is no endpoint");
+        v->wrong = v->wrong || err || (count == 0 && conf && look_is_automatic(conf)); /* somebody should serve it */
+        keep_seen(v, c, list, count);
         json_array_append_new(json_object_get(v->result, "certificates"), o);
         v->at++;
         verify_next(v);
+}
+
+static bool verify_one(struct verify *v, const struct cert *c, const struct conf_cert *conf, struct err *e)
+{
+        CLEANUP(json_decref_p) json_t *before = NULL;
+        CLEANUP(free_p) struct look_known *known = NULL;
+        size_t known_count = 0;
+        struct set s = { 0 };
+        if (!sets_read(v->g->sets, c->row.name, (unsigned)c->row.live_set, &s, e))
+                return false;
+        if (c->row.served && json_read(c->row.served, strlen(c->row.served), 8, &before, NULL))
+                known = known_endpoints(before, &known_count);
+        snprintf(v->want, sizeof v->want, "%s", s.chain.leaf.sha256);
+        struct look_request r = { .cert = conf,
+                .want_sha256 = s.chain.leaf.sha256,
+                .known = known,
+                .known_count = known_count,
+                .key_type = s.chain.leaf.key_type,
+                .in_a_row = 1 };
+        bool started = look_start(v->g->loop, &r, verified, v, e) != NULL;
+        set_done(&s);
+        return started;
 }
 
 static void verify_next(void *arg)
@@ -426,28 +470,15 @@ static void verify_next(void *arg)
                 const char *name = json_string_value(json_array_get(v->names, v->at));
                 const struct cert *c = engine_cert(v->g, name);
                 const struct conf_cert *conf = config_cert(v->g->conf, name);
-                struct set s = { 0 };
                 struct err e;
-                if (!c || !conf || !c->row.live_set ||
-                        !sets_read(v->g->sets, name, (unsigned)c->row.live_set, &s, &e)) {
-                        json_array_append_new(json_object_get(v->result, "certificates"),
-                                json_pack("{s:s, s:[], s:s}", "cert", name, "endpoints", "text",
-                                        "not adopted: nothing to compare with"));
-                        continue;
-                }
-                struct look_request r = { .cert = conf,
-                        .want_sha256 = s.chain.leaf.sha256,
-                        .key_type = s.chain.leaf.key_type,
-                        .in_a_row = 1 };
-                bool started = look_start(v->g->loop, &r, verified, v, &e) != NULL;
-                set_done(&s);
-                if (started)
+                if (!c || !conf || !c->row.live_set)
+                        not_compared(v, name, "not adopted: nothing to compare with");
+                else if (verify_one(v, c, conf, &e))
                         return;
-                json_array_append_new(json_object_get(v->result, "certificates"),
-                        json_pack("{s:s, s:[], s:s}", "cert", name, "endpoints", "text", e.text));
-                v->different = true;
+                else
+                        not_compared(v, name, e.text);
         }
-        json_put_i64(v->result, "exit", v->different ? 1 : 0);
+        json_put_i64(v->result, "exit", v->wrong ? 1 : 0);
         v->done(v->arg, v->result, NULL);
         json_decref(v->result);
         json_decref(v->names);

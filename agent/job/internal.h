@@ -296,6 +296,10 @@ void step_issued(struct job *j);
 void step_deployed(struct job *j);
 void step_served(struct job *j);
 void step_final(struct job *j);
+/* steps_deploy.c: what is remembered of looks; whoever calls saves the row. */
+void cert_keep_endpoints(struct cert *c, const struct look_endpoint *list, size_t count);
+struct look_known *known_endpoints(
+        const json_t *list, size_t *ret_count); /* found before by `verify: auto`; texts borrowed from list */
 #define LOOK_WHILE_SPREADING_MS 30000 /* the CA looks by itself too */
 void job_look_at_order(struct job *j);
 /* steps_begin.c: what this host lacks for it, before anything is spent. */

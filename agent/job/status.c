@@ -152,6 +152,13 @@ json_t *cert_served_json(const struct cert *c)
         return list;
 }
 
+/* The last look had no endpoint to look at. */
+static bool is_looked_at(const struct cert *c)
+{
+        CLEANUP(json_decref_p) json_t *list = parsed(c->row.served);
+        return !c->row.served || c->row.live_set == 0 || json_array_size(list) > 0;
+}
+
 /* The one reissue that was left has been used since the CA was asked. */
 static bool spent_since(const struct cert *c, const json_t *facts)
 {
@@ -211,6 +218,7 @@ json_t *cert_status_json(struct cert *c, bool records)
         CLEANUP(free_p) char *end = cert_end_text(c, NULL, clock_now_s());
         json_put_text(o, "end", end);
         json_object_set_new(o, "served", cert_served_json(c));
+        json_put_bool(o, "looked_at", is_looked_at(c));
         json_object_set_new(o, "last_job", last_job_json(c));
         json_put_i64(o, "last_success", c->row.last_success_s);
         json_put_i64(o, "last_failure", c->row.last_failure_s);

@@ -100,26 +100,17 @@ static json_t *endpoints_json(const struct look_endpoint *list, size_t count)
         return all;
 }
 
-static void keep_endpoints(struct job *j, const struct look_endpoint *list, size_t count)
+void cert_keep_endpoints(struct cert *c, const struct look_endpoint *list, size_t count)
 {
         CLEANUP(json_decref_p) json_t *all = endpoints_json(list, count);
         char *text = json_text(all);
         if (text) {
-                free(j->cert->row.served);
-                j->cert->row.served = text;
+                free(c->row.served);
+                c->row.served = text;
         }
 }
 
 /* ---- deployed ---- */
-
-static bool is_automatic(const struct conf_cert *conf)
-{
-        for (size_t i = 0; i < conf->target_count; i++)
-                for (size_t k = 0; k < conf->target[i].service_count; k++)
-                        if (conf->target[i].service[k].verify_auto)
-                                return true;
-        return false;
-}
 
 static void looked_before(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
 {
@@ -127,7 +118,7 @@ static void looked_before(void *arg, const struct look_endpoint *list, size_t co
         (void)err; /* nothing is wrong yet */
         j->look = NULL;
         if (count > 0) /* none: what an earlier look found is still expected */
-                keep_endpoints(j, list, count);
+                cert_keep_endpoints(j->cert, list, count);
         step_deployed(j);
 }
 
@@ -137,7 +128,7 @@ static bool look_before(struct job *j, const struct conf_cert *conf)
 {
         struct set set = { 0 };
         struct err e;
-        if (j->looked_before || !is_automatic(conf) || j->row.live_set == 0)
+        if (j->looked_before || !look_is_automatic(conf) || j->row.live_set == 0)
                 return false;
         j->looked_before = true;
         if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
@@ -204,12 +195,13 @@ void step_deployed(struct job *j)
 
 /* ---- served ---- */
 
-static bool mark_good(struct job *j, struct err *e)
+static bool mark_good(struct job *j, bool looked_at, struct err *e)
 {
         CLEANUP(json_decref_p) json_t *meta = NULL;
         if (!sets_read_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &meta, e))
                 return false;
         json_put_bool(meta, "good", true);
+        json_put_bool(meta, "looked_at", looked_at);
         return sets_set_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, meta, e);
 }
 
@@ -298,10 +290,10 @@ static void looked(void *arg, const struct look_endpoint *list, size_t count, co
         struct job *j = arg;
         struct err e;
         j->look = NULL;
-        keep_endpoints(j, list, count);
+        cert_keep_endpoints(j->cert, list, count);
         if (err)
                 return looked_bad(j, err);
-        if (!mark_good(j, &e))
+        if (!mark_good(j, count > 0, &e))
                 return job_trouble(j, &e);
         for (size_t i = 0; i < count; i++)
                 job_note(j, "%s%s%s serves the new certificate", list[i].address, list[i].sni ? " as " : "",
@@ -310,8 +302,7 @@ static void looked(void *arg, const struct look_endpoint *list, size_t count, co
         job_end(j, JOB_DONE, count > 0 ? "new certificate served" : "deployed, not looked at");
 }
 
-/* Who served the certificate before, by the look of look_before; texts borrowed from list. */
-static struct look_known *known_of(const json_t *list, size_t *ret_count)
+struct look_known *known_endpoints(const json_t *list, size_t *ret_count)
 {
         struct look_known *known = calloc(json_array_size(list) + 1, sizeof *known);
         size_t i;
@@ -339,7 +330,7 @@ void step_served(struct job *j)
         if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
                 return job_trouble(j, &e);
         if (j->cert->row.served && json_read(j->cert->row.served, strlen(j->cert->row.served), 8, &before, &e))
-                known = known_of(before, &known_count);
+                known = known_endpoints(before, &known_count);
         struct look_request r = { .cert = conf,
                 .want_sha256 = set.chain.leaf.sha256,
                 .known = known,

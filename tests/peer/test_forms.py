@@ -154,6 +154,9 @@ exec /usr/sbin/nginx -s reload
             self.start(world, config)
             done = self.good(world.dcvctl("reissue", "www", "--key-compromised", "--yes", "--wait"))
             self.assertIn("deployed, not looked at", done.stderr)
+            self.assertIn("  SERVED    deployed, not looked at\n", world.dcvctl("status", "www").stdout)
+            self.assertIn("deployed, not looked at", world.dcvctl("verify", "www").stdout)
+            self.assertRegex(world.dcvctl("sets", "www").stdout, r"1 \* .*  deployed, not looked at\n")
             folder = target["directory"]
             self.assertIn("ASN1 OID: SM2", probe.openssl("x509", "-in", f"{folder}/cert.pem", "-noout", "-text"))
             self.assertEqual(probe.spki_of_certificate(probe.read_text(f"{folder}/cert.pem")), probe.spki_of_key(probe.read_text(f"{folder}/privkey.pem")))

@@ -208,7 +208,7 @@ class Life(unittest.TestCase):
                 for command, group in (["status"], "read"), (["reissue", "www", "--yes", "--detach"], "act"):
                     shown = world.dcvctl(*command, as_ids=(STRANGER, STRANGER))
                     self.assertEqual(shown.returncode, 2, shown.stderr)
-                    self.assertRegex(shown.stderr, rf"you may not {command[0]} here \(uid {STRANGER} pid \d+\)")
+                    self.assertRegex(shown.stderr, rf'this user may not ask the daemon for "{command[0]}" \(uid {STRANGER} pid \d+\)')
                     self.assertRegex(shown.stderr, rf"join one of the groups of control.{group} in the configuration")
                 self.assertEqual(sent(world, 0), 1)
             world.assert_invariants(self)

@@ -78,6 +78,10 @@ static void status_says_what_is_live_and_what_runs(void **state)
                 "\"dcvd_saw\": \"TXT _x.a.example: 4 of 4 agree\"}}]}",
                 "  CA SAYS   a.example: TXT record not found\n            b.example: Tencent sees it\n"
                 "  DCVD SAW  TXT _x.a.example: 4 of 4 agree\n");
+        EXPECT(print_status,
+                "{\"certificates\": [{\"name\": \"www\", \"names\": [], \"configured\": true, \"live\": {\"set\": 1},"
+                "\"job\": null, \"served\": [], \"looked_at\": false}]}",
+                "  SERVED    deployed, not looked at\n");
         EXPECT(print_status, "{\"certificates\": []}", "no certificate is configured\n");
         EXPECT(print_status, "{\"certificates\": [], \"rest_until\": 1800000000}",
                 "REBUILT the journal was lost: nothing starts by itself before 2027-01-15 (");
@@ -176,17 +180,23 @@ static void sets_looks_and_history_are_tables(void **state)
                 "\"serial\": \"0a\", \"good\": true},"
                 "{\"set\": 1, \"live\": false, \"origin\": \"imported\", \"not_after\": 0, \"serial\": \"0b\", "
                 "\"compromised\": true,"
-                "\"good\": false}, {\"set\": 3, \"damaged\": \"no key\"}]}",
+                "\"good\": false}, {\"set\": 4, \"serial\": \"0c\", \"good\": true, \"looked_at\": false}, {\"set\": "
+                "3, \"damaged\": \"no key\"}]}",
                 "   2 * issued    ends 2027-01-15", "serial 0a\n", "   1   imported",
-                "serial 0b  KEY COMPROMISED  never seen served\n", "   3  damaged: no key\n");
+                "serial 0b  KEY COMPROMISED  never seen served\n", "serial 0c  deployed, not looked at\n",
+                "   3  damaged: no key\n");
         EXPECT(print_sets, "{\"sets\": []}", "no sets; dcvctl import");
         EXPECT(print_verify,
                 "{\"certificates\": [{\"cert\": \"www\", \"endpoints\": [{\"endpoint\": \"127.0.0.1:443\", \"sni\": "
                 "\"www.example\","
-                "\"match\": true}, {\"endpoint\": \"[::1]:443\", \"match\": false, \"text\": \"refused\"}]},"
+                "\"match\": true}, {\"endpoint\": \"[::1]:443\", \"match\": false, \"verdict\": \"different\", "
+                "\"text\": \"serves another\"},"
+                "{\"endpoint\": \"[::1]:8443\", \"match\": false, \"verdict\": \"unreachable\", \"text\": "
+                "\"refused\"}]},"
                 "{\"cert\": \"old\", \"endpoints\": []}]}",
                 "www: 127.0.0.1:443 as www.example: serves the live certificate\n",
-                "www: [::1]:443: DIFFERENT: refused\n", "old: no endpoint\n");
+                "www: [::1]:443: DIFFERENT: serves another\n", "www: [::1]:8443: UNREACHABLE (refused)\n",
+                "old: no endpoint\n");
         EXPECT(print_history,
                 "{\"history\": [{\"at\": 1800000000, \"cert\": \"www\", \"job\": 7, \"event\": \"state\", \"data\": "
                 "{\"from\": \"keyed\","
