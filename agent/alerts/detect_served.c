@@ -53,6 +53,7 @@ static bool begin(struct check *c, const struct conf_cert *cert, struct err *e)
         if (!number || !sets_read_public(engine_sets(g), cert->name, number, &s, e))
                 return false;
         const struct look_request r = { .cert = cert,
+                .dns = engine_dns(g),
                 .want_sha256 = s.chain.leaf.sha256,
                 .key_type = s.chain.leaf.key_type,
                 .in_a_row = 1,

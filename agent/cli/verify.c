@@ -10,8 +10,10 @@
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/cli/args.h"
+#include "agent/cli/check.h"
 #include "agent/cli/simple.h"
 #include "agent/deploy/deploy.h"
+#include "agent/net/dns.h"
 #include "agent/net/loop.h"
 #include "agent/pki/chain.h"
 #include "config/config.h"
@@ -106,7 +108,8 @@ static void not_compared(struct alone *a, const struct conf *conf)
         a->wrong = true;
 }
 
-static void look_at(struct loop *loop, const struct conf *conf, const struct conf_cert *c, struct alone *a)
+static void look_at(
+        struct loop *loop, struct dns *dns, const struct conf *conf, const struct conf_cert *c, struct alone *a)
 {
         struct chain chain = { 0 };
         struct err e;
@@ -118,7 +121,7 @@ static void look_at(struct loop *loop, const struct conf *conf, const struct con
                 return;
         }
         struct look_request r = {
-                .cert = c, .want_sha256 = chain.leaf.sha256, .key_type = chain.leaf.key_type, .in_a_row = 1
+                .cert = c, .dns = dns, .want_sha256 = chain.leaf.sha256, .key_type = chain.leaf.key_type, .in_a_row = 1
         };
         struct look_run *run = look_start(loop, &r, looked, a, &e);
         if (run && !loop_run_until(loop, &a->done, LOOK_MS)) {
@@ -134,6 +137,7 @@ static int alone(const struct cli_options *o, const json_t *names)
 {
         struct conf *conf = NULL;
         struct loop *loop = NULL;
+        struct dns *dns = NULL;
         struct err e;
         if (!cli_config(o, &conf))
                 return EXIT_USAGE;
@@ -146,14 +150,17 @@ static int alone(const struct cli_options *o, const json_t *names)
                         config_free(conf);
                         return status;
                 }
-        bool good = loop_open(&loop, &e);
+        CLEANUP(free_p) const char **resolvers = check_list(&conf->resolvers);
+        const struct dns_conf names_conf = { .resolvers = resolvers };
+        bool good = loop_open(&loop, &e) && dns_open(&dns, loop, &names_conf, &e);
         for (size_t i = 0; good && i < conf->cert_count; i++) {
                 bool wanted = json_array_size(names) == 0;
                 for (size_t k = 0; k < json_array_size(names); k++)
                         wanted = wanted || strcmp(json_string_value(json_array_get(names, k)), conf->cert[i].name) == 0;
                 if (wanted)
-                        look_at(loop, conf, &conf->cert[i], &a);
+                        look_at(loop, dns, conf, &conf->cert[i], &a);
         }
+        dns_close(dns);
         if (loop)
                 loop_close(loop);
         config_free(conf);

@@ -115,9 +115,11 @@ static void run(struct check_context *c, struct judgements *out)
         if (!deploy_live_chain(c->target->conf, cert->name, &chain, &e))
                 return judge_unverifiable(out, "O18", cert->name, "there is no live set to compare with");
         enum key_type other = other_kind(chain.leaf.key_type);
-        const struct look_request r = {
-                .cert = cert, .want_sha256 = chain.leaf.sha256, .key_type = other, .in_a_row = 1
-        };
+        const struct look_request r = { .cert = cert,
+                .dns = check_net(c->run),
+                .want_sha256 = chain.leaf.sha256,
+                .key_type = other,
+                .in_a_row = 1 };
         CLEANUP(free_p) char *key = text_format("second %s", cert->name);
         const struct seconds *s = other && key ? check_fact(c, key, &seconds_kind, &r) : NULL;
         if (!other)

@@ -103,9 +103,11 @@ static void run(struct check_context *c, struct judgements *out)
                 return judge_unverifiable(
                         out, "O10", cert->name, "%s", absent ? "there is no live set to compare with" : e.text);
         }
-        const struct look_request r = {
-                .cert = cert, .want_sha256 = chain.leaf.sha256, .key_type = chain.leaf.key_type, .in_a_row = 1
-        };
+        const struct look_request r = { .cert = cert,
+                .dns = check_net(c->run),
+                .want_sha256 = chain.leaf.sha256,
+                .key_type = chain.leaf.key_type,
+                .in_a_row = 1 };
         CLEANUP(free_p) char *key = text_format("served %s", cert->name);
         const struct served *s = key ? check_fact(c, key, &served_kind, &r) : NULL;
         if (s)

@@ -8,6 +8,7 @@
 #include "config/config.h"
 
 struct deploy_run;
+struct dns;
 struct helper;
 struct look_run;
 struct loop;
@@ -65,6 +66,8 @@ typedef void look_done_fn(void *arg, const struct look_endpoint *endpoint, size_
 struct look_request {
         const struct conf_cert *cert;
         const char *want_sha256;
+        struct dns *dns; /* for endpoints that are names: every address is looked at, one of loopback that refuses only
+                            if no other shows the certificate */
         const struct look_known *known; /* only for services with `verify: auto` */
         size_t known_count;
         enum key_type key_type; /* only this type's signature algorithms are offered */

@@ -1,4 +1,5 @@
-/* The look at what is served: every endpoint, every name, three fresh connections in a row. Done means seen. */
+/* The look at what is served: every endpoint, every name, three fresh connections in a row. Done means seen. What to
+ * look at is in look_points.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,47 +7,20 @@
 #include "agent/base/clock.h"
 #include "agent/base/err.h"
 #include "agent/base/util.h"
-#include "agent/deploy/deploy.h"
-#include "agent/deploy/listeners.h"
+#include "agent/deploy/look_internal.h"
 #include "agent/net/loop.h"
 
-#define ENDPOINTS_MAX 512
-#define LISTENERS_MAX 64
 #define AT_ONCE 16
-#define IN_A_ROW_MS 75 /* between good looks: nginx lets old workers accept for 100 ms after its new ones began */
+#define IN_A_ROW_MS 55 /* between good looks: nginx lets old workers accept for 100 ms after its new ones began */
 #define AGAIN_LEAST_MS 25 /* a reload takes some milliseconds, or seconds: a quarter of the time waited so far */
 #define AGAIN_MOST_MS 500
 #define LOOK_MS 5000
+#define SILENT_MS 1000 /* as long may nobody be there once the service was seen elsewhere */
 #define STRANGER_MS 2000 /* as long a server that was reloaded may go on with a certificate of other names */
-
-struct point { /* one address with one name */
-        struct look_run *run;
-        struct look_endpoint out;
-        struct address address;
-        struct tls_look *look;
-        bool automatic; /* found, not configured: counts only if it presents one of our names */
-        bool drop;
-        unsigned in_a_row;
-        int64_t began_ms, again_ms;
-        bool done;
-};
-struct look_run {
-        struct loop *loop;
-        struct timer *timer;
-        struct point *point;
-        size_t count, running;
-        char want[65];
-        const char *algorithms;
-        struct texts names;
-        unsigned in_a_row;
-        int64_t start_ms, until_ms;
-        look_done_fn *done;
-        void *arg;
-};
 
 static void run_free(struct look_run *r)
 {
-        for (size_t i = 0; i < r->count; i++) {
+        for (size_t i = 0; r->point && i < r->count; i++) {
                 tls_look_cancel(r->point[i].look);
                 free(r->point[i].out.address);
                 free(r->point[i].out.sni);
@@ -54,6 +28,8 @@ static void run_free(struct look_run *r)
                 free(r->point[i].out.served_serial);
         }
         free(r->point);
+        look_hosts_done(r);
+        free(r->group);
         timer_free(r->timer);
         texts_done(&r->names);
         free(r);
@@ -65,6 +41,38 @@ void look_cancel(struct look_run *r)
                 run_free(r);
 }
 
+/* ---- who need not be there ---- */
+
+/* "localhost" has two addresses, and few servers listen on both of them. */
+static bool is_passed_over(const struct point *p)
+{
+        return p->named && p->refused && address_is_loopback(&p->address) && p->group->matched_ms > 0;
+}
+
+/* What was found by itself and says nothing may be a server of another kind: no reason to wait for it once the service
+ * was seen, nor to look there under the other names. When it is given up; -1: not for all that is known. */
+static int64_t given_up_at_ms(const struct point *p)
+{
+        if (p->group->matched_ms == 0)
+                return -1;
+        if (is_passed_over(p) && !p->look)
+                return p->group->matched_ms + SILENT_MS;
+        if (p->automatic && p->look && !p->lead->tried)
+                return MAX(p->group->matched_ms, p->began_ms) + SILENT_MS;
+        return -1;
+}
+
+static void give_up(struct point *p)
+{
+        if (p->look) {
+                tls_look_cancel(p->look);
+                p->look = NULL;
+                p->run->running--;
+        }
+        p->lead->silent = p->lead->silent || p->automatic;
+        p->done = p->drop = true;
+}
+
 /* ---- the verdict ---- */
 
 static void finish(struct look_run *r)
@@ -73,7 +81,7 @@ static void finish(struct look_run *r)
         size_t kept = 0;
         CLEANUP(free_p) struct look_endpoint *list = calloc(r->count + 1, sizeof *list);
         for (size_t i = 0; list && i < r->count; i++)
-                if (!r->point[i].drop)
+                if (!r->point[i].drop && !is_passed_over(&r->point[i]))
                         list[kept++] = r->point[i].out;
         if (!list)
                 err_memory(&e);
@@ -88,8 +96,6 @@ static void finish(struct look_run *r)
         r->done(r->arg, list, kept, e.kind == ERR_NONE ? NULL : &e);
         run_free(r);
 }
-
-static void plan(struct look_run *r);
 
 static void describe(struct point *p, const struct cert_info *info)
 {
@@ -124,6 +130,10 @@ static void looked(void *arg, const struct tls_look_result *result, const struct
         int64_t now_ms = clock_boot_ms();
         p->look = NULL;
         r->running--;
+        bool silent = !result && strcmp(err->code, "look.timeout") == 0;
+        p->refused = !result && strcmp(err->code, "look.connect") == 0;
+        p->lead->tried = p->lead->tried || !silent;
+        p->lead->silent = p->lead->silent || (silent && p->automatic);
         if (!result || !chain_from_der(result->leaf, result->leaf_len, &info, &e)) {
                 p->out.verdict = LOOK_FAILED;
                 p->in_a_row = 0;
@@ -149,13 +159,16 @@ static void looked(void *arg, const struct tls_look_result *result, const struct
                 if (p->drop && now_ms >= MIN(r->start_ms + STRANGER_MS, r->until_ms))
                         p->done = true;
         }
-        if (p->in_a_row >= r->in_a_row)
+        if (p->in_a_row >= r->in_a_row) {
                 p->done = true;
+                if (p->group->matched_ms == 0)
+                        p->group->matched_ms = now_ms;
+        }
         p->again_ms = again_at_ms(p, now_ms);
         cert_info_done(&info);
         if (!p->done && now_ms >= r->until_ms && p->in_a_row == 0)
                 p->done = true; /* patience is over: different, or unreachable */
-        plan(r);
+        look_plan(r);
 }
 
 static void look_at(struct point *p)
@@ -179,19 +192,45 @@ static void look_at(struct point *p)
         p->done = true;
 }
 
-static void plan(struct look_run *r)
+/* One name first: if nothing is said to that, the others need not be tried. */
+static bool waits_for_lead(const struct point *p)
+{
+        return p->automatic && p->lead != p && !p->lead->tried;
+}
+
+static void earlier(int64_t *next_ms, int64_t at_ms)
+{
+        if (at_ms >= 0)
+                *next_ms = *next_ms < 0 ? at_ms : MIN(*next_ms, at_ms);
+}
+
+static void plan_point(struct look_run *r, struct point *p, int64_t now_ms, int64_t *next_ms)
+{
+        int64_t end_ms = given_up_at_ms(p);
+        if ((end_ms >= 0 && now_ms >= end_ms) || (waits_for_lead(p) && p->lead->silent))
+                return give_up(p);
+        if (waits_for_lead(p))
+                return;
+        if (!p->look && p->again_ms <= now_ms && r->running < AT_ONCE)
+                look_at(p);
+        if (!p->done)
+                earlier(next_ms, p->look ? given_up_at_ms(p) : p->again_ms);
+}
+
+void look_plan(struct look_run *r)
 {
         int64_t now_ms = clock_boot_ms(), next_ms = -1;
         bool left = false;
+        for (size_t i = 0; i < r->host_count; i++) {
+                look_host_plan(&r->host[i], now_ms);
+                left = left || !r->host[i].done;
+                if (!r->host[i].done && !r->host[i].lookup)
+                        earlier(&next_ms, r->host[i].again_ms);
+        }
         for (size_t i = 0; i < r->count; i++) {
-                struct point *p = &r->point[i];
-                if (p->done)
-                        continue;
-                if (!p->look && p->again_ms <= now_ms && r->running < AT_ONCE)
-                        look_at(p);
-                left = left || !p->done;
-                if (!p->done && !p->look)
-                        next_ms = next_ms < 0 ? p->again_ms : MIN(next_ms, p->again_ms);
+                if (!r->point[i].done)
+                        plan_point(r, &r->point[i], now_ms, &next_ms);
+                left = left || !r->point[i].done;
         }
         if (!left)
                 return finish(r);
@@ -201,116 +240,17 @@ static void plan(struct look_run *r)
 
 static void on_timer(void *arg)
 {
-        plan(arg);
+        look_plan(arg);
 }
 
-/* ---- what to look at ---- */
-
-static bool add(struct look_run *r, const struct address *a, enum tls_protocol protocol, const char *service,
-        const char *sni, bool automatic)
-{
-        char text[ADDRESS_TEXT];
-        for (size_t i = 0; i < r->count; i++) {
-                const struct point *p = &r->point[i];
-                bool same_name = p->out.sni && sni ? strcmp(p->out.sni, sni) == 0 : !p->out.sni && !sni;
-                if (address_equal(&p->address, a) && p->out.protocol == protocol && same_name)
-                        return true;
-        }
-        if (r->count >= ENDPOINTS_MAX)
-                return true; /* enough is seen; the rest is behind the same servers */
-        struct point *p = &r->point[r->count];
-        address_text(a, true, text);
-        *p = (struct point){ .run = r,
-                .address = *a,
-                .automatic = automatic,
-                .out = { .address = text_dup(text),
-                        .sni = text_dup(sni),
-                        .service = text_dup(service),
-                        .protocol = protocol,
-                        .verdict = LOOK_FAILED } };
-        r->count++;
-        return p->out.address && p->out.service && (p->out.sni || !sni);
-}
-
-/* SNI: every name; "dcvd." under a wildcard; none for an address. */
-static bool add_names(struct look_run *r, const struct address *a, enum tls_protocol protocol, const char *service,
-        const char *one, bool automatic)
-{
-        struct address numeric;
-        if (one)
-                return add(r, a, protocol, service, one, automatic);
-        for (size_t i = 0; i < r->names.count; i++) {
-                const char *name = r->names.item[i];
-                CLEANUP(free_p) char *below = text_starts(name, "*.") ? text_format("dcvd.%s", name + 2) : NULL;
-                if (!add(r, a, protocol, service,
-                            address_parse(name, 0, &numeric) ? NULL
-                                    : below                  ? below
-                                                             : name,
-                            automatic))
-                        return false;
-        }
-        return true;
-}
-
-/* Before those found now, which would not count if nothing answers. */
-static bool add_known(struct look_run *r, const struct look_request *q, const struct conf_service *s)
-{
-        for (size_t i = 0; i < q->known_count; i++) {
-                struct address a;
-                size_t before = r->count;
-                if (!address_parse(q->known[i].address, 443, &a))
-                        continue;
-                if (!add(r, &a, TLS_DIRECT, s->name, q->known[i].sni, false))
-                        return false;
-                if (r->count > before)
-                        r->point[before].out.found = true;
-        }
-        return true;
-}
-
-static bool add_service(struct look_run *r, const struct look_request *q, const struct conf_service *s,
-        const struct address *found, size_t found_count, struct err *e)
-{
-        if (s->verify_auto && !add_known(r, q, s))
-                return err_memory(e);
-        for (size_t i = 0; s->verify_auto && i < found_count; i++)
-                if (!add_names(r, &found[i], TLS_DIRECT, s->name, NULL, true))
-                        return err_memory(e);
-        for (size_t i = 0; i < s->verify_count; i++) {
-                struct address a;
-                if (!address_parse(s->verify[i].address, 443, &a))
-                        return err_set(e, ERR_CONFIG, "verify",
-                                "verify endpoint %s of service %s must be a numeric address", s->verify[i].address,
-                                s->name);
-                if (!add_names(r, &a, s->verify[i].protocol, s->name, s->verify[i].sni, false))
-                        return err_memory(e);
-        }
-        return true;
-}
-
-static bool add_all(struct look_run *r, const struct look_request *q, struct err *e)
-{
-        const struct conf_cert *cert = q->cert;
-        struct address found[LISTENERS_MAX];
-        size_t found_count = 0;
-        bool wanted = false;
-        for (size_t i = 0; i < cert->target_count; i++)
-                for (size_t k = 0; k < cert->target[i].service_count; k++)
-                        wanted = wanted || cert->target[i].service[k].verify_auto;
-        if (wanted)
-                found_count = listeners_find(found, LISTENERS_MAX);
-        for (size_t i = 0; i < cert->target_count; i++)
-                for (size_t k = 0; k < cert->target[i].service_count; k++)
-                        if (!add_service(r, q, &cert->target[i].service[k], found, found_count, e))
-                                return false;
-        return true;
-}
+/* ---- the start ---- */
 
 struct look_run *look_start(
         struct loop *loop, const struct look_request *q, look_done_fn *done, void *arg, struct err *e)
 {
         struct look_run *r = calloc(1, sizeof *r);
-        if (!r || !(r->point = calloc(ENDPOINTS_MAX, sizeof *r->point)) ||
+        /* Not cleared, it is a third of a megabyte: a place is written whole when it is taken. */
+        if (!r || !(r->point = malloc(ENDPOINTS_MAX * sizeof *r->point)) ||
                 !timer_new(&r->timer, loop, on_timer, r, e)) {
                 if (r)
                         free(r->point);
@@ -319,6 +259,7 @@ struct look_run *look_start(
                 return NULL;
         }
         r->loop = loop;
+        r->dns = q->dns;
         r->done = done;
         r->arg = arg;
         r->in_a_row = q->in_a_row ? q->in_a_row : 1;
@@ -326,7 +267,7 @@ struct look_run *look_start(
         r->until_ms = r->start_ms + q->patience_ms;
         r->algorithms = key_tls_signature_algorithms(q->key_type);
         snprintf(r->want, sizeof r->want, "%s", q->want_sha256);
-        if (!(texts_copy(&r->names, &q->cert->names) || err_memory(e)) || !add_all(r, q, e)) {
+        if (!(texts_copy(&r->names, &q->cert->names) || err_memory(e)) || !look_add_all(r, q, e)) {
                 run_free(r);
                 return NULL;
         }

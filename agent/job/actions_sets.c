@@ -453,6 +453,7 @@ static bool verify_one(struct verify *v, const struct cert *c, const struct conf
                 known = known_endpoints(before, &known_count);
         snprintf(v->want, sizeof v->want, "%s", s.chain.leaf.sha256);
         struct look_request r = { .cert = conf,
+                .dns = v->g->dns,
                 .want_sha256 = s.chain.leaf.sha256,
                 .known = known,
                 .known_count = known_count,

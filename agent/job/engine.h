@@ -10,6 +10,7 @@
 #include "config/config.h"
 
 struct ca_ops;
+struct dns;
 struct engine;
 struct helper;
 struct http;
@@ -46,6 +47,7 @@ int64_t engine_renewal_window_end(struct engine *g, const char *cert);
 struct helper *engine_helper(struct engine *g);
 struct sets *engine_sets(struct engine *g);
 struct store *engine_store(struct engine *g);
+struct dns *engine_dns(struct engine *g);
 /* The same client that the CAs are asked with: its proxy, its limits. */
 struct http *engine_http(struct engine *g);
 /* The DER SubjectPublicKeyInfo of a key in STATE/keys, allocated; false: not there. From any thread. */

@@ -1,4 +1,4 @@
-/* What the rooms above ask the engine about its keys. */
+/* What the rooms above ask the engine for: its clients, its keys. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +6,11 @@
 #include "agent/job/engine.h"
 #include "agent/job/internal.h"
 #include "agent/pki/keystore.h"
+
+struct dns *engine_dns(struct engine *g)
+{
+        return g->dns;
+}
 
 struct http *engine_http(struct engine *g)
 {

@@ -133,9 +133,11 @@ static bool look_before(struct job *j, const struct conf_cert *conf)
         j->looked_before = true;
         if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
                 return false;
-        struct look_request r = {
-                .cert = conf, .want_sha256 = set.chain.leaf.sha256, .key_type = set.chain.leaf.key_type, .in_a_row = 1
-        };
+        struct look_request r = { .cert = conf,
+                .dns = j->engine->dns,
+                .want_sha256 = set.chain.leaf.sha256,
+                .key_type = set.chain.leaf.key_type,
+                .in_a_row = 1 };
         j->look = look_start(j->engine->loop, &r, looked_before, j, &e);
         set_done(&set);
         return j->look != NULL;
@@ -332,6 +334,7 @@ void step_served(struct job *j)
         if (j->cert->row.served && json_read(j->cert->row.served, strlen(j->cert->row.served), 8, &before, &e))
                 known = known_endpoints(before, &known_count);
         struct look_request r = { .cert = conf,
+                .dns = j->engine->dns,
                 .want_sha256 = set.chain.leaf.sha256,
                 .known = known,
                 .known_count = known_count,

@@ -1,16 +1,23 @@
 /* What is served against what should be: every endpoint, every name, so many fresh connections in a row; and the
  * dialogues before TLS that go wrong. A server of the test plays the endpoint. */
+#include "test.h"
+
+#include "name_server.h"
 #include "net/tls_server.h"
 #include "pki/make_cert.h"
 
 #include "agent/base/clock.h"
 #include "agent/deploy/deploy.h"
+#include "agent/net/dns.h"
 #include "agent/net/loop.h"
 
 #define NAMES "DNS:www.example.test,DNS:*.example.test,IP:127.0.0.1"
 
 struct bed {
         struct loop *loop;
+        struct dns *dns;
+        struct name_server resolver;
+        unsigned lookups_fail; /* so many questions */
         struct made new, old, rsa, stranger;
         /* The last answer. */
         bool answered;
@@ -18,10 +25,39 @@ struct bed {
         size_t count;
         enum look_verdict verdict[4];
         bool ours;
-        char text[240], sni[4][64], serial[64];
+        bool found;
+        char text[240], sni[4][64], serial[64], address[4][64];
 };
 
 static struct bed bed;
+
+/* two.test: 127.0.0.1 and 127.0.0.2; both.test: 127.0.0.1 and ::1. */
+static void resolve(struct name_server *s, const struct dns_message *q, bool tcp, struct ns_reply *r)
+{
+        (void)s;
+        (void)tcp;
+        ns_start(r, q, 0x0080 | (bed.lookups_fail > 0 ? DNS_SERVFAIL : 0));
+        if (bed.lookups_fail > 0) {
+                bed.lookups_fail--;
+                return;
+        }
+        bool two = dns_name_equal(q->question, "two.test"), both = dns_name_equal(q->question, "both.test");
+        if (q->qtype == DNS_A && (two || both))
+                ns_address(r, DNS_ANSWER, q->question, "127.0.0.1");
+        if (q->qtype == DNS_A && two)
+                ns_address(r, DNS_ANSWER, q->question, "127.0.0.2");
+        if (q->qtype == DNS_AAAA && both)
+                ns_address(r, DNS_ANSWER, q->question, "::1");
+}
+
+static bool open_names(struct bed *b, struct err *e)
+{
+        char text[32];
+        assert_true(ns_open(&b->resolver, b->loop, "127.0.0.1", 0, resolve, NULL));
+        snprintf(text, sizeof text, "127.0.0.1:%u", b->resolver.address.port);
+        const char *const resolvers[] = { text, NULL };
+        return dns_open(&b->dns, b->loop, &(struct dns_conf){ .resolvers = resolvers }, e);
+}
 
 static int set_up(void **state)
 {
@@ -31,12 +67,14 @@ static int set_up(void **state)
         bed.rsa = make_cert(&(struct cert_spec){ .subject = "rsa", .san = NAMES, .type = KEY_RSA_2048 });
         bed.stranger = make_cert(&(struct cert_spec){ .subject = "stranger", .san = "DNS:mail.example.org" });
         (void)state;
-        return loop_open(&bed.loop, &e) ? 0 : -1;
+        return loop_open(&bed.loop, &e) && open_names(&bed, &e) ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
         (void)state;
+        dns_close(bed.dns);
+        ns_close(&bed.resolver);
         loop_close(bed.loop);
         made_done(&bed.new);
         made_done(&bed.old);
@@ -88,13 +126,16 @@ static void on_look(void *arg, const struct look_endpoint *endpoint, size_t coun
                 snprintf(b->sni[i], sizeof b->sni[i], "%s", endpoint[i].sni ? endpoint[i].sni : "");
                 snprintf(b->text, sizeof b->text, "%s", endpoint[i].text);
                 snprintf(b->serial, sizeof b->serial, "%s", endpoint[i].served_serial ? endpoint[i].served_serial : "");
+                snprintf(b->address[i], sizeof b->address[i], "%s", endpoint[i].address);
                 b->ours = endpoint[i].ours;
+                b->found = endpoint[i].found;
         }
 }
 
 struct wanted {
         const char *name, *name2, *name3; /* of the certificate */
-        struct conf_verify verify;
+        struct conf_verify verify, verify2;
+        bool automatic;
         const struct made *cert; /* NULL: new */
         unsigned in_a_row;
         int64_t patience_ms;
@@ -104,10 +145,13 @@ static bool look(const struct wanted *w, struct look_run **ret, struct err *e)
 {
         char sha256[65];
         char *names[] = { (char *)(w->name ? w->name : "www.example.test"), (char *)w->name2, (char *)w->name3 };
-        struct conf_verify verify = w->verify;
-        struct conf_service service = {
-                .name = (char *)"web", .verify = &verify, .verify_count = verify.address != NULL
-        };
+        struct conf_verify verify[] = { w->verify, w->verify2 };
+        struct conf_service service = { .name = (char *)"web",
+                .verify = verify,
+                .verify_auto = w->automatic,
+                .verify_count = w->automatic ? 0
+                        : verify[1].address  ? 2
+                                             : verify[0].address != NULL };
         struct conf_target target = { .service = &service, .service_count = 1 };
         struct conf_cert cert = { .name = (char *)"www",
                 .names = { .item = names,
@@ -120,6 +164,7 @@ static bool look(const struct wanted *w, struct look_run **ret, struct err *e)
         sha256_of(m, sha256);
         struct look_request r = { .cert = &cert,
                 .want_sha256 = sha256,
+                .dns = bed.dns,
                 .key_type = m == &bed.rsa ? KEY_RSA_2048 : KEY_EC_P256,
                 .in_a_row = w->in_a_row,
                 .patience_ms = w->patience_ms };
@@ -262,14 +307,140 @@ static void nothing_to_look_at_is_no_endpoint(void **state)
         assert_int_equal(bed.e.kind, ERR_NONE);
 }
 
-static void an_endpoint_that_is_no_address_is_refused(void **state)
+/* ---- endpoints that are names ---- */
+
+static char *endpoint(const char *name, const struct tls_server *s)
 {
-        struct look_run *run;
-        struct err e;
+        static char text[64];
+        snprintf(text, sizeof text, "%s:%u", name, s->port);
+        return text;
+}
+
+static void every_address_of_a_name_is_looked_at(void **state)
+{
+        struct tls_server s = { .first = context(&bed.new, NULL) };
         (void)state;
-        assert_false(look(&(struct wanted){ .verify = { .address = (char *)"localhost:443" } }, &run, &e));
-        assert_int_equal(e.kind, ERR_CONFIG);
-        assert_non_null(strstr(e.text, "localhost:443 of service web must be a numeric address"));
+        tls_server_start(&s);
+        struct tls_server t = { .first = context(&bed.old, NULL), .host = 2, .port = s.port };
+        tls_server_start(&t);
+        look_at(&s, (struct wanted){ .verify = { .address = endpoint("two.test", &s) }, .in_a_row = 1 });
+        end(&t);
+        assert_int_equal(bed.count, 2);
+        assert_string_equal(bed.e.code, "look.different");
+        assert_non_null(strstr(bed.e.text, endpoint("127.0.0.2", &s)));
+        look_at(&s, (struct wanted){ .verify = { .address = endpoint("www.localhost", &s) }, .in_a_row = 1 });
+        assert_int_equal(bed.e.kind, ERR_NONE); /* never asked for */
+        end(&s);
+}
+
+/* Few servers listen on both addresses of "localhost". */
+static void of_a_name_a_loopback_address_that_refuses_is_passed_over(void **state)
+{
+        static const int64_t patience_ms[] = { 0, 15000 };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(patience_ms); i++) {
+                struct tls_server s = { .first = context(&bed.new, NULL) };
+                tls_server_start(&s);
+                int64_t begun_ms = clock_boot_ms();
+                look_at(&s,
+                        (struct wanted){ .verify = { .address = endpoint("both.test", &s) },
+                                .in_a_row = 3,
+                                .patience_ms = patience_ms[i] });
+                end(&s);
+                assert_int_equal(bed.e.kind, ERR_NONE);
+                assert_int_equal(bed.count, 1);
+                assert_string_equal(bed.address[0], endpoint("127.0.0.1", &s));
+                assert_true(clock_boot_ms() - begun_ms < 5000);
+        }
+        struct tls_server s = { .first = context(&bed.old, NULL) };
+        tls_server_start(&s);
+        look_at(&s, (struct wanted){ .verify = { .address = endpoint("both.test", &s) } });
+        end(&s);
+        assert_int_equal(bed.count, 2); /* no other shows it: both are named */
+        assert_string_equal(bed.e.code, "look.different");
+}
+
+static void a_name_that_cannot_be_looked_up_is_an_endpoint_that_failed(void **state)
+{
+        struct tls_server s = { .first = context(&bed.new, NULL) };
+        (void)state;
+        tls_server_start(&s);
+        look_at(&s, (struct wanted){ .verify = { .address = (char *)"nobody.test:443" }, .in_a_row = 1 });
+        assert_string_equal(bed.e.code, "look.failed");
+        assert_int_equal(bed.e.kind, ERR_TEMPORARY);
+        assert_string_equal(bed.e.text, "nobody.test:443 cannot be looked at: nobody.test has no address");
+        assert_string_equal(bed.address[0], "nobody.test:443");
+        bed.lookups_fail = 2; /* A and AAAA */
+        look_at(&s, (struct wanted){ .verify = { .address = endpoint("both.test", &s) }, .in_a_row = 1 });
+        assert_non_null(strstr(bed.e.text, "cannot be looked at: looking up both.test: SERVFAIL"));
+        bed.lookups_fail = 2; /* with patience, again */
+        look_at(&s,
+                (struct wanted){
+                        .verify = { .address = endpoint("both.test", &s) }, .in_a_row = 1, .patience_ms = 5000 });
+        assert_int_equal(bed.e.kind, ERR_NONE);
+        assert_int_equal(bed.count, 1);
+        end(&s);
+}
+
+/* ---- endpoints that are found ---- */
+
+/* A name server on TCP waits for the rest of what it takes for a long question. */
+static void who_says_nothing_is_not_waited_for_once_the_service_was_seen(void **state)
+{
+        struct tls_server silent = { .script = { "~" } }, s = { .first = context(&bed.new, NULL) };
+        (void)state;
+        tls_server_start(&silent);
+        tls_server_start(&s);
+        int64_t begun_ms = clock_boot_ms();
+        look_at(&s,
+                (struct wanted){ .automatic = true,
+                        .name2 = "*.example.test",
+                        .name3 = "127.0.0.1",
+                        .in_a_row = 3,
+                        .patience_ms = 10000 });
+        int64_t took_ms = clock_boot_ms() - begun_ms;
+        bool never = false;
+        (void)loop_run_until(bed.loop, &never, 50); /* others that waited would be taken now */
+        assert_int_equal(bed.e.kind, ERR_NONE);
+        assert_int_equal(bed.count, 3); /* one server, three names */
+        assert_true(bed.found);
+        assert_int_equal(atomic_load(&silent.connections), 1); /* one name was enough */
+        assert_true(took_ms >= 900 && took_ms < 4000);
+        end(&silent);
+        end(&s);
+}
+
+/* It may be our server, which is slow to come back. */
+static void alone_it_has_all_its_time(void **state)
+{
+        struct tls_server s = { .first = context(&bed.new, NULL), .late_ms = 1500 };
+        (void)state;
+        tls_server_start(&s);
+        look_at(&s, (struct wanted){ .automatic = true, .in_a_row = 1 });
+        assert_int_equal(bed.e.kind, ERR_NONE);
+        assert_int_equal(bed.count, 1);
+        assert_int_equal(bed.verdict[0], LOOK_SAME);
+        end(&s);
+}
+
+static void what_is_configured_is_never_given_up_for_another(void **state)
+{
+        struct tls_server s = { .first = context(&bed.new, NULL) },
+                          slow = { .first = context(&bed.new, NULL), .late_ms = 1500 };
+        char text[32];
+        (void)state;
+        tls_server_start(&s);
+        tls_server_start(&slow);
+        snprintf(text, sizeof text, "127.0.0.1:%u", slow.port);
+        look_at(&s,
+                (struct wanted){ .verify = { .address = endpoint("127.0.0.1", &s) },
+                        .verify2 = { .address = text },
+                        .in_a_row = 1 });
+        assert_int_equal(bed.e.kind, ERR_NONE);
+        assert_int_equal(bed.count, 2);
+        assert_int_equal(bed.verdict[1], LOOK_SAME);
+        end(&s);
+        end(&slow);
 }
 
 static void after_a_cancel_nobody_is_told(void **state)
@@ -381,7 +552,12 @@ int main(void)
                 cmocka_unit_test(an_endpoint_with_its_own_name_is_asked_for_that_alone),
                 cmocka_unit_test(nobody_there_is_named_after_the_patience),
                 cmocka_unit_test(nothing_to_look_at_is_no_endpoint),
-                cmocka_unit_test(an_endpoint_that_is_no_address_is_refused),
+                cmocka_unit_test(every_address_of_a_name_is_looked_at),
+                cmocka_unit_test(of_a_name_a_loopback_address_that_refuses_is_passed_over),
+                cmocka_unit_test(a_name_that_cannot_be_looked_up_is_an_endpoint_that_failed),
+                cmocka_unit_test(who_says_nothing_is_not_waited_for_once_the_service_was_seen),
+                cmocka_unit_test(alone_it_has_all_its_time),
+                cmocka_unit_test(what_is_configured_is_never_given_up_for_another),
                 cmocka_unit_test(after_a_cancel_nobody_is_told),
                 cmocka_unit_test(a_dialogue_that_goes_wrong_is_named),
                 cmocka_unit_test(a_server_that_wants_our_certificate_has_shown_its_own),

@@ -25,9 +25,11 @@
 
 struct tls_server {
         int listener, stop[2];
-        uint16_t port;
+        uint16_t port; /* 0: the kernel chooses */
         pthread_t thread;
         /* Set before the start. */
+        unsigned host; /* 127.0.0.host; 0: 127.0.0.1 */
+        int late_ms; /* as long connections wait before the first is taken */
         SSL_CTX *first, *then; /* then: after `turn` connections, NULL: never */
         unsigned turn;
         bool alternate; /* first and then, in turns */
@@ -82,6 +84,9 @@ static inline void tls_server_shake(struct tls_server *s, int fd, SSL_CTX *ctx, 
 static inline void *tls_server_run(void *arg)
 {
         struct tls_server *s = arg;
+        struct pollfd end = { .fd = s->stop[0], .events = POLLIN };
+        if (s->late_ms && poll(&end, 1, s->late_ms) != 0)
+                return NULL;
         for (unsigned n = 0;; n++) {
                 struct pollfd p[2] = { { .fd = s->listener, .events = POLLIN },
                         { .fd = s->stop[0], .events = POLLIN } };
@@ -98,7 +103,9 @@ static inline void *tls_server_run(void *arg)
 
 static inline void tls_server_start(struct tls_server *s)
 {
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                .sin_port = htons(s->port),
+                .sin_addr.s_addr = htonl(0x7f000000u + (s->host ? s->host : 1)) };
         socklen_t len = sizeof a;
         s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(bind(s->listener, (struct sockaddr *)&a, sizeof a), 0);
