@@ -374,10 +374,26 @@ void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, 
 
 /* ---- cancel ---- */
 
+#define GIVE_BACK_MS 15000 /* a CA that does not answer keeps nobody from cancelling */
+
 struct cancel {
         action_done_fn *done;
         void *arg;
+        char *text; /* what is said once it is so */
 };
+
+static bool cancel_begin(struct job *j, const char *text, action_done_fn *done, void *arg)
+{
+        struct cancel *c = calloc(1, sizeof *c);
+        if (!c || !(c->text = text_dup(text))) {
+                free(c);
+                return false;
+        }
+        *c = (struct cancel){ done, arg, c->text };
+        j->cancel = c;
+        j->stop_wanted = true;
+        return true;
+}
 
 static void cancel_answer(struct job *j, const char *text, const struct err *err)
 {
@@ -389,27 +405,79 @@ static void cancel_answer(struct job *j, const char *text, const struct err *err
         if (!c)
                 return;
         c->done(c->arg, err ? NULL : o, err);
+        free(c->text);
         free(c);
 }
 
-void job_cancel_forget(struct job *j)
+/* Not before: an end that is not on disk is none after a crash, and until then its tokens are out. */
+void job_cancel_over(struct job *j)
 {
-        if (j->cancel)
-                cancel_answer(j, "the job has ended", NULL);
+        struct err e;
+        if (!j->cancel)
+                return;
+        if (j->row.state == JOB_CANCELLED)
+                return cancel_answer(j, j->cancel->text, NULL);
+        if (job_is_final(j->row.state))
+                return cancel_answer(j, "the job has ended", NULL);
+        err_set(&e, ERR_TEMPORARY, "cancel", "dcvd ends before job %lld does", (long long)j->row.id);
+        err_fix(&e, "once it runs again: dcvctl cancel %s", j->row.cert);
+        cancel_answer(j, NULL, &e);
+}
+
+void job_cancel_unwritten(struct job *j, const struct err *err)
+{
+        struct err e = *err;
+        if (!j->cancel)
+                return;
+        j->stop_wanted = false;
+        err_wrap(&e, "job %lld is not cancelled", (long long)j->row.id);
+        cancel_answer(j, NULL, &e);
+}
+
+/* The job ends now, and whoever asked is told so when it has. text_own NULL: out of memory. */
+static void cancel_with(struct job *j, char *text_own, const char *result)
+{
+        if (j->cancel && text_own) {
+                free(j->cancel->text);
+                j->cancel->text = STEAL(text_own);
+        }
+        free(text_own);
+        j->cancelling = j->cancel_order = false;
+        job_end(j, JOB_CANCELLED, result);
+}
+
+/* An order that cost something may have been spent: the job goes on with it. */
+static void cancel_failed(struct job *j, const struct err *err)
+{
+        struct err e = *err;
+        err_wrap(&e, "the order at the CA could not be cancelled; the job goes on");
+        cancel_answer(j, NULL, &e);
+        j->restart = false;
+        job_run(j);
+}
+
+/* kept NULL: the order is cancelled at the CA; else why it is not, which stops nobody. */
+static void cancel_end(struct job *j, const char *kept)
+{
+        cancel_with(j,
+                kept ? text_format("cancelled, tokens are withdrawn; the order could not be given back to %s, "
+                                   "which costs nothing: %s",
+                               j->row.ca, kept)
+                     : text_dup("cancelled; the order was cancelled at the CA, tokens are withdrawn"),
+                kept ? "cancelled by the operator; the order could not be given back to the CA"
+                     : "cancelled by the operator; the order was cancelled at the CA");
 }
 
 static void order_cancelled(void *arg, const struct err *err)
 {
         struct job *j = arg;
         struct engine *g = j->engine;
+        struct err kept = err ? *err : (struct err){ 0 };
         j->ca_call = NULL;
-        if (err) {
-                struct err e = *err;
-                err_wrap(&e, "the order at the CA could not be cancelled; the job goes on");
-                cancel_answer(j, NULL, &e);
-                j->restart = false;
-                return job_run(j);
-        }
+        if (err && !job_orders_cost_nothing(j))
+                return cancel_failed(j, err);
+        if (err)
+                job_note(j, "order %s could not be given back to %s: %s", j->row.order_id, j->row.ca, kept.text);
         struct store_batch *b = store_batch_new();
         struct order_row row = { .ca = j->row.ca,
                 .order_id = j->row.order_id,
@@ -426,24 +494,44 @@ static void order_cancelled(void *arg, const struct err *err)
                 store_batch_free(b);
         if (j->restart)
                 return job_restart(j, NULL);
-        cancel_answer(j, "cancelled; the order was cancelled at the CA, tokens are withdrawn", NULL);
-        job_end(j, JOB_CANCELLED, "cancelled by the operator; the order was cancelled at the CA");
+        cancel_end(j, err ? kept.text : NULL);
+}
+
+void job_give_back_no_more(struct job *j, const struct err *err)
+{
+        job_stop_work(j);
+        order_cancelled(j, err);
 }
 
 void job_cancel_order(struct job *j)
 {
         struct err e;
         j->ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
-        if (!j->ca || !j->row.order_id) {
-                cancel_answer(j, "cancelled; no order is open", NULL);
-                return job_end(j, JOB_CANCELLED, "cancelled by the operator");
-        }
+        if (!j->ca || !j->row.order_id)
+                return cancel_with(j, text_dup("cancelled; no order is open"), "cancelled by the operator");
         job_stop_work(j);
         engine_due_clear(j->engine, &j->due);
         j->cancelling = true;
         j->ca_call = j->ca->ops->cancel_order(j->ca->ca, j->row.order_id, order_cancelled, j, &e);
+        if (j->ca_call && job_orders_cost_nothing(j) && !job_limit(j, GIVE_BACK_MS, &e)) {
+                j->ca->ops->cancel(j->ca->ca, j->ca_call);
+                j->ca_call = NULL;
+        }
         if (!j->ca_call)
                 order_cancelled(j, &e);
+}
+
+/* What a person loses with an open order: at an ACME CA one spends nothing before its CSR is taken. */
+static char *cancel_costs(const struct job *j)
+{
+        const struct backend_ca *ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
+        const char *costs = "may have spent the only reissue";
+        if (ca && !ca->ops->resolve)
+                costs = j->row.state < JOB_FINALIZED
+                        ? "spends nothing, another one can be opened"
+                        : "throws away the certificate that is being issued, which counts for the CA's limits";
+        return text_format("order %s at %s is open: cancelling it %s",
+                j->row.order_id ? j->row.order_id : "(being opened)", j->row.ca ? j->row.ca : "?", costs);
 }
 
 void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
@@ -462,10 +550,7 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
         json_put_i64(o, "job", j->row.id);
         bool unanswered = j->row.state == JOB_ORDERED && !j->row.order_id;
         bool spent = unanswered || (j->row.order_id && job_has_order_open(j->row.state));
-        CLEANUP(free_p)
-        char *what = spent ? text_format("order %s at %s is open: cancelling it may have spent the only reissue",
-                                     j->row.order_id ? j->row.order_id : "(being opened)", j->row.ca)
-                           : NULL;
+        CLEANUP(free_p) char *what = spent ? cancel_costs(j) : NULL;
         if (json_bool(args, "dry_run", false)) {
                 CLEANUP(free_p)
                 char *text = spent ? text_format("would cancel job %lld, its order and its tokens; %s",
@@ -480,24 +565,20 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                 json_put_text(o, "text", what);
                 return done(arg, o, NULL);
         }
-        if (!spent) {
-                j->stop_wanted = true;
-                if (!j->moving)
-                        (void)job_stop_if_wanted(j);
-                json_put_text(o, "text", "cancelled; nothing was spent");
-                return done(arg, o, NULL);
-        }
         if (j->cancel) {
-                json_put_text(o, "text", "the order is being cancelled already");
+                json_put_text(o, "text", "it is being cancelled already");
                 return done(arg, o, NULL);
         }
-        j->cancel = calloc(1, sizeof *j->cancel);
-        if (!j->cancel) {
+        if (!cancel_begin(j, spent ? "cancelled" : "cancelled; nothing was spent", done, arg)) {
                 err_memory(&e);
                 return done(arg, NULL, &e);
         }
-        *j->cancel = (struct cancel){ done, arg };
-        j->stop_wanted = j->cancel_order = true;
+        if (!spent) {
+                if (!j->moving)
+                        (void)job_stop_if_wanted(j);
+                return;
+        }
+        j->cancel_order = true;
         if (!j->moving && !job_stop_if_wanted(j) && !j->ca_call)
                 job_run(j); /* ask now what became of the order */
 }

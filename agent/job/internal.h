@@ -235,6 +235,7 @@ void job_emit(struct job *j, const char *text);
 /* schedule.c */
 void job_run(struct job *j); /* wants to act: takes a slot or stands in line */
 void job_rest(struct job *j); /* holds no slot any more */
+bool job_limit(struct job *j, int64_t ms, struct err *e); /* what runs for it is stopped then; 0: never */
 void schedule_dispatch(struct engine *g);
 bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder, size_t size);
 void job_unlock_order(struct job *j);
@@ -418,7 +419,9 @@ void looks_cancel(struct engine *g); /* actions_check.c: also */
 void dry_runs_cancel(struct engine *g); /* each is answered: the backends are about to go */
 
 void job_cancel_order(struct job *j);
-void job_cancel_forget(struct job *j); /* the job ends otherwise: whoever asked is told */
+void job_give_back_no_more(struct job *j, const struct err *err); /* while cancelling: the CA takes too long */
+void job_cancel_over(struct job *j); /* the job ends, or the daemon: whoever asked to cancel it is told */
+void job_cancel_unwritten(struct job *j, const struct err *e); /* it goes on: the journal took no end */
 
 /* staging.c */
 struct backend_ca *staging_of(struct engine *g, const char *ca); /* NULL: it has none */

@@ -83,7 +83,7 @@ void job_free(struct job *j)
 {
         struct engine *g = j->engine;
         job_stop_work(j);
-        job_cancel_forget(j);
+        job_cancel_over(j);
         keying_drop(j);
         loop_undefer(g->loop, j->go_on);
         timer_free(j->limit);
@@ -138,13 +138,15 @@ static void park(struct job *j, const struct err *e)
         job_rest(j);
         struct when_input in = { ERR_TEMPORARY, ++j->parked, 0, true, false, (uint32_t)random_u64() };
         engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));
+        job_cancel_unwritten(j, e);
 }
 
 bool job_stop_if_wanted(struct job *j)
 {
         if (!j->stop_wanted || job_is_final(j->row.state))
                 return false;
-        if (j->cancel_order && j->row.state == JOB_ORDERED && !j->row.order_id && !unsent_is_noted(j))
+        bool may_cost = !j->ca || !job_orders_cost_nothing(j);
+        if (j->cancel_order && j->row.state == JOB_ORDERED && !j->row.order_id && may_cost && !unsent_is_noted(j))
                 return false; /* sent, not answered: what was spent must be known first (I2) */
         j->stop_wanted = false;
         if (j->cancel_order)

@@ -57,26 +57,35 @@ static void limit_reached(void *arg)
 {
         struct job *j = arg;
         struct err e;
+        if (j->cancelling) {
+                err_set(&e, ERR_TEMPORARY, "limit", "%s did not answer in time", j->row.ca);
+                return job_give_back_no_more(j, &e);
+        }
         err_set(&e, ERR_TEMPORARY, "limit", "%s took longer than %lld s and was stopped", job_state_name(j->row.state),
                 (long long)job_state_limit_s(j->row.state));
         job_stop_work(j);
         job_trouble(j, &e);
 }
 
+bool job_limit(struct job *j, int64_t ms, struct err *e)
+{
+        if (!j->limit && !timer_new(&j->limit, j->engine->loop, limit_reached, j, e))
+                return false;
+        if (ms > 0)
+                timer_start(j->limit, ms);
+        return true;
+}
+
 /* Runs from the loop, so that a step never begins inside the call that made it possible. */
 static void act(void *arg)
 {
         struct job *j = arg;
+        struct err e;
         j->go_on = NULL;
         if (j->moving || j->ended || j->cancelling)
                 return;
-        if (!j->limit) {
-                struct err e;
-                if (!timer_new(&j->limit, j->engine->loop, limit_reached, j, &e))
-                        return job_trouble(j, &e);
-        }
-        if (job_state_limit_s(j->row.state) > 0)
-                timer_start(j->limit, job_state_limit_s(j->row.state) * 1000);
+        if (!job_limit(j, job_state_limit_s(j->row.state) * 1000, &e))
+                return job_trouble(j, &e);
         steps[j->row.state](j);
 }
 

@@ -90,6 +90,26 @@ class AcmeFaults(FaultyCase):
                 self.files_are_gone(world)
         self.judge(world)
 
+    def test_a_ca_that_is_away_keeps_nobody_from_cancelling(self):
+        """Nothing of it was spent: the job ends and its tokens go, whatever becomes of the order. One that only hangs too."""
+        world, pebble, proxy = self.prepared(2)
+        waits = 200, [("Content-Type", "application/json")], b'{"status": "processing"}'
+        for cert, away, said in (("c0", "drop", "giving back|reading"), ("c1", 60, "pebble did not answer in time")):
+            with self.subTest(cert):
+                proxy.rules = [Rule("POST /chalZ/", waits, times=1000)]
+                self.run_well(world, "issue", cert, "--detach")
+                state = lambda: (world.dcvctl_json("status", cert)[1]["certificates"][0].get("job") or {}).get("state")
+                probe.until(lambda: state() == "submitted", 30, "told")
+                proxy.rules = [Rule(".", away, times=100000)]
+                began = time.monotonic()
+                done = self.run_well(world, "cancel", cert, "--yes")
+                self.assertRegex(done.stdout + done.stderr, rf"the order could not be given back to pebble, which costs nothing: .*({said})")
+                self.assertLess(time.monotonic() - began, 25)
+                self.files_are_gone(world)
+                self.assertIsNone(world.dcvctl_json("status", cert)[1]["certificates"][0].get("job"))
+                proxy.rules = []
+        self.run_well(world, "issue", "c0", "--wait")
+
     def test_a_ca_without_a_final_answer_is_left_for_the_next(self):
         """One that never gets done with an order, and one that nobody answers for: both while nothing is refused."""
         world, pebble, proxy = self.prepared(2, start=False)

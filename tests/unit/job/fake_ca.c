@@ -226,6 +226,8 @@ static struct ca_call *resolve(
         return later(ca, resolve_run, (void *)done, arg);
 }
 
+static bool fake_ops_finalize(void);
+
 static bool attach(struct ca *ca, const struct ca_held *h, struct err *e)
 {
         (void)ca;
@@ -266,6 +268,8 @@ static void view_run(struct ca_call *c)
         } else if (fake_ca.person && !fake_ca.approved) {
                 v.person_wanted = true;
                 v.poll_after_ms = 60000;
+        } else if (fake_ops_finalize() && !fake_ca.finalized) {
+                v.csr_wanted = true;
         } else {
                 v.ready = true;
         }
@@ -328,7 +332,10 @@ static struct ca_call *fetch(struct ca *ca, const char *id, ca_text_fn *done, vo
 
 static void cancel_order_run(struct ca_call *c)
 {
+        struct err e = take(&fake_ca.cancel_err);
         fake_ca.cancels++;
+        if (e.kind)
+                return ((ca_done_fn *)c->done)(c->arg, &e);
         fake_ca.open = false;
         ((ca_done_fn *)c->done)(c->arg, NULL);
 }
@@ -395,6 +402,33 @@ static struct ca_ops fake_ops = { .type = "fake",
         .cancel_order = cancel_order,
         .revoke = revoke_start,
         .cancel = cancel };
+static bool fake_ops_finalize(void)
+{
+        return fake_ops.finalize != NULL;
+}
+
+static void finalize_run(struct ca_call *c)
+{
+        struct err e = take(&fake_ca.finalize_err);
+        fake_ca.finalized = e.kind == ERR_NONE;
+        fake_ca.open = fake_ca.finalized;
+        ((ca_done_fn *)c->done)(c->arg, e.kind ? &e : NULL);
+}
+
+static struct ca_call *finalize(
+        struct ca *ca, const char *id, const char *csr_pem, ca_done_fn *done, void *arg, struct err *e)
+{
+        (void)id;
+        (void)e;
+        snprintf(fake_ca.csr, sizeof fake_ca.csr, "%s", csr_pem);
+        return later(ca, finalize_run, (void *)done, arg);
+}
+
+void fake_ca_finalizes(bool yes)
+{
+        fake_ops.finalize = yes ? finalize : NULL;
+}
+
 void fake_ca_orders_cost_nothing(bool yes)
 {
         fake_ops.resolve = yes ? NULL : resolve;

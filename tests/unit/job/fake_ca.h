@@ -8,7 +8,9 @@
 struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_outlives */
         _Alignas(4096) long serial; /* of what it issued last */
         /* what to do next time; each is used up */
-        struct err inspect_err, order_err, view_err, validate_err, fetch_err, publish_err, retract_err, revoke_err;
+        struct err finalize_err; /* of one that finalizes */
+        struct err inspect_err, order_err, view_err, validate_err, fetch_err, publish_err, retract_err, revoke_err,
+                cancel_err;
         bool order_lost; /* processed, the answer lost */
         bool order_hangs; /* processed, no answer ever */
         bool order_reads; /* does not come to sending */
@@ -35,7 +37,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
                 out; /* out: tokens that are published now */
         unsigned revokes, diagnoses;
         bool revoked_by_key; /* the last one, for the compromise of it */
-        bool open, validated;
+        bool open, validated, finalized;
         bool held_told; /* what it heard with attach */
         size_t held_names;
         bool doubled; /* an order was opened beside an open one */
@@ -54,6 +56,7 @@ void fake_ca_outlives(void);
 void fake_ca_renews(bool yes); /* and says when; until told otherwise */
 void fake_ca_has_staging(bool yes); /* of engines that open from now on */
 void fake_publisher_is_a_person(bool yes); /* until told otherwise */
+void fake_ca_finalizes(bool yes); /* the CSR comes after the validation, as at an ACME CA; until told otherwise */
 void fake_ca_orders_cost_nothing(bool yes); /* as at an ACME CA: resolve() is missing; until told otherwise */
 
 #endif

@@ -99,11 +99,72 @@ static void cancelling_in_any_state_ends_without_tokens(void **state)
                 if (ended(f))
                         continue;
                 ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
-                assert_true(run_to(f, ended, 10000));
-                assert_true(run_to(f, idle_without_jobs, 5000));
+                assert_memory_equal(json_str(f->answer, "text"), "cancelled", 9);
+                assert_true(ended(f)); /* not said before it is so */
+                assert_int_equal(f->engine->job_count, 0);
                 assert_int_equal(fake_ca.out, 0);
+                assert_true(run_to(f, idle_without_jobs, 5000));
                 assert_true(fake_ca.orders <= 1);
         }
+}
+
+static bool calls_the_ca(struct fixture *f)
+{
+        return f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_ORDERED && f->engine->job[0]->ca_call;
+}
+
+static void try_to_cancel(struct fixture *f)
+{
+        err_set(&fake_ca.cancel_err, ERR_TEMPORARY, "away", "nobody answers");
+        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+}
+
+static void a_ca_that_is_away_keeps_nobody_from_cancelling(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review, 10000));
+        assert_int_equal(fake_ca.out, 1);
+        try_to_cancel(f);
+        fake_ca_orders_cost_nothing(false);
+        assert_non_null(f->answer);
+        assert_non_null(strstr(
+                json_str(f->answer, "text"), "could not be given back to ca, which costs nothing: nobody answers"));
+        assert_true(run_to(f, ended, 10000));
+        assert_true(run_to(f, idle_without_jobs, 5000));
+        assert_int_equal(fake_ca.cancels, 1);
+        assert_int_equal(fake_ca.out, 0);
+}
+
+static void an_order_that_may_have_been_spent_is_not_left_behind(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review, 10000));
+        try_to_cancel(f);
+        assert_null(f->answer);
+        assert_non_null(strstr(f->refused.text, "the job goes on: nobody answers"));
+        assert_int_equal(fake_ca.out, 1);
+        fake_ca.approved = true;
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
+static void an_unanswered_order_that_costs_nothing_is_not_waited_for(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.order_hangs = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, calls_the_ca, 5000));
+        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+        bool over = run_to(f, ended, 5000);
+        fake_ca_orders_cost_nothing(false);
+        assert_true(over);
+        assert_int_equal(fake_ca.orders, 1);
 }
 
 static void jobs_that_exclude_each_other_go_one_after_another(void **state)
@@ -163,16 +224,13 @@ static void a_journal_that_takes_nothing_is_tried_ever_less_often_and_sends_noth
                 since_ms = clock_now_ms();
                 job_run(j);
         }
+        ask(f, action_cancel, json_pack("{s:s}", "cert", "www"));
+        assert_non_null(strstr(f->refused.text, "job 1 is not cancelled: ")); /* after a restart it would go on */
         assert_int_equal(fake_ca.orders, 0);
         assert_int_equal(rename(aside, journal), 0);
         reissue(f, "www", false); /* joins and wakes it: nobody waits for the next try */
         expect_done(f);
         assert_int_equal(fake_ca.orders, 1);
-}
-
-static bool calls_the_ca(struct fixture *f)
-{
-        return f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_ORDERED && f->engine->job[0]->ca_call;
 }
 
 /* What stops the process, or the call alone, while an order is being opened. */
@@ -369,6 +427,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_due_time_of_a_clock_that_was_ahead_is_not_slept_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(cancelling_in_any_state_ends_without_tokens, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_ca_that_is_away_keeps_nobody_from_cancelling, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_order_that_may_have_been_spent_is_not_left_behind, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        an_unanswered_order_that_costs_nothing_is_not_waited_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(jobs_that_exclude_each_other_go_one_after_another, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_journal_that_takes_nothing_is_tried_ever_less_often_and_sends_nothing, setup, teardown),

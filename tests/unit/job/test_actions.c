@@ -1,0 +1,75 @@
+/* What actions of the operator say, ask for first and spare. */
+#include "test.h"
+
+#include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/util.h"
+#include "engine_fixture.h"
+#include "fake_ca.h"
+
+/* ---- cancel ---- */
+
+static enum job_state wanted;
+static bool is_there(struct fixture *f)
+{
+        return f->engine->job_count > 0 && f->engine->job[0]->row.state == wanted && f->engine->job[0]->row.order_id;
+}
+
+/* Where the CA keeps the job in that state. */
+static void stay_in(struct fixture *f, enum job_state state)
+{
+        wanted = state;
+        fake_ca.slow = state == JOB_SUBMITTED;
+        if (state == JOB_FINALIZED)
+                err_set(&fake_ca.finalize_err, ERR_TEMPORARY, "busy", "the CA is busy");
+        reissue(f, "www", false);
+        assert_true(run_to(f, is_there, 5000));
+}
+
+static const char *said(const struct fixture *f)
+{
+        if (!f->answer)
+                fail_msg("%s", f->refused.text);
+        return json_str(f->answer, "text");
+}
+
+static void cancelling_is_asked_for_in_words_that_fit_the_ca(void **state)
+{
+        static const struct {
+                bool costs_nothing;
+                enum job_state at;
+                const char *text;
+        } row[] = { { false, JOB_SUBMITTED, "order new at ca is open: cancelling it may have spent the only reissue" },
+                { true, JOB_SUBMITTED,
+                        "order new at ca is open: cancelling it spends nothing, another one can be opened" },
+                { true, JOB_FINALIZED,
+                        "order new at ca is open: cancelling it throws away the certificate that is being issued, "
+                        "which "
+                        "counts for the CA's limits" } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct fixture *f = NULL;
+                fake_ca_orders_cost_nothing(row[i].costs_nothing);
+                fake_ca_finalizes(row[i].costs_nothing);
+                setup((void **)&f);
+                stay_in(f, row[i].at);
+                ask(f, action_cancel, json_pack("{s:s}", "cert", "www"));
+                assert_true(json_bool(f->answer, "confirm", false));
+                assert_string_equal(said(f), row[i].text);
+                ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "dry_run", 1));
+                assert_non_null(strstr(said(f), row[i].text));
+                assert_int_equal(fake_ca.cancels, 0);
+                teardown((void **)&f);
+                fake_ca_orders_cost_nothing(false);
+                fake_ca_finalizes(false);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(cancelling_is_asked_for_in_words_that_fit_the_ca),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
