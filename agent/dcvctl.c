@@ -119,6 +119,7 @@ int main(int argc, char **argv)
                 return EXIT_USAGE;
         if (c.help)
                 return help_of(command);
+        cli_usage_of(command->name);
         int status = command->run(&c.o, count, rest);
         metrics_done();
         if (fflush(stdout) != 0)

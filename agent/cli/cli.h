@@ -73,6 +73,7 @@ bool cli_confirm(const struct cli_options *o, const char *question);
 /* What was typed is wrong: said on stderr and, after cli_json_errors(true), as a document on stdout. EXIT_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_json_errors(bool wanted);
+void cli_usage_of(const char *command); /* from now on that is the command whose help is pointed to; borrowed */
 const char *cli_when(int64_t unix_s, char ret[64]); /* "2026-12-05 07:59 UTC (in 12 d 4 h)" */
 
 int cli_worse(int a, int b); /* the exit status of two together: 1 before 4 before 5 before 0 */

@@ -70,6 +70,13 @@ void cli_json_errors(bool wanted)
         json_errors = wanted;
 }
 
+static const char *usage_of;
+
+void cli_usage_of(const char *command)
+{
+        usage_of = command;
+}
+
 static bool not_confirmed(const struct cli_options *o, const char *text, const char *fix)
 {
         struct err e;
@@ -103,7 +110,7 @@ int cli_usage(const char *format, ...)
         buf_addv(&b, format, ap);
         va_end(ap);
         err_set(&e, ERR_CONFIG, "usage", "%s", b.data ? b.data : "wrong usage");
-        err_fix(&e, "dcvctl --help");
+        err_fix(&e, "dcvctl %s%s--help", usage_of ? usage_of : "", usage_of ? " " : "");
         buf_done(&b);
         return cli_fail(&o, &e);
 }

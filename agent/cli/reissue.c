@@ -73,9 +73,12 @@ void print_dry_run(FILE *to, const json_t *r)
                 fprintf(to, "%s: refused by %s: %s\n", json_str(r, "cert"), json_str(note, "ca"),
                         json_str(note, "text"));
         }
-        bool here = error && json_str(error, "code") && text_starts(json_str(error, "code"), "deploy.");
-        if (here) /* by a web server on this host */
+        const char *code = json_str(error, "code"), *ca = json_str(r, "ca");
+        bool server = code && text_starts(code, "deploy."), here = json_bool(r, "here", false) || !ca;
+        if (error && server) /* a web server on this host, which the text names */
                 fprintf(to, "%s: refused: %s\n", json_str(r, "cert"), json_str(error, "text"));
+        else if (error && here && !no_answer(error)) /* its configuration, dcvd-helper */
+                fprintf(to, "%s: refused on this host: %s\n", json_str(r, "cert"), json_str(error, "text"));
         else if (error && no_answer(error))
                 fprintf(to, "%s: not known now: %s\n", json_str(r, "cert"), json_str(error, "text"));
         else if (error)

@@ -139,19 +139,21 @@ static bool adopt(struct engine *g, struct cert *cert, const struct brought *b, 
 
 static json_t *import_answer(struct engine *g, const struct cert *cert, const struct chain *c, unsigned number)
 {
-        char end[32];
-        format_date(c->leaf.not_after_s, end, sizeof end);
+        char date[32], end[64];
+        bool ended = c->leaf.not_after_s <= clock_now_s();
+        format_date(c->leaf.not_after_s, date, sizeof date);
+        snprintf(end, sizeof end, ended ? "warning: it ended on %s, every client refuses it" : "valid until %s", date);
         bool compromised = compromised_has(g->keystore, c->leaf.spki_hex), dry = number == 0;
         bool same = cert->row.live_sha256 && strcmp(cert->row.live_sha256, c->leaf.sha256) == 0;
         const char *warning = compromised ? "; its key is marked compromised: reissue it" : "";
         CLEANUP(free_p)
-        char *text = !dry
-                ? text_format("%s: taken over as set %u, valid until %s%s", cert->row.name, number, end, warning)
-                : same ? text_format("%s: is live already, valid until %s%s", cert->row.name, end, warning)
-                       : text_format("%s: would be taken over, valid until %s%s", cert->row.name, end, warning);
+        char *text = !dry ? text_format("%s: taken over as set %u, %s%s", cert->row.name, number, end, warning)
+                : same    ? text_format("%s: is live already, %s%s", cert->row.name, end, warning)
+                          : text_format("%s: would be taken over, %s%s", cert->row.name, end, warning);
         json_t *o = json_pack("{s:i, s:s, s:s?, s:s, s:b, s:b}", "exit", 0, "cert", cert->row.name, "text", text,
                 "sha256", c->leaf.sha256, "compromised", compromised, "dry_run", dry);
         json_put_i64(o, "not_after", c->leaf.not_after_s);
+        json_put_bool(o, "ended", ended);
         if (!dry)
                 json_put_i64(o, "set", number);
         return o;

@@ -50,12 +50,19 @@ static void conclude(struct dry_run *d, const struct err *err)
         finish(d, NULL);
 }
 
+/* This host refuses, not the CA that was asked. */
+static void conclude_here(struct dry_run *d, const struct err *err)
+{
+        json_put_bool(d->result, "here", err != NULL);
+        conclude(d, err);
+}
+
 static void tested(void *arg, const struct deploy_result *result, const struct err *err)
 {
         struct dry_run *d = arg;
         (void)result;
         d->testing = NULL;
-        conclude(d, err);
+        conclude_here(d, err);
 }
 
 /* The web server's own test is the last that can refuse before something is spent. */
@@ -67,7 +74,7 @@ static void test_services(struct dry_run *d)
                 return conclude(d, NULL);
         d->testing = deploy_start(d->engine->loop, d->engine->helper, conf, DEPLOY_TEST, NULL, NULL, tested, d, &e);
         if (!d->testing)
-                conclude(d, &e);
+                conclude_here(d, &e);
 }
 
 static bool counted(void *arg, const struct store_row *row)
@@ -158,7 +165,7 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
         json_array_append_new(json_object_get(d->result, "refused"), error_json(d, err));
         d->index++;
         if (!ask(d, &e))
-                conclude(d, &e);
+                conclude_here(d, &e);
 }
 
 static bool ask(struct dry_run *d, struct err *e)

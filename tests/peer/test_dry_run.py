@@ -8,7 +8,7 @@ import unittest
 
 import probe
 from servers import PRIMARY
-from world import STATE, World
+from world import FREE, STATE, World
 
 
 def state(world):
@@ -74,6 +74,17 @@ class DryRun(unittest.TestCase):
             self.taken_away_and_published_again(world)
             self.assertIn("job 1 of www is running", dry(5, "deploy", "www"))
             self.assertIn("job 1 of www is running", dry(5, "import", "www", "--cert", cert, "--key", key))
+
+    def test_a_certificate_that_has_ended_is_told_as_such(self):
+        with World([{**FREE, "not_before": "-90d", "not_after": "-2d"}], services=("double", "nginx")) as world:
+            config = world.default_config()
+            world.write_config(config)
+            folder = config["certificates"]["www"]["deploy"][0]["directory"]
+            arguments = ("import", "www", "--cert", f"{folder}/fullchain.pem", "--key", f"{folder}/privkey.pem")
+            world.start_dcvd()
+            ended = r"warning: it ended on \d{4}-\d\d-\d\d, every client refuses it"
+            self.assertRegex(self.dry(world, 0, *arguments), rf"www: would be taken over, {ended}\n")
+            self.assertRegex(self.run_it(world, 0, *arguments), rf"www: taken over as set 1, {ended}\n")
 
     def taken_away_and_published_again(self, world):
         owner, at = "_dnsauth.example.test", (PRIMARY, "_dnsauth.example.test", "TXT")

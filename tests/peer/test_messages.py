@@ -1,11 +1,12 @@
 """The words of the interface that no other test hears: who is next, what is blocked, what stands in the way."""
 
 import copy
+import os
 import signal
 import unittest
 
 import probe
-from world import World
+from world import CONFIG, World
 
 
 class Messages(unittest.TestCase):
@@ -72,6 +73,15 @@ class Messages(unittest.TestCase):
         real = world.dcvctl("reissue", "www", "--yes", "--wait")
         self.assertEqual(real.returncode, 5, real.stderr)
         self.assertEqual(world.ledger("ReplaceCertificate"), [])
+
+    def test_what_this_host_refuses_is_not_laid_on_the_ca(self):
+        world = self.world(services=("double", "nginx"))
+        os.chmod(CONFIG, 0o666)  # dcvd-helper does not act on what anybody may write
+        dry = world.dcvctl("reissue", "www", "--dry-run")
+        os.chmod(CONFIG, 0o644)
+        self.assertEqual(dry.returncode, 1, dry.stdout)
+        self.assertRegex(dry.stdout, rf"www: refused on this host: .*{CONFIG}")
+        self.assertNotIn("refused by", dry.stdout)
 
 
 if __name__ == "__main__":

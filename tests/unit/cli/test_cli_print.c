@@ -158,6 +158,19 @@ static void a_dry_run_says_what_where_and_what_it_spends(void **state)
                 "failed\"}}",
                 "www: refused: nginx -t failed\n");
         EXPECT(print_dry_run,
+                "{\"cert\": \"www\", \"ca\": \"tencent\", \"here\": true, \"error\": {\"kind\": \"config\", \"code\": "
+                "\"config.owner\", \"text\": \"/tmp can be written by its group\"}}",
+                "www: refused on this host: /tmp can be written by its group\n");
+        EXPECT(print_dry_run,
+                "{\"cert\": \"www\", \"error\": {\"kind\": \"config\", \"code\": \"tls-alpn\", \"text\": \"needs port "
+                "443\"}}",
+                "www: refused on this host: needs port 443\n"); /* no CA was asked */
+        EXPECT(print_dry_run,
+                "{\"cert\": \"www\", \"ca\": \"tencent\", \"here\": true, \"error\": {\"kind\": \"temporary\", "
+                "\"text\": "
+                "\"no helper\"}}",
+                "www: not known now: no helper\n");
+        EXPECT(print_dry_run,
                 "{\"cert\": \"www\", \"ca\": \"letsencrypt\", \"issues\": true, \"product\": \"ACME\", \"key_type\": "
                 "\"ec-p256\", \"spends\": \"one\", \"validation\": \"file\"}",
                 "www: would order a new certificate from letsencrypt\n", "  product     ACME\n",
