@@ -213,6 +213,8 @@ json_t *cert_status_json(struct cert *c, bool records)
         json_object_set_new(o, "job", c->job ? job_status_json(c->job) : json_null());
         CLEANUP(free_p) char *line = reissue_line(c, conf, facts);
         json_put_text(o, "reissue", line);
+        if (c->row.last_success_s >= json_i64(facts, "checked", 0)) /* of what was before that job: asked anew soon */
+                (void)json_object_del(facts, "notes");
         json_object_set_new(o, "reissuable", facts);
         json_put_i64(o, "newest_set", newest_set(c, facts));
         CLEANUP(free_p) char *end = cert_end_text(c, NULL, clock_now_s());

@@ -149,6 +149,8 @@ static void inspect_run(struct ca_call *c)
         texts_add(&s.names, "www.example.test");
         if (fake_ca.exclusive[0])
                 texts_add(&s.exclusive, fake_ca.exclusive);
+        if (fake_ca.note[0])
+                texts_add(&s.notes, fake_ca.note);
         if (fake_ca.open && !fake_ca.strangers)
                 strcpy(s.resume_id, "new");
         if (fake_ca.newest_spki[0]) {
@@ -158,6 +160,7 @@ static void inspect_run(struct ca_call *c)
         }
         done(c->arg, &s, fake_ca.refusal.kind ? &fake_ca.refusal : NULL);
         texts_done(&s.names);
+        texts_done(&s.notes);
         texts_done(&s.exclusive);
 }
 

@@ -31,6 +31,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         bool last_one; /* cancelling an order may cost the only reissue */
         char newest_spki[65], newest_sha256[65]; /* of the certificate "new", the newest it has; "": it shows none */
         int64_t not_before_s, not_after_s; /* of the newest certificate; 0: not said */
+        char note[100]; /* said with every subject; "": none */
         struct err refusal; /* said with every subject, until told otherwise */
         /* what happened */
         unsigned orders, inspects, views, validates, fetches, resolves, cancels, publishes,

@@ -66,10 +66,44 @@ static void cancelling_is_asked_for_in_words_that_fit_the_ca(void **state)
         }
 }
 
+/* ---- status ---- */
+
+static const json_t *reissuable(struct fixture *f)
+{
+        ask(f, action_status, json_pack("{s:[s]}", "certs", "www"));
+        return json_object_get(json_array_get(json_object_get(f->answer, "certificates"), 0), "reissuable");
+}
+
+static bool is_asked(struct fixture *f)
+{
+        return !engine_cert(f->engine, "www")->asking;
+}
+
+static void what_was_said_of_before_a_job_is_over_with_it(void **state)
+{
+        struct fixture *f = *state;
+        snprintf(fake_ca.note, sizeof fake_ca.note, "R5: reissue new is running; resuming it");
+        cert_due(engine_cert(f->engine, "www"));
+        assert_true(run_to(f, is_asked, 5000));
+        assert_int_equal(json_array_size(json_object_get(reissuable(f), "notes")), 1);
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_null(json_object_get(reissuable(f), "notes"));
+        assert_true(json_bool(reissuable(f), "possible", false)); /* the rest stays until the CA is asked again */
+        snprintf(fake_ca.note, sizeof fake_ca.note, "R8: no validation needed");
+        clock_fake((clock_now_s() + 1) * 1000, -1);
+        cert_due(engine_cert(f->engine, "www"));
+        assert_true(run_to(f, is_asked, 5000));
+        assert_string_equal(
+                json_string_value(json_array_get(json_object_get(reissuable(f), "notes"), 0)), fake_ca.note);
+        clock_fake(-1, -1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(cancelling_is_asked_for_in_words_that_fit_the_ca),
+                cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
