@@ -37,7 +37,10 @@ struct ca_subject_request {
         enum conf_validation validation;
         enum key_type key_type; /* wanted; KEY_NONE: the CA's rule decides */
         bool compromised; /* then the same CSR is out of the question */
-        bool same_csr; /* policy allows the same key and CSR */
+        const char *reuse_spki_hex; /* of the live key, if it may be used again: the same CSR is for this one only;
+                                       NULL: none */
+        enum key_type
+                reuse_type; /* its type: key_type of the answer, where the rule takes it and nothing else is wanted */
         const char *csr_pem; /* a CSR from the configuration (key held elsewhere), or NULL */
         bool force; /* lifts rules marked (?) in the reference */
         bool dry; /* nothing follows: what an order would be refused for may be asked for by itself */
@@ -99,7 +102,7 @@ struct ca_view {
         struct proof *proof; /* open ones: to be published and shown */
         size_t proof_count;
         bool validation_wanted; /* the CA has not validated yet (proofs may still be missing) */
-        bool person_wanted; /* party must act: your company, or the CA's reviewers */
+        bool person_wanted; /* party must act: your company, the CA's reviewers, the CA */
         bool person_is_ours; /* the user's company must act, not the CA */
         bool csr_wanted; /* finalize is open (ACME) */
         bool issuing; /* the CSR was taken, the certificate is being made (ACME) */
@@ -132,8 +135,8 @@ struct ca_revoke_request {
         const uint8_t *der; /* the certificate */
         size_t der_len;
         const char *id; /* at a CA that names its certificates; NULL: not known */
-        const struct key *key; /* its own: proof that we may, and what has the CA block it; NULL: not here. Lives
-                                  as long as the call */
+        const struct key *key; /* its own: proof that we may, and what has the CA block it; NULL: not here, or
+                                  it must not be blocked. Lives as long as the call */
         enum ca_reason reason;
 };
 

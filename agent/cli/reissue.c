@@ -102,7 +102,12 @@ void print_dry_run(FILE *to, const json_t *r)
                         fprintf(to, "; it gave this host %lld of these names in the last seven days",
                                 (long long)json_i64(r, "issued_this_week", 0));
                 fprintf(to, "\n");
-                fprintf(to, "  key         %s\n", json_str(r, "key_type"));
+                const char *not_kept = json_str(r, "key_not_kept");
+                fprintf(to, "  key         %s%s%s\n", json_str(r, "key_type"),
+                        json_bool(r, "key_kept", false) ? ", the live one is kept"
+                                : not_kept              ? ", a new one; the live one is not kept: "
+                                                        : "",
+                        not_kept ? not_kept : "");
                 fprintf(to, "  validation  %s%s\n", json_str(r, "validation"),
                         json_bool(r, "validation_expected", true) ? "" : " (none expected)");
                 print_people(to, r);

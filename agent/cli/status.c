@@ -161,6 +161,8 @@ static void print_cert(FILE *to, const json_t *c)
         {
                 fprintf(to, "            %s\n", json_string_value(note));
         }
+        if (json_str(c, "key"))
+                fprintf(to, "  KEY       %s\n", json_str(c, "key"));
         if (json_i64(c, "newest_set", 0))
                 fprintf(to, "  NEWEST    set %lld is the newest: dcvctl deploy %s --set %lld\n",
                         (long long)json_i64(c, "newest_set", 0), json_str(c, "name"),

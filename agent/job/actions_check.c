@@ -236,12 +236,9 @@ static void next_ca(struct look_one *l)
                 l->ca++;
                 return next_ca(l);
         }
-        struct ca_subject_request r = { .certificate_id = cert && cert->row.newest_id ? cert->row.newest_id
-                                                                                      : l->conf->certificate_id,
-                .names = &l->conf->names,
-                .validation = policy_validation(l->conf, l->ca),
-                .key_type = policy_key_type(l->conf, l->ca) };
-        l->asking = l->asked->ops->inspect(l->asked->ca, &r, asked, l, &e);
+        CLEANUP(subject_request_done) struct subject_request q = { 0 };
+        if (subject_request_make(&q, g, cert, l->conf, l->ca, (struct subject_ask){ .dry = true }, &e))
+                l->asking = l->asked->ops->inspect(l->asked->ca, &q.r, asked, l, &e);
         if (!l->asking)
                 asked(l, NULL, &e);
 }

@@ -193,11 +193,13 @@ static void note_moved(
                 return job_set(&c->row.stopped, NULL);
         if (c->row.stopped)
                 return;
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        bool may_stay = conf && live_key_may_stay(c->engine, c, conf, 0, (struct subject_ask){ 0 });
         CLEANUP(free_p)
         char *why = text_format(
                 "%s holds a newer certificate (%s) than the one live here%s; automatic reissues are stopped", ca->name,
                 s->id,
-                cert_never_taken(c, ca, s, refusal) ? ", for a key of this host: dcvctl reissue takes it over"
+                cert_never_taken(c, ca, s, refusal, may_stay) ? ", for a key of this host: dcvctl reissue takes it over"
                                                               : "");
         job_set(&c->row.stopped, why);
         log_warning(c->row.name, "%s; run dcvctl import or dcvctl reissue", why ? why : "");
@@ -229,14 +231,16 @@ static bool ask(struct cert *c, const struct conf_cert *conf)
         c->asked = engine_ca(c->engine, conf->ca[0].ca);
         if (!c->asked || !c->asked->ops->inspect)
                 return false;
-        struct ca_subject_request r = {
-                .certificate_id = c->row.newest_id ? c->row.newest_id : conf->certificate_id,
-                .names = &conf->names,
-                .validation = policy_validation(conf, 0),
-                .key_type = policy_key_type(conf, 0),
-        };
         c->ask_first = false; /* if this fails, the planned looks do */
-        c->asking = c->asked->ops->inspect(c->asked->ca, &r, asked, c, &e);
+        struct conf_cert without = *conf; /* its CSR, if that cannot be read: what the CA has is worth knowing */
+        CLEANUP(subject_request_done) struct subject_request q = { 0 };
+        if (!subject_request_make(&q, c->engine, c, conf, 0, (struct subject_ask){ 0 }, &e)) {
+                log_err(c->row.name, "asking the CA whether a reissue is possible, without a CSR", &e);
+                without.key_csr = NULL;
+                if (!subject_request_make(&q, c->engine, c, &without, 0, (struct subject_ask){ 0 }, &e))
+                        return false;
+        }
+        c->asking = c->asked->ops->inspect(c->asked->ca, &q.r, asked, c, &e);
         return c->asking != NULL;
 }
 

@@ -108,7 +108,38 @@ static const char *publisher_by_hand(const struct dry_run *d)
         return NULL;
 }
 
-static void note_subject(struct dry_run *d, const struct ca_subject *s)
+static struct conf_cert policy_of(const struct dry_run *d, const struct conf_cert *conf)
+{
+        struct conf_cert policy = *conf;
+        if (d->staging)
+                staging_make_trial(&policy);
+        return policy;
+}
+
+static struct subject_ask ask_of(const struct dry_run *d)
+{
+        return (struct subject_ask){ .compromised = d->compromised, .force = d->force, .dry = true };
+}
+
+static void note_key(struct dry_run *d, const struct conf_cert *conf, const struct ca_subject *s)
+{
+        struct live_key k;
+        if (conf->key_csr) {
+                CLEANUP(free_p) char *elsewhere = text_format("that of %s", conf->key_csr);
+                json_put_text(d->result, "key_type", elsewhere);
+                return;
+        }
+        json_put_text(d->result, "key_type", s->same_csr ? "the same key and CSR" : key_type_name(s->key_type));
+        const struct conf_cert policy = policy_of(d, conf);
+        live_key_look(&k, d->engine, d->cert, &policy, d->index, ask_of(d));
+        if (!k.wanted || s->resume_id[0])
+                return;
+        bool kept = live_key_stays(&k, s);
+        json_put_bool(d->result, "key_kept", kept);
+        json_put_text(d->result, "key_not_kept", kept ? NULL : k.why_not);
+}
+
+static void note_subject(struct dry_run *d, const struct conf_cert *conf, const struct ca_subject *s)
 {
         json_t *o = d->result;
         json_object_set_new(o, "notes", s ? json_texts(&s->notes) : json_array());
@@ -116,7 +147,8 @@ static void note_subject(struct dry_run *d, const struct ca_subject *s)
                 return;
         json_put_text(o, "replaces", s->id);
         json_put_text(o, "product", s->product);
-        json_put_text(o, "key_type", s->same_csr ? "the same key and CSR" : key_type_name(s->key_type));
+        if (conf)
+                note_key(d, conf, s);
         json_put_text(o, "validation", conf_validation_name(s->validation));
         json_put_bool(o, "validation_expected", s->validation_expected);
         const char *by_hand = s->validation_expected ? publisher_by_hand(d) : NULL;
@@ -139,6 +171,14 @@ static void note_subject(struct dry_run *d, const struct ca_subject *s)
 
 static bool ask(struct dry_run *d, struct err *e);
 
+/* As the job will look at it before it orders. */
+static bool csr_fits(const struct dry_run *d, const struct conf_cert *conf, const struct ca_subject *s, struct err *e)
+{
+        CLEANUP(free_p) char *pem = NULL;
+        char spki[65];
+        return s->resume_id[0] || foreign_csr(d->engine, d->cert, conf, d->compromised, s, &pem, spki, e);
+}
+
 static void asked(void *arg, const struct ca_subject *s, const struct err *err)
 {
         struct dry_run *d = arg;
@@ -147,15 +187,19 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
         const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
         json_put_text(d->result, "ca", d->ca->name);
         json_put_bool(d->result, "issues", d->ca->ops->can & CONF_CA_ISSUES);
-        note_subject(d, s);
+        note_subject(d, conf, s);
         if (s && d->index == 0 && !d->staging)
                 cert_note_subject(d->cert, d->ca, s, err);
-        bool untaken = !d->staging && cert_never_taken(d->cert, d->ca, s, err);
+        bool may_stay = conf && live_key_may_stay(d->engine, d->cert, conf, d->index, ask_of(d));
+        bool untaken = !d->staging && cert_never_taken(d->cert, d->ca, s, err, may_stay);
         if (untaken) {
                 json_put_text(d->result, "takes", s->id);
                 json_put_text(d->result, "spends", "nothing");
                 json_put_bool(d->result, "last_one", false);
         }
+        struct err no_csr;
+        if (!err && conf && conf->key_csr && !csr_fits(d, conf, s, &no_csr))
+                err = &no_csr;
         if (!err || untaken)
                 return test_services(d);
         bool for_good = err->kind == ERR_RULE || err->kind == ERR_DENIED || err->kind == ERR_PROTOCOL ||
@@ -185,15 +229,10 @@ static bool ask(struct dry_run *d, struct err *e)
         if (!validation_is_possible(d->engine, policy_validation(conf, d->index), e))
                 return false;
         d->ca = ca;
-        struct ca_subject_request r = { .certificate_id =
-                                                d->cert->row.newest_id ? d->cert->row.newest_id : conf->certificate_id,
-                .names = &conf->names,
-                .validation = policy_validation(conf, d->index),
-                .key_type = policy_key_type(conf, d->index),
-                .compromised = d->compromised,
-                .same_csr = !d->compromised && conf->key_reuse == REUSE_WHEN_NOT_COMPROMISED,
-                .force = d->force };
-        d->asking = ca->ops->inspect(ca->ca, &r, asked, d, e);
+        const struct conf_cert policy = policy_of(d, conf);
+        CLEANUP(subject_request_done) struct subject_request q = { 0 };
+        if (subject_request_make(&q, d->engine, d->cert, &policy, d->index, ask_of(d), e))
+                d->asking = ca->ops->inspect(ca->ca, &q.r, asked, d, e);
         return d->asking != NULL;
 }
 

@@ -107,6 +107,7 @@ struct job {
         bool organization; /* the CA that was asked last has an OV or EV certificate here */
         bool restart; /* its order is being cancelled because its key was reported */
         bool order_over; /* it ended; the pause before another one runs */
+        bool key_stays; /* it was said that the live key is kept */
         bool key_refused; /* the CA took one key not: another was made, once */
         unsigned orders_ended; /* of this attempt, without a certificate */
         bool cancel_order; /* and the order at the CA is to be cancelled */
@@ -303,6 +304,7 @@ struct look_known *known_endpoints(
         const json_t *list, size_t *ret_count); /* found before by `verify: auto`; texts borrowed from list */
 #define LOOK_WHILE_SPREADING_MS 30000 /* the CA looks by itself too */
 void job_look_at_order(struct job *j);
+struct subject_ask job_ask(const struct job *j); /* steps_begin.c */
 /* steps_begin.c: what this host lacks for it, before anything is spent. */
 bool validation_is_possible(const struct engine *g, enum conf_validation v, struct err *e);
 /* unsent.c: which open intent certainly never left (see there). */
@@ -324,10 +326,45 @@ bool subject_from_text(const char *text, struct ca_subject *ret);
 void cert_note_subject(
         struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
 
+/* live_key.c: what key.reuse comes to. c NULL: it is not known yet. */
+struct subject_ask {
+        bool compromised, force;
+        bool refused; /* the CA did not take the live key */
+        bool dry; /* nothing follows */
+};
+struct live_key {
+        bool wanted; /* the policy is to keep it; else the rest says nothing */
+        bool may;
+        enum key_type type;
+        char spki[65];
+        char why_not[300]; /* for people, of "it" */
+};
+void live_key_look(struct live_key *ret, const struct engine *g, const struct cert *c, const struct conf_cert *policy,
+        size_t ca_index, struct subject_ask ask);
+bool live_key_may_stay(const struct engine *g, const struct cert *c, const struct conf_cert *policy, size_t ca_index,
+        struct subject_ask ask);
+bool live_key_stays(struct live_key *k, const struct ca_subject *s); /* once the CA has said what it takes */
+bool live_key_load(const struct engine *g, const struct cert *c, struct key **ret, struct err *e);
+
+/* subject_request.c: what a CA is asked about a certificate. c NULL: it is not known yet. On failure (key.csr cannot be
+ * read) there is nothing to release. */
+struct subject_request {
+        struct ca_subject_request r; /* borrows from c and policy, and from what follows */
+        struct live_key live;
+        char *csr;
+};
+bool subject_request_make(struct subject_request *ret, const struct engine *g, const struct cert *c,
+        const struct conf_cert *policy, size_t ca_index, struct subject_ask ask, struct err *e);
+void subject_request_done(struct subject_request *r);
+/* The CSR of key.csr, whose key is held elsewhere: it must be for this certificate and for a key nobody reported. */
+bool foreign_csr(const struct engine *g, const struct cert *c, const struct conf_cert *policy, bool compromised,
+        const struct ca_subject *s, char **ret_pem, char ret_spki[65], struct err *e);
+
 /* untaken.c: did the CA issue this certificate for a key of this host, and no set here has it? Not one that the journal
- * knows, unless the CA would refuse another (refusal: its rule; NULL: none). */
-bool cert_never_taken(
-        const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
+ * knows, unless the CA would refuse another (refusal: its rule; NULL: none). One for the live key is taken only where
+ * that key may stay: it may be the one that leaked. */
+bool cert_never_taken(const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s,
+        const struct err *refusal, bool live_may_stay);
 /* The newest set here that holds it. Where the sets cannot be listed it is taken for known, as number 0: then nothing
  * changes. */
 bool cert_has_set_of(const struct cert *c, const char *sha256, unsigned *ret_number);
@@ -427,6 +464,7 @@ void job_cancel_unwritten(struct job *j, const struct err *e); /* it goes on: th
 struct backend_ca *staging_of(struct engine *g, const char *ca); /* NULL: it has none */
 /* The policy of a trial: one CA, nothing to deploy to. from: which CA of the list to begin with. */
 char *staging_policy(struct engine *g, const struct conf_cert *conf, size_t from, struct err *e);
+void staging_make_trial(struct conf_cert *copy); /* the rest of it, but for the CA */
 void staging_done(struct job *j); /* issued and checked: that was all */
 void staging_clear(struct job *j); /* at its end, however it came: order, key */
 

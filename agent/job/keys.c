@@ -4,7 +4,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/crash.h"
-#include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
@@ -116,38 +115,32 @@ static bool own_csr(struct job *j, struct key *key, struct err *e)
         return true;
 }
 
-/* The key is held elsewhere: only its CSR is here, and it must be for this certificate and for a key nobody reported.
- */
-static bool foreign_csr(struct job *j, struct err *e)
+static bool take_foreign_csr(struct job *j, struct err *e)
 {
         CLEANUP(free_p) char *pem = NULL;
-        size_t len = 0;
-        struct csr csr = { 0 };
-        if (!file_read(j->policy->key_csr, 64 * 1024, &pem, &len, e) || !csr_read(pem, len, &csr, e))
-                return err_wrap(e, "key.csr of %s", j->row.cert);
-        bool good = true;
-        if (compromised_has(j->engine->keystore, csr.spki_hex) ||
-                (j->row.compromised && j->cert->row.live_spki && strcmp(csr.spki_hex, j->cert->row.live_spki) == 0)) {
-                good = err_set(e, ERR_CONFIG, "key.compromised",
-                        "%s asks for the key %.16s..., which is marked compromised", j->policy->key_csr, csr.spki_hex);
-                err_fix(e, "make a new key and CSR where the key is held, write the CSR to %s, then dcvctl reissue %s",
-                        j->policy->key_csr, j->row.cert);
-        } else if (!request_check_strength(pem, len, e)) {
-                good = err_wrap(e, "%s", j->policy->key_csr);
-                err_fix(e, "make a new key and CSR where the key is held, write the CSR to %s, then dcvctl reissue %s",
-                        j->policy->key_csr, j->row.cert);
-        } else if (!names_same(&csr.names, &job_subject(j)->names)) {
-                good = err_set(e, ERR_CONFIG, "csr.names",
-                        "%s does not ask for exactly the names of the certificate (R13)", j->policy->key_csr);
-                err_fix(e, "make the CSR with the same common name and names as the certificate has");
-        }
-        if (good) {
-                job_set(&j->row.spki, csr.spki_hex);
-                free(j->row.csr);
-                j->row.csr = STEAL(pem);
-        }
-        csr_done(&csr);
-        return good;
+        char spki[65];
+        if (!foreign_csr(j->engine, j->cert, j->policy, j->row.compromised, job_subject(j), &pem, spki, e))
+                return false;
+        job_set(&j->row.spki, spki);
+        free(j->row.csr);
+        j->row.csr = STEAL(pem);
+        return true;
+}
+
+/* The live key goes into one more certificate: it is in STATE/keys before anything for it leaves (I1), also where a
+ * restore left it in the set alone. */
+static void keep_live_key(struct job *j)
+{
+        struct err e;
+        struct key *key = NULL;
+        char spki[65];
+        bool good = live_key_load(j->engine, j->cert, &key, &e) && keystore_put(j->engine->keystore, key, spki, &e) &&
+                (j->row.same_csr || own_csr(j, key, &e));
+        key_free(key);
+        if (!good)
+                return job_trouble(j, &e);
+        job_set(&j->row.spki, spki);
+        go_ordered(j, j->row.same_csr ? "the same CSR again: no new key" : "the live key is kept");
 }
 
 void step_keyed(struct job *j)
@@ -158,12 +151,18 @@ void step_keyed(struct job *j)
                 err_set(&e, ERR_BUG, "subject", "the facts of the CA are missing in the journal");
                 return job_trouble(j, &e);
         }
-        if (s->same_csr) {
-                job_set(&j->row.spki, j->cert->row.live_spki);
-                return go_ordered(j, "the same CSR again: no new key");
-        }
+        /* Looked at again: hours may have passed since the CA was asked, and the key may have been reported. */
+        struct live_key live;
+        live_key_look(&live, j->engine, j->cert, j->policy, (size_t)j->row.ca_index, job_ask(j));
+        bool keep = live_key_stays(&live, s);
+        j->row.same_csr = keep && s->same_csr && strcmp(live.spki, s->spki_hex) == 0;
+        if (keep)
+                return keep_live_key(j);
+        if (j->key_stays)
+                job_note(j, "the live key is not kept after all: %s", live.why_not);
+        j->key_stays = false;
         if (j->policy->key_csr)
-                return foreign_csr(j, &e) ? go_ordered(j, "the CSR of a key held elsewhere") : job_trouble(j, &e);
+                return take_foreign_csr(j, &e) ? go_ordered(j, "the CSR of a key held elsewhere") : job_trouble(j, &e);
         enum key_type type = policy_key_type(j->policy, (size_t)j->row.ca_index);
         if (type == KEY_NONE)
                 type = s->key_type;
@@ -266,7 +265,7 @@ static bool old_key(void *arg, const struct store_row *row)
 }
 
 /* Keys older than `keep.keys` that no live or kept set, running job or open order names. Their rows stay: a hash is for
- * ever. */
+ * ever. So each time goes on where the last one ended, and begins anew after the last row. */
 void keys_retire(struct engine *g)
 {
         struct retire r = { .g = g, .before_s = clock_now_s() - g->conf->keep_keys_ms / 1000 };

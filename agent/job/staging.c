@@ -14,6 +14,14 @@ struct backend_ca *staging_of(struct engine *g, const char *ca)
         return name ? engine_ca(g, name) : NULL;
 }
 
+void staging_make_trial(struct conf_cert *copy)
+{
+        copy->target_count = 0;
+        copy->certificate_id = NULL;
+        copy->key_reuse = REUSE_NEVER;
+        copy->staging = true;
+}
+
 char *staging_policy(struct engine *g, const struct conf_cert *conf, size_t from, struct err *e)
 {
         for (size_t i = from; i < conf->ca_count; i++) {
@@ -25,10 +33,7 @@ char *staging_policy(struct engine *g, const struct conf_cert *conf, size_t from
                 use.ca = b->name;
                 trial.ca = &use;
                 trial.ca_count = 1;
-                trial.target_count = 0;
-                trial.certificate_id = NULL;
-                trial.key_reuse = REUSE_NEVER;
-                trial.staging = true;
+                staging_make_trial(&trial);
                 char *text = policy_text(&trial);
                 if (!text)
                         err_memory(e);

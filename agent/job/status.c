@@ -201,6 +201,20 @@ static char *reissue_line(const struct cert *c, const struct conf_cert *conf, co
         return text_format("none: nothing could replace this today (%s)", text ? text : rule ? rule : "?");
 }
 
+/* Of key.reuse; NULL: it is not set, or the CA was not asked since this key is live. */
+static char *key_line(const struct cert *c, const struct conf_cert *conf, const json_t *facts)
+{
+        const json_t *k = json_object_get(facts, "live_key");
+        const char *live = c->row.live_spki ? c->row.live_spki : "", *spki = json_str(k, "spki");
+        if (!conf || conf->key_reuse != REUSE_WHEN_NOT_COMPROMISED || !spki || strcmp(spki, live) != 0)
+                return NULL;
+        if (live[0] && compromised_has(c->engine->keystore, live))
+                return text_dup("a new one next time: the live one is marked compromised");
+        if (json_bool(k, "kept", false))
+                return text_dup("kept next time (key.reuse)");
+        return text_format("a new one next time, the live one is not kept (key.reuse): %s", json_str(k, "why_not"));
+}
+
 json_t *cert_status_json(struct cert *c, bool records)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
@@ -213,6 +227,8 @@ json_t *cert_status_json(struct cert *c, bool records)
         json_object_set_new(o, "job", c->job ? job_status_json(c->job) : json_null());
         CLEANUP(free_p) char *line = reissue_line(c, conf, facts);
         json_put_text(o, "reissue", line);
+        CLEANUP(free_p) char *key = key_line(c, conf, facts);
+        json_put_text(o, "key", key);
         if (c->row.last_success_s >= json_i64(facts, "checked", 0)) /* of what was before that job: asked anew soon */
                 (void)json_object_del(facts, "notes");
         json_object_set_new(o, "reissuable", facts);

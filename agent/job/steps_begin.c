@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "agent/base/clock.h"
-#include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
@@ -48,6 +47,24 @@ static void mark_reported_key(struct job *j, const char *spki)
                 log_err(j->row.cert, "a compromised key could not be marked", &e);
 }
 
+struct subject_ask job_ask(const struct job *j)
+{
+        return (struct subject_ask){
+                .compromised = j->row.compromised, .force = j->row.force, .refused = j->key_refused
+        };
+}
+
+static void note_live_key(struct job *j, const struct ca_subject *s)
+{
+        struct live_key k;
+        live_key_look(&k, j->engine, j->cert, j->policy, (size_t)j->row.ca_index, job_ask(j));
+        j->key_stays = k.wanted && live_key_stays(&k, s);
+        if (j->key_stays)
+                job_note(j, "the live key %.16s... is kept (key.reuse)", k.spki);
+        else if (k.wanted)
+                job_note(j, "the live key is not kept (key.reuse): %s", k.why_not);
+}
+
 static void go_to_order(struct job *j)
 {
         const struct ca_subject *s = job_subject(j);
@@ -65,6 +82,7 @@ static void go_to_order(struct job *j)
         bool can = s->validation_expected && !j->row.rehearsed;
         for (size_t i = 0; i < s->notes.count; i++)
                 job_note(j, "%s", s->notes.item[i]);
+        note_live_key(j, s);
         job_go(j, wants && can ? JOB_REHEARSED : JOB_KEYED);
 }
 
@@ -167,7 +185,8 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
         j->ca_call = NULL;
         if (!j->policy->staging && (subject || (err && (err->kind == ERR_RULE || err->kind == ERR_WAITING))))
                 cert_note_subject(j->cert, j->ca, subject, err);
-        bool untaken = cert_never_taken(j->cert, j->ca, subject, err);
+        bool untaken = cert_never_taken(j->cert, j->ca, subject, err,
+                live_key_may_stay(j->engine, j->cert, j->policy, (size_t)j->row.ca_index, job_ask(j)));
         if (subject) {
                 if (!untaken) /* else its key is a fresh one: what was reported is live */
                         mark_reported_key(j, subject->spki_hex);
@@ -202,13 +221,6 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
         test_services(j);
 }
 
-static bool may_reuse(const struct job *j)
-{
-        const char *live = j->cert->row.live_spki;
-        return j->policy->key_reuse == REUSE_WHEN_NOT_COMPROMISED && !j->row.compromised && live &&
-                !compromised_has(j->engine->keystore, live);
-}
-
 bool validation_is_possible(const struct engine *g, enum conf_validation v, struct err *e)
 {
         if (v != VALIDATION_TLS_ALPN || g->conf->tokens_tls_listen.count > 0)
@@ -222,27 +234,14 @@ void step_eligible(struct job *j)
         struct err e;
         if (!choose_ca(j, &e))
                 return job_trouble(j, &e);
-        enum conf_validation validation = policy_validation(j->policy, (size_t)j->row.ca_index);
-        if (!validation_is_possible(j->engine, validation, &e))
+        if (!validation_is_possible(j->engine, policy_validation(j->policy, (size_t)j->row.ca_index), &e))
                 return job_trouble(j, &e);
-        enum key_type wanted = policy_key_type(j->policy, (size_t)j->row.ca_index);
-        if (wanted != KEY_NONE && !j->policy->key_csr && !may_reuse(j))
-                keying_start(j, wanted); /* its making takes the time that the CA takes to answer */
-        CLEANUP(free_p) char *csr = NULL;
-        size_t csr_len = 0;
-        if (j->policy->key_csr && !file_read(j->policy->key_csr, 64 * 1024, &csr, &csr_len, &e))
+        CLEANUP(subject_request_done) struct subject_request q = { 0 };
+        if (!subject_request_make(&q, j->engine, j->cert, j->policy, (size_t)j->row.ca_index, job_ask(j), &e))
                 return job_trouble(j, &e);
-        struct ca_subject_request r = {
-                .certificate_id = j->cert->row.newest_id ? j->cert->row.newest_id : j->policy->certificate_id,
-                .names = &j->policy->names,
-                .validation = validation,
-                .key_type = wanted,
-                .compromised = j->row.compromised,
-                .same_csr = may_reuse(j),
-                .csr_pem = csr,
-                .force = j->row.force,
-        };
-        j->ca_call = j->ca->ops->inspect(j->ca->ca, &r, inspected, j, &e);
+        if (q.r.key_type != KEY_NONE && !q.csr && !q.live.may)
+                keying_start(j, q.r.key_type); /* its making takes the time that the CA takes to answer */
+        j->ca_call = j->ca->ops->inspect(j->ca->ca, &q.r, inspected, j, &e);
         if (!j->ca_call)
                 job_trouble(j, &e);
 }

@@ -98,6 +98,24 @@ const struct ca_subject *job_subject(struct job *j)
         return j->subject = s;
 }
 
+/* Of key.reuse: what would become of the key that is live now. */
+static void note_live_key(json_t *o, const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s)
+{
+        const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
+        struct live_key k;
+        for (size_t i = 0; conf && i < conf->ca_count; i++) {
+                if (strcmp(conf->ca[i].ca, ca->name) != 0)
+                        continue;
+                live_key_look(&k, c->engine, c, conf, i, (struct subject_ask){ 0 });
+                bool kept = live_key_stays(&k, s);
+                if (k.wanted)
+                        json_object_set_new(o, "live_key",
+                                json_pack("{s:s, s:b, s:s}", "spki", k.spki, "kept", kept, "why_not",
+                                        kept ? "" : k.why_not));
+                return;
+        }
+}
+
 /* The REISSUE line of status lives on this until the CA is asked again. */
 void cert_note_subject(
         struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal)
@@ -121,6 +139,7 @@ void cert_note_subject(
                 json_put_text(o, "spki", s->spki_hex);
                 json_put_text(o, "sha256", s->cert_sha256);
                 json_object_set_new(o, "notes", json_texts(&s->notes));
+                note_live_key(o, c, ca, s);
                 if (s->id[0])
                         job_set(&c->row.newest_id, s->id);
         }

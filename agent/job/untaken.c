@@ -43,15 +43,15 @@ bool cert_has_set_of(const struct cert *c, const char *sha256, unsigned *ret_num
         return *ret_number > 0;
 }
 
-bool cert_never_taken(
-        const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal)
+bool cert_never_taken(const struct cert *c, const struct backend_ca *ca, const struct ca_subject *s,
+        const struct err *refusal, bool live_may_stay)
 {
         struct engine *g = c->engine;
         unsigned number;
         if (!s || ca->ops->can & CONF_CA_ISSUES || !s->id[0] || !s->spki_hex[0] || !s->cert_sha256[0] ||
                 s->resume_id[0] || (refusal && refusal->kind != ERR_RULE))
                 return false;
-        if (c->row.live_spki && strcmp(c->row.live_spki, s->spki_hex) == 0)
+        if (!live_may_stay && c->row.live_spki && strcmp(c->row.live_spki, s->spki_hex) == 0)
                 return false; /* somebody had it reissued with the key that lives here: a job makes a new one */
         if (!keystore_has(g->keystore, s->spki_hex) || compromised_has(g->keystore, s->spki_hex) ||
                 cert_has_set_of(c, s->cert_sha256, &number))

@@ -85,6 +85,26 @@ class Acme(AcmeCase):
         self.assertIn("IP Address:" + WEB, probe.openssl("x509", "-noout", "-ext", "subjectAltName",
                                                          stdin=world.served("ip", address=WEB).pem))
 
+    def test_the_live_key_is_kept_while_nobody_reports_it(self):
+        world = self.world()
+        pebble = self.pebble(world)
+        keep = {"reuse": "when-not-compromised"}
+        self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site", key=keep)})
+        first = self.issue(world)
+        self.assertIn("the live key is not kept (key.reuse): nothing is live here", first.stderr)
+        before = world.served(NAMES[0])
+        self.assertIn("key         ec-p256, the live one is kept\n", world.dcvctl("reissue", "www", "--dry-run").stdout)
+        world.kill_dcvd()
+        world.start_dcvd()
+        again = self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertIn(f"the live key {before.spki[:16]}... is kept (key.reuse)", again.stderr)
+        after = world.served(NAMES[0])
+        self.assertEqual((after.spki, after.der == before.der, pebble.issued()), (before.spki, False, 2))
+        self.assertEqual(os.listdir(f"{STATE}/keys"), [f"{before.spki}.pem"])
+        self.run_well(world, "reissue", "www", "--key-compromised", "--yes", "--wait")
+        self.assertNotEqual(world.served(NAMES[0]).spki, before.spki)
+        self.judge(world)
+
     def test_a_preferred_chain_is_taken(self):
         world = self.world()
         pebble = self.pebble(world, alternates=2)

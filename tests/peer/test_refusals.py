@@ -45,7 +45,7 @@ class Refusals(unittest.TestCase):
         certificates = [
             paid(1, "uploaded", **{"from": "upload"}), paid(2, "ending", not_after="+29d"),
             free(3, "used", replaced_for="f0000031"), free(31, "used", replaced_by="f0000003"),
-            free(4, "elliptic"), free(5, "file", method="FILE", first_method="FILE"), paid(6, "running"),
+            free(4, "elliptic"), free(41, "held"), paid(42, "unlike"), free(5, "file", method="FILE", first_method="FILE"), paid(6, "running"),
             paid(7, "sibling"), {**paid(71, "sibling"), "names": ["shop.sibling.test"]}, paid(8, "failed")]
         with World(certificates, zones=zones("running"), secondary=False) as world:
             world.control("validation", paused=True)
@@ -54,7 +54,13 @@ class Refusals(unittest.TestCase):
                 reply = world.call("ReplaceCertificate", CertificateId=one, ValidType="DNS", CsrType="original",
                                    Reason="by another host")
                 self.assertIn("CertificateId", reply)
-            configure(world, elliptic={"key": {"type": "ec-p256"}})
+            csr = {}
+            for label, name, kind in (("held", "www.held.test", "ec-p256"), ("unlike", "shop.unlike.test", "rsa-2048")):
+                csr[label] = f"/etc/dcvd/{label}.csr"
+                with open(csr[label], "w", encoding="ascii") as f:
+                    f.write(world.make_csr([name], kind)[1])
+            configure(world, elliptic={"key": {"type": "ec-p256"}}, held={"key": {"csr": csr["held"]}},
+                      unlike={"key": {"csr": csr["unlike"]}})
             spent = len(world.ledger("ReplaceCertificate"))
             for label, message in (
                     ("uploaded", r"R1: p0000001 was uploaded to the account, not issued by it: it cannot be reissued"),
@@ -62,6 +68,8 @@ class Refusals(unittest.TestCase):
                     ("ending", r"R2: (29 d|28 d 23 h) left, a reissue needs more than 30 d; renew instead"),
                     ("used", r"R3: used on (\d{4}-\d\d-\d\d|an unknown date) \(now f0000031\)"),
                     ("elliptic", r"R14: a free certificate is reissued for an rsa-2048 key only, ec-p256 is asked for"),
+                    ("held", r"R14: a free certificate is reissued for an rsa-2048 key only, ec-p256 is asked for"),
+                    ("unlike", r"R13: the CSR lacks www\.unlike\.test, which p0000042 has"),
                     ("file", r"R16: this free certificate was first validated by FILE; dns cannot be used")):
                 with self.subTest(label):
                     self.refused(world, label, message, REFUSED)

@@ -9,6 +9,7 @@ from test_refusals import configure, paid, zones
 from world import World
 
 OV_BY_WOTRUS = "28"
+OV_BY_SECURESITE = "5"  # waives no validation
 
 
 def job(world, label):
@@ -135,13 +136,62 @@ class Proofs(unittest.TestCase):
 
 
 class SameCsr(unittest.TestCase):
+    def test_the_csr_of_another_key_than_the_live_one_is_not_sent(self):
+        with World([paid(1, "other")], zones=zones("other"), secondary=False) as world:
+            configure(world, other={"key": {"reuse": "when-not-compromised"}})
+            probe.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
+                          "-subj", "/CN=www.other.test", "-addext", "subjectAltName=DNS:www.other.test",
+                          "-keyout", "/tmp/other.key", "-out", "/tmp/other.pem")
+            taken = world.dcvctl("import", "other", "--cert", "/tmp/other.pem", "--key", "/tmp/other.key")
+            self.assertEqual(taken.returncode, 0, taken.stderr)
+            done = world.dcvctl("reissue", "other", "--yes", "--wait")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotIn("R7", done.stderr)
+            self.assertIn("the live key ", done.stderr)
+            sent, = world.ledger("ReplaceCertificate")
+            self.assertEqual((sent["parameters"]["CsrType"].lower(), sent["outcome"]), ("upload", "ok"))
+            self.assertEqual(world.served("www.other.test").spki, probe.spki_of_csr(sent["parameters"]["CsrContent"]))
+            world.assert_invariants(self)
+
+    def test_the_live_key_signs_a_new_csr_where_none_is_waived(self):
+        certificates = [paid(1, "kept", package_type=OV_BY_SECURESITE, approved_before=True)]
+        with World(certificates, zones=zones("kept"), secondary=False) as world:
+            configure(world, kept={"key": {"reuse": "when-not-compromised"}})
+            folder = world.tls_directory("p0000001")
+            taken = world.dcvctl("import", "kept", "--cert", f"{folder}/fullchain.pem", "--key", f"{folder}/privkey.pem")
+            self.assertEqual(taken.returncode, 0, taken.stderr)
+            dry = world.dcvctl("reissue", "kept", "--dry-run").stdout
+            self.assertIn("key         ec-p256, the live one is kept\n", dry)
+            self.assertIn("R9: a new CSR: the domain is validated again, by dns", dry)
+            self.assertIn("  KEY       kept next time (key.reuse)\n", world.dcvctl("status", "kept").stdout)
+            before = world.served("www.kept.test")
+            done = world.dcvctl("reissue", "kept", "--yes", "--wait")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"the live key {before.spki[:16]}... is kept (key.reuse)", done.stderr)
+            after = world.served("www.kept.test")
+            self.assertEqual((after.spki, after.der == before.der), (before.spki, False))
+            sent, = world.ledger("ReplaceCertificate")
+            self.assertEqual((sent["parameters"]["CsrType"].lower(), probe.spki_of_csr(sent["parameters"]["CsrContent"])),
+                             ("upload", before.spki))
+            self.assertTrue(world.events("validated"), "as with any new CSR")
+            leaked = world.dcvctl("reissue", "kept", "--key-compromised", "--dry-run").stdout
+            self.assertIn("a new one; the live one is not kept: a key is reported compromised\n", leaked)
+            done = world.dcvctl("reissue", "kept", "--key-compromised", "--yes", "--wait")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("the live key is not kept (key.reuse): it is marked compromised", done.stderr)
+            self.assertNotEqual(world.served("www.kept.test").spki, before.spki)
+            world.assert_invariants(self)
+
     def test_the_same_csr_needs_no_validation(self):
         with World([paid(1, "same")], zones=zones("same"), secondary=False) as world:
             configure(world, same={"key": {"type": "ec-p256", "reuse": "when-not-compromised"}})
+            dry = lambda: world.dcvctl("reissue", "same", "--dry-run").stdout  # noqa: E731
+            self.assertNotIn("R7", dry(), "nothing is live here")
             folder = world.tls_directory("p0000001")
             taken = world.dcvctl("import", "same", "--cert", f"{folder}/fullchain.pem", "--key",
                                  f"{folder}/privkey.pem")
             self.assertEqual(taken.returncode, 0, taken.stderr)
+            self.assertIn("R7: no validation needed: the CSR stays the same", dry())
             before = world.served("www.same.test")
             serial = world.dns.serial("127.0.1.1", "same.test")
             done = world.dcvctl("reissue", "same", "--yes", "--wait")

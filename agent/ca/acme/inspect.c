@@ -164,7 +164,7 @@ struct ca_call *acme_inspect(
                 return NULL;
         }
         i->validation = r->validation;
-        i->key_type = r->key_type;
+        i->key_type = r->key_type != KEY_NONE ? r->key_type : r->reuse_type;
         i->dry = r->dry;
         i->done = done;
         i->arg = arg;

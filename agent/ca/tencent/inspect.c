@@ -20,7 +20,7 @@ struct inspect {
         struct ca_call op;
         struct ca_subject_request request; /* texts owned */
         struct texts names;
-        char *id, *csr_pem;
+        char *id, *csr_pem, *reuse_spki;
         struct csr csr;
         ca_subject_fn *done;
         void *arg;
@@ -41,6 +41,7 @@ static void inspect_clean(struct ca_call *op)
         texts_done(&i->names);
         free(i->id);
         free(i->csr_pem);
+        free(i->reuse_spki);
         csr_done(&i->csr);
         tc_chain_done(&i->chain);
         tc_account_done(&i->account);
@@ -383,10 +384,13 @@ static bool request_copy(struct inspect *i, const struct ca_subject_request *r, 
         i->request = *r;
         i->id = text_dup(r->certificate_id);
         i->csr_pem = text_dup(r->csr_pem);
-        if (!i->id || (r->csr_pem && !i->csr_pem) || (r->names && !texts_copy(&i->names, r->names)))
+        i->reuse_spki = text_dup(r->reuse_spki_hex);
+        if (!i->id || (r->csr_pem && !i->csr_pem) || (r->reuse_spki_hex && !i->reuse_spki) ||
+                (r->names && !texts_copy(&i->names, r->names)))
                 return err_memory(e);
         i->request.certificate_id = i->id;
         i->request.csr_pem = i->csr_pem;
+        i->request.reuse_spki_hex = i->reuse_spki;
         i->request.names = &i->names;
         return !i->csr_pem || csr_read(i->csr_pem, strlen(i->csr_pem), &i->csr, e);
 }

@@ -206,6 +206,11 @@ static enum key_type key_of_algorithm(const char *text)
         return KEY_NONE;
 }
 
+static bool is_offered(enum key_type t)
+{
+        return t == KEY_RSA_2048 || t == KEY_RSA_4096 || t == KEY_EC_P256 || t == KEY_EC_P384 || t == KEY_SM2;
+}
+
 static enum key_type key_wanted(const struct tc_facts *f, struct tc_product p)
 {
         if (f->csr)
@@ -214,6 +219,8 @@ static enum key_type key_wanted(const struct tc_facts *f, struct tc_product p)
                 return f->request->key_type;
         if (p.free)
                 return KEY_RSA_2048;
+        if (is_offered(f->request->reuse_type) && p.sm2 == (f->request->reuse_type == KEY_SM2))
+                return f->request->reuse_type;
         enum key_type now = f->head_key_type;
         if (now == KEY_NONE || now == KEY_OTHER)
                 now = key_of_algorithm(f->head->algorithm);
@@ -230,8 +237,7 @@ static bool rule_14(const struct tc_facts *f, struct tc_ruling *r)
                 return err_set(&r->refused, ERR_RULE, "R14",
                         "R14: a free certificate is reissued for an rsa-2048 key only, %s is asked for",
                         key_type_name(type));
-        if (type != KEY_RSA_2048 && type != KEY_RSA_4096 && type != KEY_EC_P256 && type != KEY_EC_P384 &&
-                type != KEY_SM2)
+        if (!is_offered(type))
                 return err_set(&r->refused, ERR_RULE, "R14",
                         "R14: %s is not offered; rsa-2048, rsa-4096, ec-p256, ec-p384 are", key_type_name(type));
         if (p.sm2 != (type == KEY_SM2) && !f->request->force) {
@@ -374,14 +380,19 @@ static bool rule_6(const struct tc_facts *f, struct tc_ruling *r)
         return r->refused.kind == ERR_NONE;
 }
 
-/* The same CSR is out of the question with a compromised key, whatever the policy says. */
+static bool is_heads_key(const struct tc_facts *f, const char *spki_hex)
+{
+        return spki_hex && *f->head_spki_hex && strcmp(spki_hex, f->head_spki_hex) == 0;
+}
+
+/* The same CSR is out of the question with a compromised key, whatever the policy says; and with a key that is not the
+ * live one: the certificate would come for a key that is not on this host, or for one that was given up. */
 static bool rule_7(const struct tc_facts *f, struct tc_ruling *r)
 {
-        bool waives = tc_product_waives(tc_product_of(f->head)),
-             again = f->csr && *f->head_spki_hex && strcmp(f->csr->spki_hex, f->head_spki_hex) == 0;
+        bool waives = tc_product_waives(tc_product_of(f->head)), again = f->csr && is_heads_key(f, f->csr->spki_hex);
 
         r->validation_expected = true;
-        r->same_csr = f->request->same_csr && !f->request->compromised && waives && !f->csr;
+        r->same_csr = is_heads_key(f, f->request->reuse_spki_hex) && !f->request->compromised && waives && !f->csr;
         if (!waives || !(r->same_csr || again))
                 return true;
         r->validation_expected = false;

@@ -450,6 +450,33 @@ static void a_profile_that_is_not_offered_is_refused_before_an_order(void **arg)
         assert_non_null(strstr(server.payload, "\"profile\":\"shortlived\""));
 }
 
+static void on_key_type(void *arg, const struct ca_subject *s, const struct err *err)
+{
+        told(err);
+        *(enum key_type *)arg = s->key_type;
+}
+
+static void the_live_key_may_sign_again_unless_another_type_is_wanted(void **arg)
+{
+        static const struct {
+                enum key_type wanted, live, key;
+        } row[] = { { KEY_NONE, KEY_NONE, KEY_EC_P256 }, { KEY_NONE, KEY_RSA_2048, KEY_RSA_2048 },
+                { KEY_EC_P384, KEY_RSA_2048, KEY_EC_P384 } };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                enum key_type got = KEY_OTHER;
+                struct err e;
+                const struct ca_subject_request r = { .names = &names,
+                        .validation = VALIDATION_DNS,
+                        .key_type = row[i].wanted,
+                        .reuse_type = row[i].live };
+                forget();
+                wait_for(ca_acme.inspect(ca, &r, on_key_type, &got, &e), &e);
+                must();
+                assert_int_equal(got, row[i].key);
+        }
+}
+
 static void a_profile_that_is_only_preferred_is_done_without(void **arg)
 {
         (void)arg;
@@ -729,6 +756,7 @@ int main(void)
                 TEST(revocations_are_signed_with_what_the_key_is),
                 TEST(a_revocation_that_is_not_ours_is_told),
                 TEST(a_profile_that_is_not_offered_is_refused_before_an_order),
+                TEST(the_live_key_may_sign_again_unless_another_type_is_wanted),
                 TEST(a_profile_that_is_only_preferred_is_done_without),
                 TEST(a_key_that_is_not_taken_is_told_apart),
                 TEST(a_limit_names_the_page_about_it),

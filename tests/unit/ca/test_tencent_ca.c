@@ -477,6 +477,26 @@ static void a_whole_reissue_from_look_to_chain(void **state)
         assert_string_equal(subject.replaced.item[0], "a1B2c3D4");
 }
 
+/* The answer comes when the caller may have another key already: what he said is copied. */
+static void the_same_csr_is_promised_only_for_the_key_of_the_newest(void **state)
+{
+        (void)state;
+        static const char *const live[] = { SPKI_B, SPKI_A };
+
+        for (int i = 0; i < 2; i++) {
+                char key[65];
+                struct ca_subject_request r = { .certificate_id = "a1B2c3D4", .reuse_spki_hex = key };
+                struct err e;
+
+                snprintf(key, sizeof key, "%s", live[i]);
+                finished = false;
+                struct ca_call *call = ops->inspect(ca, &r, on_subject, NULL, &e);
+                memset(key, '0', 64);
+                wait_for(call, &e);
+                assert_int_equal(subject.same_csr, i == 0);
+        }
+}
+
 static void the_original_csr_is_sent_only_for_the_same_csr(void **state)
 {
         (void)state;
@@ -1019,6 +1039,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(a_whole_reissue_from_look_to_chain),
+                TEST(the_same_csr_is_promised_only_for_the_key_of_the_newest),
                 TEST(the_original_csr_is_sent_only_for_the_same_csr),
                 TEST(a_lost_answer_is_resolved_without_a_second_write),
                 TEST(what_was_not_processed_is_known_after_a_minute_and_not_before),

@@ -27,15 +27,18 @@ struct row {
         int64_t age_s; /* since issue; 0: 100 days */
         enum conf_validation validation;
         enum key_type key_type;
-        bool compromised, same_csr, force;
+        bool compromised, force;
+        const char *reuse; /* the live key, which may be used again */
+        enum key_type reuse_type, key; /* key: what is to be made then; KEY_NONE: whatever */
         const char *csr_names, *csr_cn, *csr_spki; /* names separated by blanks; NULL: none */
-        const char *running_spki;
+        const char *running_spki, *head_spki; /* NULL: none; SPKI_OLD */
         const char *code, *text; /* refused with; NULL: not refused */
         enum err_kind kind;
         const char *note; /* that must be there */
         const char *absent; /* what no note may say */
         const char *resume; /* id */
         int dcv, person; /* 1 expected, -1 not, 0 whatever */
+        int csr_again; /* the same CSR: as these */
 };
 
 static bool no_host(void *arg, const char *id)
@@ -69,7 +72,8 @@ static void judge(const struct row *w)
                 .validation = w->validation,
                 .key_type = w->key_type,
                 .compromised = w->compromised,
-                .same_csr = w->same_csr,
+                .reuse_spki_hex = w->reuse,
+                .reuse_type = w->reuse_type,
                 .force = w->force };
         if (w->csr_names) {
                 char *names = text_dup(w->csr_names);
@@ -87,7 +91,7 @@ static void judge(const struct row *w)
                 .list_count = listed,
                 .request = &request,
                 .csr = w->csr_names ? &csr : NULL,
-                .head_spki_hex = SPKI_OLD,
+                .head_spki_hex = w->head_spki ? w->head_spki : SPKI_OLD,
                 .running_spki_hex = w->running_spki ? w->running_spki : "",
                 .now_s = now_s,
                 .issued_s = now_s - (w->age_s ? w->age_s : 100 * DAY),
@@ -112,6 +116,10 @@ static void judge(const struct row *w)
                 fail_msg("%s: resumes %s", w->what, r.resume_id);
         if ((w->dcv && r.validation_expected != (w->dcv > 0)) || (w->person && r.person_expected != (w->person > 0)))
                 fail_msg("%s: dcv %d person %d", w->what, r.validation_expected, r.person_expected);
+        if (w->key && r.key_type != w->key)
+                fail_msg("%s: key %s", w->what, key_type_name(r.key_type));
+        if (w->csr_again && r.same_csr != (w->csr_again > 0))
+                fail_msg("%s: same CSR %d", w->what, r.same_csr);
         tc_ruling_done(&r);
         tc_chain_done(&chain);
         texts_done(&csr.names);
@@ -329,25 +337,71 @@ static void every_rule_on_both_sides_of_its_boundary(void **state)
                 /* R7, R8, R9, R17, R18 */
                 { .what = "same CSR, paid DV",
                         .chain = ONE(PAID),
-                        .same_csr = true,
+                        .reuse = SPKI_OLD,
+                        .csr_again = 1,
                         .dcv = -1,
                         .note = "R7: no validation needed" },
-                { .what = "same CSR, free: not stated", .chain = ONE(FREE), .same_csr = true, .dcv = 1 },
+                { .what = "the live key is not the newest member's: its CSR is for another key",
+                        .chain = ONE(PAID),
+                        .reuse = SPKI_NEW,
+                        .dcv = 1,
+                        .csr_again = -1,
+                        .note = "R9: a new CSR",
+                        .absent = "R7" },
+                { .what = "no live key may be used again",
+                        .chain = ONE(PAID),
+                        .dcv = 1,
+                        .csr_again = -1,
+                        .absent = "R7" },
+                { .what = "the newest member's key is not shown",
+                        .chain = ONE(PAID),
+                        .reuse = "",
+                        .head_spki = "",
+                        .dcv = 1,
+                        .csr_again = -1 },
+                { .what = "the live key's type is as good as the newest member's",
+                        .chain = ONE(SS_OV),
+                        .reuse = SPKI_NEW,
+                        .reuse_type = KEY_EC_P384,
+                        .key = KEY_EC_P384 },
+                { .what = "what is configured goes before it",
+                        .chain = ONE(SS_OV),
+                        .reuse = SPKI_NEW,
+                        .reuse_type = KEY_EC_P384,
+                        .key_type = KEY_RSA_4096,
+                        .key = KEY_RSA_4096 },
+                { .what = "free: rsa-2048 is the rule, whatever is live",
+                        .chain = ONE(FREE),
+                        .reuse = SPKI_NEW,
+                        .reuse_type = KEY_EC_P256,
+                        .key = KEY_RSA_2048 },
+                { .what = "a live key that is not offered is not refused but replaced",
+                        .chain = ONE(PAID),
+                        .reuse = SPKI_NEW,
+                        .reuse_type = KEY_RSA_3072,
+                        .key = KEY_RSA_2048 },
+                { .what = "nor is one of SM2 at another product",
+                        .chain = ONE(PAID),
+                        .reuse = SPKI_NEW,
+                        .reuse_type = KEY_SM2,
+                        .key = KEY_RSA_2048 },
+                { .what = "same CSR, free: not stated", .chain = ONE(FREE), .reuse = SPKI_OLD, .dcv = 1 },
                 { .what = "same CSR, other-brand OV: not stated",
                         .chain = ONE(SS_OV),
-                        .same_csr = true,
+                        .reuse = SPKI_OLD,
                         .dcv = 1,
                         .person = 1 },
                 { .what = "same CSR, Wotrus OV",
                         .chain = ONE(WOTRUS_OV),
-                        .same_csr = true,
+                        .reuse = SPKI_OLD,
                         .dcv = -1,
                         .person = 1,
                         .note = "R10: a person at the CA approves" },
                 { .what = "same CSR is out of the question with a compromised key",
                         .chain = ONE(PAID),
-                        .same_csr = true,
+                        .reuse = SPKI_OLD,
                         .compromised = true,
+                        .csr_again = -1,
                         .dcv = 1 },
                 { .what = "a given CSR with the same key",
                         .chain = ONE(PAID),

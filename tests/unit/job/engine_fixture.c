@@ -31,10 +31,10 @@ void start_engine(struct fixture *f)
                 "state_directory: %s\nruntime_directory: %s\nresolvers: [\"127.0.0.1\"]\n"
                 "cas: {ca: {type: fake}}\npublishers: {zone: {type: fake}}\n"
                 "certificates:\n  www: {names: [www.example.test], ca: ca, publisher: zone, rehearse: never,"
-                " propagation: {view: publisher}}\n"
+                " propagation: {view: publisher}, key: %s}\n"
                 "  two: {names: [www.example.test], ca: ca, publisher: zone, rehearse: never,"
                 " propagation: {view: publisher}}\n",
-                f->directory, f->runtime);
+                f->directory, f->runtime, f->key ? f->key : "{reuse: never}");
         for (size_t i = 0; i < f->more; i++)
                 buf_addf(&b, "  c%zu: {names: [c%zu.example.test], ca: ca, publisher: zone}\n", i, i);
         if (!config_load_text("test", b.data, b.len, fake_kinds(), &conf, &p))

@@ -22,6 +22,7 @@ struct fixture {
         char text[300];
         struct engine_listener *listener;
         size_t more; /* certificates beside www and two */
+        const char *key; /* of www, as `key:` has it; NULL: nothing is said */
         json_t *answer; /* of the last action, a copy; NULL: it was refused */
 };
 

@@ -19,6 +19,7 @@ struct ca_call {
         struct deferred *deferred;
         void (*run)(struct ca_call *c);
         void *done, *arg;
+        enum key_type key_type; /* inspect's */
         bool (*sending)(void *arg, struct err *e);
         void *sending_arg;
 };
@@ -137,7 +138,7 @@ static void inspect_run(struct ca_call *c)
         struct err e = take(&fake_ca.inspect_err);
         struct ca_subject s = { .id = "old",
                 .common_name = (char *)"www.example.test",
-                .key_type = KEY_EC_P256,
+                .key_type = c->key_type,
                 .validation = VALIDATION_DNS,
                 .validation_expected = true,
                 .last_one = fake_ca.last_one,
@@ -158,6 +159,8 @@ static void inspect_run(struct ca_call *c)
                 strcpy(s.spki_hex, fake_ca.newest_spki);
                 strcpy(s.cert_sha256, fake_ca.newest_sha256);
         }
+        s.same_csr = fake_ca.insists_on_csr ||
+                (fake_ca.waives && s.spki_hex[0] && strcmp(s.spki_hex, fake_ca.reuse_spki) == 0);
         done(c->arg, &s, fake_ca.refusal.kind ? &fake_ca.refusal : NULL);
         texts_done(&s.names);
         texts_done(&s.notes);
@@ -167,9 +170,19 @@ static void inspect_run(struct ca_call *c)
 static struct ca_call *inspect(
         struct ca *ca, const struct ca_subject_request *r, ca_subject_fn *done, void *arg, struct err *e)
 {
-        (void)r;
         (void)e;
-        return later(ca, inspect_run, (void *)done, arg);
+        char csr[65] = "";
+        if (r->csr_pem)
+                sha256_hex(r->csr_pem, strlen(r->csr_pem), csr);
+        snprintf(fake_ca.told, sizeof fake_ca.told, "%s %d %d %s %s", r->names->item[0], r->validation, r->key_type,
+                r->reuse_spki_hex ? r->reuse_spki_hex : "new", csr);
+        snprintf(fake_ca.reuse_spki, sizeof fake_ca.reuse_spki, "%s", r->reuse_spki_hex ? r->reuse_spki_hex : "");
+        struct ca_call *c = later(ca, inspect_run, (void *)done, arg);
+        c->key_type = fake_ca.rule          ? fake_ca.rule
+                : r->key_type != KEY_NONE   ? r->key_type
+                : r->reuse_type != KEY_NONE ? r->reuse_type
+                                            : KEY_EC_P256;
+        return c;
 }
 
 static void order_run(struct ca_call *c)
@@ -199,7 +212,9 @@ static void order_run(struct ca_call *c)
 static struct ca_call *order(struct ca *ca, const struct ca_order_request *r, ca_id_fn *done, void *arg, struct err *e)
 {
         (void)e;
-        snprintf(fake_ca.csr, sizeof fake_ca.csr, "%s", r->csr_pem);
+        fake_ca.original = r->same_csr;
+        if (!r->same_csr)
+                snprintf(fake_ca.csr, sizeof fake_ca.csr, "%s", r->csr_pem);
         struct ca_call *c = later(ca, order_run, (void *)done, arg);
         c->sending = r->sending;
         c->sending_arg = r->sending_arg;
@@ -425,6 +440,11 @@ static struct ca_call *finalize(
         (void)e;
         snprintf(fake_ca.csr, sizeof fake_ca.csr, "%s", csr_pem);
         return later(ca, finalize_run, (void *)done, arg);
+}
+
+void fake_ca_takes(const char *const *key_types)
+{
+        fake_ops.key_types = key_types;
 }
 
 void fake_ca_finalizes(bool yes)

@@ -31,6 +31,9 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         bool last_one; /* cancelling an order may cost the only reissue */
         char newest_spki[65], newest_sha256[65]; /* of the certificate "new", the newest it has; "": it shows none */
         int64_t not_before_s, not_after_s; /* of the newest certificate; 0: not said */
+        bool waives; /* takes the CSR of the newest once more, for the key that it is told may be used again */
+        bool insists_on_csr; /* says that it will send that, whatever it is told */
+        enum key_type rule; /* what it takes, whatever it is told; KEY_NONE: what is wanted, what is live, ec-p256 */
         char note[100]; /* said with every subject; "": none */
         struct err refusal; /* said with every subject, until told otherwise */
         /* what happened */
@@ -42,7 +45,10 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         bool held_told; /* what it heard with attach */
         size_t held_names;
         bool doubled; /* an order was opened beside an open one */
-        char csr[8192];
+        char csr[8192]; /* the last that was sent */
+        bool original; /* the last order was for the CSR of the newest */
+        char reuse_spki[65]; /* what it was told of */
+        char told[300]; /* by who asked last: names, validation, key */
         char exclusive[32]; /* "": none */
         int64_t window_start_s, window_end_s; /* what it says of a renewal */
         unsigned renewals;
@@ -57,6 +63,7 @@ void fake_ca_outlives(void);
 void fake_ca_renews(bool yes); /* and says when; until told otherwise */
 void fake_ca_has_staging(bool yes); /* of engines that open from now on */
 void fake_publisher_is_a_person(bool yes); /* until told otherwise */
+void fake_ca_takes(const char *const *key_types); /* until told otherwise; NULL: all */
 void fake_ca_finalizes(bool yes); /* the CSR comes after the validation, as at an ACME CA; until told otherwise */
 void fake_ca_orders_cost_nothing(bool yes); /* as at an ACME CA: resolve() is missing; until told otherwise */
 

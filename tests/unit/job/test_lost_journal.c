@@ -129,6 +129,36 @@ static void the_key_that_lives_here_is_not_taken_again(void **state)
         assert_int_equal(fake_ca.orders, 2);
 }
 
+/* With key.reuse such a one is what a job would have asked for: it is taken, unless its key leaked. */
+static void a_certificate_for_the_live_key_is_taken_where_that_may_stay(void **state)
+{
+        enum { MAY, LEAKED, NEVER };
+        (void)state;
+        for (int i = MAY; i <= NEVER; i++) {
+                struct fixture *f = NULL;
+                setup((void **)&f);
+                f->key = i == NEVER ? "{reuse: never}" : "{reuse: when-not-compromised}";
+                stop_engine(f);
+                start_engine(f);
+                reissue(f, "www", false);
+                assert_true(run_to(f, over, 20000));
+                issued_at_the_ca();
+                lose_journal(f);
+                fake_ca.validated = i == MAY;
+                ask(f, action_reissue,
+                        json_pack("{s:[s], s:b, s:b}", "certs", "www", "dry_run", 1, "compromised", i == LEAKED));
+                assert_int_equal(json_str(f->answer, "takes") != NULL, i == MAY);
+                reissue(f, "www", i == LEAKED);
+                assert_true(run_to(f, over, 20000));
+                assert_int_equal(f->exit, 0);
+                assert_int_equal(fake_ca.orders, i == MAY ? 1 : 2);
+                const char *live = engine_cert(f->engine, "www")->row.live_spki;
+                assert_int_equal(strcmp(live, fake_ca.newest_spki) == 0, i == MAY);
+                assert_int_equal(sets_live(f->engine->sets, "www"), 2);
+                teardown((void **)&f);
+        }
+}
+
 static bool starts(struct cert *c)
 {
         cert_due(c);
@@ -304,6 +334,7 @@ int main(void)
                 cmocka_unit_test(what_was_issued_for_a_key_of_this_host_is_taken),
                 cmocka_unit_test(a_job_of_yesterday_takes_the_set_it_made),
                 cmocka_unit_test_setup_teardown(the_key_that_lives_here_is_not_taken_again, setup, teardown),
+                cmocka_unit_test(a_certificate_for_the_live_key_is_taken_where_that_may_stay),
                 cmocka_unit_test_setup_teardown(what_a_set_has_is_not_taken_twice, setup, teardown),
                 cmocka_unit_test_setup_teardown(nothing_starts_by_itself_before_the_rest_is_over, setup, teardown),
                 cmocka_unit_test_setup_teardown(keys_that_the_journal_does_not_know_get_their_row, setup, teardown),
