@@ -18,6 +18,7 @@ struct revocation {
         struct ca_call *call;
         struct set set;
         struct key *key;
+        const char *spared; /* a live certificate with the same key: the account signs, so that no CA blocks it; NULL */
         enum ca_reason reason;
         action_done_fn *done;
         void *arg;
@@ -147,7 +148,6 @@ static bool choose_reason(struct revocation *r, const json_t *args, struct err *
 static bool spares_what_is_live(const struct revocation *r, const json_t *args, struct err *e)
 {
         struct engine *g = r->engine;
-        const char *spki = r->set.chain.leaf.spki_hex;
         if (json_bool(args, "live", false))
                 return true;
         if ((int64_t)r->set.number == r->cert->row.live_set) {
@@ -162,14 +162,36 @@ static bool spares_what_is_live(const struct revocation *r, const json_t *args, 
                                 g->cert[i]->row.name);
                         return err_fix(e, "dcvctl reissue %s first", g->cert[i]->row.name);
                 }
-        for (size_t i = 0; !json_bool(args, "shared_key", false) && i < g->cert_count; i++)
-                if (g->cert[i]->row.live_spki && strcmp(g->cert[i]->row.live_spki, spki) == 0) {
-                        err_set(e, ERR_RULE, "revoke.key",
-                                "%s: the live certificate %s has the same key: the CA could revoke it too",
-                                r->cert->row.name, g->cert[i]->row.name);
-                        return err_fix(e, "dcvctl reissue %s --key-compromised first", g->cert[i]->row.name);
-                }
         return true;
+}
+
+/* The name under which another certificate of this key is live; NULL: none is. */
+static const char *live_with_its_key(const struct revocation *r)
+{
+        const struct engine *g = r->engine;
+        for (size_t i = 0; i < g->cert_count; i++) {
+                const struct cert_row *row = &g->cert[i]->row;
+                if (row->live_spki && strcmp(row->live_spki, r->set.chain.leaf.spki_hex) == 0 &&
+                        !(row->live_sha256 && strcmp(row->live_sha256, r->set.chain.leaf.sha256) == 0))
+                        return row->name;
+        }
+        return NULL;
+}
+
+/* A key that was kept (key.reuse) is live in another certificate. What that key signs has the CA block it, and what is
+ * said of the key (keyCompromise) is true of both; the account's word, for another reason, is about this one alone. */
+static bool spares_its_key(struct revocation *r, const json_t *args, struct err *e)
+{
+        const char *other = json_bool(args, "shared_key", false) ? NULL : live_with_its_key(r);
+        bool alone = !(r->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID) && r->reason != CA_KEY_COMPROMISE &&
+                !compromised_has(r->engine->keystore, r->set.chain.leaf.spki_hex);
+        if (other && alone)
+                r->spared = other;
+        if (!other || alone || json_bool(args, "live", false))
+                return true;
+        err_set(e, ERR_RULE, "revoke.key", "%s: the live certificate %s has the same key: the CA could revoke it too",
+                r->cert->row.name, other);
+        return err_fix(e, "dcvctl reissue %s --key-compromised first", other);
 }
 
 static bool find_ca(struct revocation *r, struct err *e)
@@ -191,6 +213,8 @@ static bool find_ca(struct revocation *r, struct err *e)
 static bool load_key(struct revocation *r, struct err *e)
 {
         const struct secret *pem = &r->set.key_pem;
+        if (r->spared)
+                return true; /* the account signs */
         if (pem->len > 0)
                 return key_read_pem(pem->data, pem->len, NULL, &r->key, e);
         if (!keystore_has(r->engine->keystore, r->set.chain.leaf.spki_hex))
@@ -244,8 +268,12 @@ static json_t *answer_new(const struct revocation *r, const char *format)
         json_t *o = json_pack("{s:i, s:s, s:s, s:i, s:s}", "exit", 0, "cert", r->cert->row.name, "serial",
                 r->set.chain.leaf.serial_hex, "set", (int)r->set.number, "reason", reason_name(r->reason));
         CLEANUP(free_p)
-        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s, reason %s", r->cert->row.name, format,
-                r->set.number, r->set.chain.leaf.serial_hex, date, r->ca->name, reason_name(r->reason));
+        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s, reason %s%s%s%s", r->cert->row.name,
+                format, r->set.number, r->set.chain.leaf.serial_hex, date, r->ca->name, reason_name(r->reason),
+                r->spared ? "; signed by the account: the live certificate " : "", r->spared ? r->spared : "",
+                r->spared ? " has the same key" : "");
+        if (r->spared)
+                json_put_text(o, "same_key_live", r->spared);
         json_put_text(o, "text", text);
         return o;
 }
@@ -312,8 +340,8 @@ void action_revoke(struct engine *g, const json_t *args, action_done_fn *done, v
         r->done = done;
         r->arg = arg;
         bool good = action_cert(g, args, &r->cert, &e) && choose(r, args, &e) && choose_reason(r, args, &e) &&
-                spares_what_is_live(r, args, &e) && find_ca(r, &e) && spares_its_reissue(r, args, &e) &&
-                load_key(r, &e);
+                spares_what_is_live(r, args, &e) && find_ca(r, &e) && spares_its_key(r, args, &e) &&
+                spares_its_reissue(r, args, &e) && load_key(r, &e);
         if (good && answer_at_once(r, args))
                 return revocation_free(r);
         const struct ca_revoke_request q = { .der = r->set.chain.leaf_der,

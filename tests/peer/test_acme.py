@@ -56,6 +56,26 @@ class Acme(AcmeCase):
         self.assertEqual(live.returncode, 5)
         self.assertIn("is live: visitors would see an error", live.stderr)
 
+    def test_a_kept_key_that_is_live_signs_no_revocation(self):
+        world = self.world()
+        pebble = self.pebble(world)
+        certificate = self.certificate("www", NAMES, publisher="site", key={"reuse": "when-not-compromised"})
+        self.configure(world, pebble, {"www": certificate})
+        serial_of = lambda served: probe.openssl("x509", "-noout", "-serial", stdin=served.pem).strip().partition("=")[2].lower()
+        self.issue(world)
+        old = world.served()
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
+        live = world.served()
+        self.assertEqual(live.spki, old.spki)
+        self.assertNotEqual(serial_of(live), serial_of(old))
+        leaked = world.dcvctl("revoke", "www", "--yes", "--reason", "keyCompromise")
+        self.assertEqual(leaked.returncode, 5)
+        self.assertIn("the live certificate www has the same key", leaked.stderr)
+        self.assertIn("signed by the account: the live certificate www has the same key", self.run_well(world, "revoke", "www", "--yes").stdout)
+        self.assertRegex(pebble.manage(f"/cert-status-by-serial/{serial_of(old)}"), r'"Reason": ?4\b')
+        self.assertIn('"Valid"', pebble.manage(f"/cert-status-by-serial/{serial_of(live)}"))
+        self.judge(world)
+
     def test_wildcard_and_apex_by_dns_with_half_the_nonces_refused(self):
         world = self.world(secondary=True)
         pebble = self.pebble(world, no_nonce=50, reuse=50)

@@ -376,6 +376,7 @@ static struct ca_call *revoke_start(
         struct ca *ca, const struct ca_revoke_request *r, ca_done_fn *done, void *arg, struct err *e)
 {
         (void)e;
+        fake_ca.revoked_by_account = r->key == NULL;
         fake_ca.revoked_by_key = r->key != NULL && r->reason == CA_KEY_COMPROMISE;
         return later(ca, revoke_run, (void *)done, arg);
 }

@@ -41,6 +41,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
                 out; /* out: tokens that are published now */
         unsigned revokes, diagnoses;
         bool revoked_by_key; /* the last one, for the compromise of it */
+        bool revoked_by_account; /* the last one: it was given no key */
         bool open, validated, finalized;
         bool held_told; /* what it heard with attach */
         size_t held_names;

@@ -66,6 +66,78 @@ static void cancelling_is_asked_for_in_words_that_fit_the_ca(void **state)
         }
 }
 
+/* ---- revoke ---- */
+
+/* www has two sets: 2 is live, 1 is not, and both have the same key if that is kept. */
+static struct fixture *with_two_sets(const char *key)
+{
+        struct fixture *f = NULL;
+        setup((void **)&f);
+        stop_engine(f);
+        f->key = key;
+        start_engine(f);
+        for (int i = 0; i < 2; i++) {
+                fake_ca.validated = false;
+                reissue(f, "www", false);
+                expect_done(f);
+        }
+        return f;
+}
+
+static json_t *how(const char *reason, bool live)
+{
+        return json_pack("{s:s, s:b, s:s?, s:b}", "cert", "www", "yes", 1, "reason", reason, "live", live);
+}
+
+static void a_kept_key_that_is_live_signs_no_revocation(void **state)
+{
+        static const char *const spared[] = { NULL, "superseded", "cessationOfOperation", "unspecified" };
+        (void)state;
+        struct fixture *f = with_two_sets("{reuse: when-not-compromised}");
+        for (size_t i = 0; i < ARRAY_LEN(spared); i++) { /* each is a certificate that was not revoked yet */
+                json_t *args = how(spared[i], false);
+                json_object_del(args, "yes");
+                ask(f, action_revoke, args);
+                assert_true(json_bool(f->answer, "confirm", false));
+                assert_non_null(strstr(said(f), "; signed by the account: the live certificate www has the same key"));
+        }
+        ask(f, action_revoke, how("keyCompromise", false)); /* it would be true of the live one as well */
+        assert_string_equal(f->refused.code, "revoke.key");
+        assert_non_null(strstr(f->refused.fix, "dcvctl reissue www --key-compromised first"));
+        assert_int_equal(fake_ca.revokes, 0);
+        ask(f, action_revoke, how(NULL, false));
+        assert_non_null(strstr(said(f), "www is revoked: set 1"));
+        assert_non_null(strstr(said(f), "reason superseded; signed by the account"));
+        assert_int_equal(fake_ca.revokes, 1);
+        assert_true(fake_ca.revoked_by_account);
+        teardown((void **)&f);
+}
+
+static void a_marked_key_is_revoked_when_nothing_live_has_it(void **state)
+{
+        struct err e;
+        (void)state;
+        struct fixture *f = with_two_sets("{reuse: when-not-compromised}");
+        assert_true(compromised_add(f->engine->keystore, engine_cert(f->engine, "www")->row.live_spki, &e));
+        ask(f, action_revoke, how("superseded", false));
+        assert_string_equal(f->refused.code, "revoke.key");
+        assert_int_equal(fake_ca.revokes, 0);
+        teardown((void **)&f);
+}
+
+static void a_key_of_its_own_signs(void **state)
+{
+        (void)state;
+        for (int live = 0; live < 2; live++) {
+                struct fixture *f = with_two_sets("{reuse: never}");
+                ask(f, action_revoke, how(live ? "keyCompromise" : NULL, live));
+                assert_null(strstr(said(f), "signed by the account"));
+                assert_int_equal(fake_ca.revokes, 1);
+                assert_false(fake_ca.revoked_by_account);
+                teardown((void **)&f);
+        }
+}
+
 /* ---- status ---- */
 
 static const json_t *reissuable(struct fixture *f)
@@ -103,6 +175,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(cancelling_is_asked_for_in_words_that_fit_the_ca),
+                cmocka_unit_test(a_kept_key_that_is_live_signs_no_revocation),
+                cmocka_unit_test(a_marked_key_is_revoked_when_nothing_live_has_it),
+                cmocka_unit_test(a_key_of_its_own_signs),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
