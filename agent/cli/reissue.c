@@ -50,6 +50,25 @@ static bool no_answer(const json_t *error)
         return k == ERR_TEMPORARY || k == ERR_UNKNOWN || k == ERR_PROTOCOL || k == ERR_RATE_LIMITED;
 }
 
+/* --key-compromised: what becomes of the key, and of whoever else has it. */
+static void print_key_effects(FILE *to, const json_t *r)
+{
+        size_t i;
+        json_t *name;
+        if (json_bool(r, "marks", false))
+                fprintf(to, "  marks       the key compromised, for ever\n");
+        json_array_foreach(json_object_get(r, "also"), i, name)
+        {
+                fprintf(to, "  also        %s has the same key and would be reissued too\n", json_string_value(name));
+        }
+        if (json_bool(r, "opens_incident", false))
+                fprintf(to, "  incident    would be opened for all of them: dcvctl incidents\n");
+        json_array_foreach(json_object_get(r, "others"), i, name)
+        {
+                print_dry_run(to, name);
+        }
+}
+
 static void print_people(FILE *to, const json_t *r)
 {
         const char *by_hand = json_str(r, "published_by_hand");
@@ -120,6 +139,7 @@ void print_dry_run(FILE *to, const json_t *r)
         }
         if (error && json_str(error, "fix") && json_str(error, "fix")[0])
                 fprintf(to, "  fix         %s\n", json_str(error, "fix"));
+        print_key_effects(to, r);
 }
 
 /* Those that could not be started, while others were. */
@@ -169,8 +189,10 @@ int cli_after_start(const struct cli_options *o, struct session *s, json_t *resu
 }
 
 /* How many, and which: the first ten. */
-static char *question_of(const json_t *names)
+static char *question_of(const json_t *names_only, const json_t *also)
 {
+        CLEANUP(json_decref_p) json_t *names = json_copy((json_t *)names_only);
+        json_array_extend(names, (json_t *)also);
         size_t i, count = json_array_size(names);
         json_t *name;
         struct buf b = { .max = 4096 };
@@ -182,6 +204,8 @@ static char *question_of(const json_t *names)
         }
         if (count > 10)
                 buf_addf(&b, " and %zu more", count - 10);
+        if (json_array_size(also) > 0)
+                buf_addf(&b, "; %zu of them for having the same key", json_array_size(also));
         return buf_steal(&b);
 }
 
@@ -192,7 +216,7 @@ static int started(const struct cli_options *o, struct session *s, json_t *args)
         if (!session_ask(s, "reissue", args, &r, &e))
                 return cli_fail(o, &e);
         if (json_bool(r, "confirm", false)) {
-                CLEANUP(free_p) char *question = question_of(json_object_get(r, "names"));
+                CLEANUP(free_p) char *question = question_of(json_object_get(r, "names"), json_object_get(r, "also"));
                 if (!question || !cli_confirm(o, question))
                         return EXIT_REFUSED;
                 json_put_bool(args, "yes", true);
@@ -316,30 +340,71 @@ static int dry_runs(const struct cli_options *o, struct session *s, const json_t
         return cli_answer(o, all, print_dry_runs);
 }
 
+/* What is dragged along by its key, each as the CA sees it. */
+static json_t *dry_of_others(struct session *s, const json_t *args, const json_t *also)
+{
+        size_t i;
+        json_t *name, *list = json_array();
+        json_array_foreach(also, i, name)
+        {
+                json_t *one = dry_of(s, args, name);
+                json_object_del(one, "marks"); /* said of the one that was named */
+                json_object_del(one, "opens_incident");
+                json_object_del(one, "also");
+                json_array_append_new(list, one);
+        }
+        return list;
+}
+
 static int dry_run(const struct cli_options *o, struct session *s, const json_t *args)
 {
         struct err e;
         CLEANUP(json_decref_p) json_t *r = NULL;
         if (!ask_dry(s, args, &r, &e))
                 return cli_fail(o, &e);
-        if (!json_str(r, "cert"))
-                return dry_runs(o, s, args, json_object_get(r, "names"));
-        return cli_answer(o, r, print_dry_run);
+        json_t *also = json_object_get(r, "also"), *names = json_object_get(r, "names");
+        if (json_str(r, "cert")) {
+                if (json_array_size(also) > 0)
+                        json_object_set_new(r, "others", dry_of_others(s, args, also));
+                return cli_answer(o, r, print_dry_run);
+        }
+        json_array_extend(names, also);
+        return dry_runs(o, s, args, names);
 }
 
-/* What the CA says comes before anything is spent: the last reissue of a certificate is asked for. */
-static int ask_first(const struct cli_options *o, struct session *s, const json_t *args, bool *ret_go)
+static void add_spent(struct buf *b, const json_t *r)
+{
+        if (json_bool(r, "last_one", false) && !json_object_get(r, "error") && !json_str(r, "resumes"))
+                buf_addf(b, "%sThis spends the only reissue of %s (%s at %s).", b->len ? " " : "", json_str(r, "cert"),
+                        json_str(r, "replaces") ? json_str(r, "replaces") : "?", json_str(r, "ca"));
+}
+
+/* What the CA says comes before anything is spent: the last reissue of a certificate is asked for, and what else has
+ * its reported key. One question; yes to it is the answer to the daemon's own. */
+static int ask_first(const struct cli_options *o, struct session *s, json_t *args, bool *ret_go)
 {
         struct err e;
+        size_t i;
+        json_t *one;
         CLEANUP(json_decref_p) json_t *r = NULL;
+        CLEANUP(buf_done) struct buf b = { .max = 64 * 1024 };
         *ret_go = false;
         if (!ask_dry(s, args, &r, &e))
                 return cli_fail(o, &e);
-        bool spends = json_bool(r, "last_one", false) && !json_object_get(r, "error") && !json_str(r, "resumes");
-        CLEANUP(free_p)
-        char *question = text_format("This spends the only reissue of %s (%s at %s).", json_str(r, "cert"),
-                json_str(r, "replaces") ? json_str(r, "replaces") : "?", json_str(r, "ca"));
-        *ret_go = !spends || (question && cli_confirm(o, question));
+        json_t *also = json_object_get(r, "also");
+        bool many = json_array_size(also) > 0;
+        CLEANUP(json_decref_p) json_t *others = dry_of_others(s, args, also);
+        CLEANUP(free_p) char *which = many ? question_of(json_object_get(args, "certs"), also) : NULL;
+        if (many)
+                buf_addf(&b, "%s.", which ? which : "several certificates would be reissued");
+        add_spent(&b, r);
+        json_array_foreach(others, i, one)
+        {
+                add_spent(&b, one);
+        }
+        *ret_go = b.len == 0 || (b.data && cli_confirm(o, b.data));
+        if (*ret_go && many)
+                json_put_bool(args, "yes", true);
         return *ret_go ? EXIT_GOOD : EXIT_REFUSED;
 }
 

@@ -189,51 +189,19 @@ static bool trial_in_the_way(struct cert *c, bool staging, struct err *e)
                 (long long)j->row.id);
 }
 
-static void incident_taken(void *arg, const struct incident_answer *answer, const struct err *err)
-{
-        (void)arg;
-        (void)answer;
-        if (err)
-                log_err("", "the other certificates with a compromised key are not in an incident", err);
-}
-
-/* I6: every other certificate with that key is replaced too, and what is kept of it. */
-static void take_others(struct reissue *r, const struct cert *c, const char *reason)
-{
-        struct engine *g = r->g;
-        struct texts sharing = { 0 };
-        struct err e;
-        if (!cert_shared_key(g, c->row.live_spki, &sharing))
-                return texts_done(&sharing);
-        const struct report report = { .source = "operator",
-                .strength = REPORT_EXACT,
-                .spki_hex = c->row.live_spki,
-                .text = reason && strlen(reason) <= REPORT_TEXT_MAX ? reason : NULL,
-                .by_operator = true,
-                .revocation_reason = -1 };
-        bool shared = sharing.count > 1;
-        if (shared && !incident_take(g, &report, incident_taken, NULL, &e))
-                incident_taken(NULL, NULL, &e);
-        for (size_t i = 0; shared && i < sharing.count; i++)
-                if (strcmp(sharing.item[i], c->row.name) != 0)
-                        json_array_append_new(json_object_get(r->result, "also"), json_string(sharing.item[i]));
-        texts_done(&sharing);
-}
-
 static bool start_one(struct reissue *r, struct cert *c, const json_t *args, struct err *e)
 {
         bool staging = json_bool(args, "staging", false);
         bool compromised = json_bool(args, "compromised", false) && !staging;
-        bool marked = json_bool(args, "marked", false); /* by an incident: what is live now may be fresh already */
-        if (compromised && !marked && c->row.live_spki && !compromised_has(r->g->keystore, c->row.live_spki)) {
+        if (reissue_reports_key(c, args) && !compromised_has(r->g->keystore, c->row.live_spki)) {
                 const char *reason = json_str(args, "reason");
                 if (!engine_put_compromised(r->g, c->row.live_spki, reason ? reason : "reported by the operator", e))
                         return false;
         }
         if (!trial_in_the_way(c, staging, e))
                 return false;
-        if (compromised && !marked && c->row.live_spki)
-                take_others(r, c, json_str(args, "reason"));
+        if (reissue_reports_key(c, args))
+                reissue_take_others(r->g, c, json_str(args, "reason"), json_object_get(r->result, "also"));
         if (c->job && !key_is_reported(c->job)) {
                 c->job->row.compromised = c->job->row.compromised || compromised;
                 note_job(r, c->job->row.id, c->row.name, true);
@@ -338,6 +306,24 @@ static bool choose(struct engine *g, const json_t *args, struct cert ***ret, siz
         return true;
 }
 
+/* Names what would be reissued. True: nothing is started now, it is a dry run, or more than one is meant and nobody
+ * said yes. */
+static bool is_asked_first(struct reissue *r, struct cert *const *list, const json_t *args)
+{
+        json_t *names = json_object_get(r->result, "names"), *also = json_object_get(r->result, "also");
+        bool dry = json_bool(args, "dry_run", false);
+        for (size_t i = 0; i < r->wanted; i++)
+                json_array_append_new(names, json_string(list[i]->row.name));
+        if (!dry && json_bool(args, "yes", false))
+                return false;
+        for (size_t i = 0; i < r->wanted; i++)
+                reissue_note_others(r->g, list[i], args, names, also);
+        if (!dry && json_array_size(names) + json_array_size(also) < 2)
+                return false;
+        json_put_bool(r->result, dry ? "dry_run" : "confirm", true);
+        return true;
+}
+
 void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
@@ -360,14 +346,10 @@ void action_reissue(struct engine *g, const json_t *args, action_done_fn *done, 
                 .arg = arg,
                 .wanted = count,
                 .result = json_pack("{s:[], s:[], s:[], s:[], s:i}", "jobs", "names", "refused", "also", "exit", 0) };
-        bool ask = json_bool(args, "dry_run", false) || (count > 1 && !json_bool(args, "yes", false));
-        for (size_t i = 0; i < count; i++) {
-                json_array_append_new(json_object_get(r->result, "names"), json_string(list[i]->row.name));
-                if (!ask && !start_one(r, list[i], args, &e))
+        bool ask = is_asked_first(r, list, args);
+        for (size_t i = 0; !ask && i < count; i++)
+                if (!start_one(r, list[i], args, &e))
                         note_refused(r, list[i]->row.name, &e);
-        }
-        if (ask)
-                json_put_bool(r->result, json_bool(args, "dry_run", false) ? "dry_run" : "confirm", true);
         r->launched = true;
         answer(r);
 }

@@ -250,6 +250,7 @@ bool dry_run_start(struct engine *g, struct cert *c, const json_t *args, action_
                 .result = json_pack("{s:s, s:b, s:[]}", "cert", c->row.name, "dry_run", 1, "refused"),
                 .done = done,
                 .arg = arg };
+        dry_run_note_key(g, c, args, d->result);
         if (!ask(d, e)) {
                 json_decref(d->result);
                 free(d);

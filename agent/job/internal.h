@@ -445,6 +445,18 @@ bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
 bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct err *e);
 
 /* dry_run.c */
+
+/* actions_key.c */
+/* args: of action_reissue. An operator's word about the key that lives in c? An incident's is about one that was there
+ * before. */
+bool reissue_reports_key(const struct cert *c, const json_t *args);
+/* Adds to also what that word would have reissued besides, if it is in neither list: asked for, and told of, before
+ * anything is done. */
+void reissue_note_others(struct engine *g, const struct cert *c, const json_t *args, const json_t *names, json_t *also);
+void dry_run_note_key(struct engine *g, const struct cert *c, const json_t *args, json_t *result);
+/* I6: every other certificate with that key is replaced too, and what is kept of it. */
+void reissue_take_others(struct engine *g, const struct cert *c, const char *reason, json_t *also);
+
 bool dry_run_start(
         struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e);
 void revocations_cancel(struct engine *g);

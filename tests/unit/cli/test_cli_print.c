@@ -177,6 +177,16 @@ static void a_dry_run_says_what_where_and_what_it_spends(void **state)
                 "  validation  file\n");
         EXPECT(print_dry_run,
                 "{\"cert\": \"www\", \"ca\": \"tencent\", \"replaces\": \"a1B2\", \"spends\": \"one\", \"key_type\": "
+                "\"rsa-2048\", \"validation\": \"dns\", \"marks\": true, \"opens_incident\": true, \"also\": "
+                "[\"shop\"], "
+                "\"others\": [{\"cert\": \"shop\", \"ca\": \"tencent\", \"replaces\": \"c9D8\", \"spends\": \"the only "
+                "reissue of this certificate\", \"key_type\": \"rsa-2048\", \"validation\": \"dns\"}]}",
+                "  marks       the key compromised, for ever\n",
+                "  also        shop has the same key and would be reissued too\n",
+                "  incident    would be opened for all of them: dcvctl incidents\n",
+                "shop: would ask tencent to reissue c9D8\n", "  spends      the only reissue of this certificate\n");
+        EXPECT(print_dry_run,
+                "{\"cert\": \"www\", \"ca\": \"tencent\", \"replaces\": \"a1B2\", \"spends\": \"one\", \"key_type\": "
                 "\"rsa-2048\", \"validation\": \"dns\", \"person_expected\": true, \"approval_expected\": true, "
                 "\"published_by_hand\": \"hand\"}",
                 "  person      you must publish by hand what dcvd then shows (publisher hand)\n"

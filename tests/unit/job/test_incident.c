@@ -345,6 +345,17 @@ static void an_operator_who_reports_one_gets_all_with_its_key(void **state)
         struct fixture *f = *state;
         f->engine->conf->limit_automatic_per_hour = 0; /* nobody brakes an operator */
         ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "two", "compromised", 1));
+        assert_true(json_bool(f->result, "confirm", false));
+        assert_int_equal(json_array_size(json_object_get(f->result, "names")), 1);
+        assert_int_equal(json_array_size(json_object_get(f->result, "also")), 2);
+        assert_int_equal(f->engine->incidents->count + f->engine->job_count, 0);
+        assert_false(compromised_has(f->engine->keystore, f->key)); /* asked first: nothing was done */
+        ask(f, action_reissue, json_pack("{s:[s], s:b, s:b}", "certs", "two", "compromised", 1, "dry_run", 1));
+        assert_true(json_bool(f->result, "marks", false) && json_bool(f->result, "opens_incident", false));
+        assert_int_equal(json_array_size(json_object_get(f->result, "also")), 2);
+        ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "two", "dry_run", 1)); /* the key is not reported */
+        assert_false(json_bool(f->result, "marks", true) || json_bool(f->result, "opens_incident", true));
+        ask(f, action_reissue, json_pack("{s:[s], s:b, s:b}", "certs", "two", "compromised", 1, "yes", 1));
         assert_int_equal(json_array_size(json_object_get(f->result, "also")), 2);
         expect_replaced(f);
         assert_int_equal(fake_ca.orders, 3);
