@@ -55,6 +55,8 @@ static void the_example_files_load(void **state)
         load("tencent-nginx.yaml", text, len, false);
         CLEANUP(free_p) char *acme = read_source("config/examples/acme-nginx.yaml", &len);
         load("acme-nginx.yaml", acme, len, false);
+        CLEANUP(free_p) char *dns = read_source("config/examples/acme-dns.yaml", &len);
+        load("acme-dns.yaml", dns, len, false);
         CLEANUP(free_p) char *alerts = read_source("config/examples/alerts.yaml", &len);
         load("alerts.yaml", alerts, len, false);
 }
@@ -91,6 +93,7 @@ static void every_example_of_readme_and_docs_loads(void **state)
 {
         (void)state;
         assert_int_equal(load_blocks("README.md"), 2);
+        assert_int_equal(load_blocks("docs/acme.md"), 3);
         assert_int_equal(load_blocks("docs/alerts.md"), 4);
         assert_int_equal(load_blocks("docs/tencent-cloud.md"), 1);
 }
