@@ -45,6 +45,7 @@ class Newer(Proxy):
         self.challenge, self.profiles, self.window, self.retry_after = challenge, profiles, window, retry_after
         self.algorithms = algorithms
         self.windows_asked, self.polls, self.offered, self.failed, self.signed_with = [], [], {}, {}, []
+        self.told = []
 
     def asked(self, h, what, body):
         if what.startswith("GET /renewal-info/"):
@@ -57,6 +58,7 @@ class Newer(Proxy):
         place = self.offered.get(h.path)
         if place and self.signed(body) == "{}" and not self.validates(h, body, place):
             return self.refused(h, place)
+        self.told.append((what, time.monotonic()))
         status, headers, data = self.ask(h, body)
         return self.shaped(h, what, status, headers, data)
 

@@ -1,11 +1,14 @@
 """ACME from the first day on: the account, the documentation's smallest configuration, many names, renewal by time."""
 
+import base64
+import json
 import os
 import signal
 import subprocess
 import unittest
 
 import probe
+from acme_proxy import Proxy
 from acme_world import NAMES, AcmeCase
 from servers import RESPONDER, WEB
 from world import SOURCE, STATE
@@ -17,7 +20,9 @@ class AcmeLife(AcmeCase):
     def test_accounts(self):
         world = self.world()
         pebble = self.pebble(world, eab={"kid-1": MAC})
-        config = self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")},
+        proxy = Proxy(pebble)  # only writes down what is signed
+        world.children.append(proxy)
+        config = self.configure(world, proxy, {"www": self.certificate("www", NAMES, publisher="site")},
                                 ca={"terms_agreed": False})
         self.refused(world, config, {}, r"terms were not agreed to: .*data:text/plain,Do%20what%20thou%20wilt", r"terms_agreed: true")
         self.refused(world, config, {"terms_agreed": True}, r"external account binding", r"cas\.pebble\.eab")
@@ -26,9 +31,16 @@ class AcmeLife(AcmeCase):
         none = {"kid": "kid-1", "hmac_key": {"file": world.secret("eab-none", "not base64!")}}
         self.refused(world, config, {"terms_agreed": True, "eab": none}, r"hmac_key is not base64", "as the CA shows it")
         good = {"kid": "kid-1", "hmac_key": {"file": world.secret("eab-good", MAC + "=")}}
-        self.take(world, config, {"terms_agreed": True, "eab": {**good, "algorithm": "HS512"}})
-        key = probe.read_text(f"{STATE}/accounts/pebble/key.pem")
+        self.take(world, config, {"terms_agreed": True, "eab": good})  # HS256, by default
         self.issue(world)
+        world.dcvd.stop()
+        os.rename(f"{STATE}/accounts/pebble", f"{STATE}/accounts/pebble.old")
+        config["cas"]["pebble"]["eab"] = {**good, "algorithm": "HS512"}
+        world.write_config(config)
+        world.start_dcvd()
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertEqual((self.bound_with(proxy)[0], self.bound_with(proxy)[-2:], pebble.issued()), ("HS256", ["HS256", "HS512"], 2))
+        key = probe.read_text(f"{STATE}/accounts/pebble/key.pem")
         world.dcvd.stop()
         os.unlink(f"{STATE}/accounts/pebble/account.json")
         config["cas"]["pebble"]["contact"] = ["mailto:new@example.test"]
@@ -52,6 +64,13 @@ class AcmeLife(AcmeCase):
             self.assertEqual(gone.returncode, 1, gone.stdout)
             self.assertRegex(gone.stdout + gone.stderr, r"unauthorized \(403\): Account has been deactivated")
             self.assertIn("dcvctl account show pebble; for a new one: sudo mv ", gone.stdout + gone.stderr)
+
+    @staticmethod
+    def bound_with(proxy):
+        """The algorithm of every binding that was sent, refused ones too."""
+        bound = [json.loads(text).get("externalAccountBinding") for what, text in proxy.payloads if what == "POST /sign-me-up"]
+        heads = [one["protected"] for one in bound if one]
+        return [json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["alg"] for head in heads]
 
     def take(self, world, config, ca):
         config["cas"]["pebble"].update(ca)

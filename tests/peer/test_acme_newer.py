@@ -5,6 +5,8 @@ import base64
 import json
 import os
 import re
+import shutil
+import subprocess
 import time
 import unittest
 
@@ -150,6 +152,44 @@ class AcmeNewer(AcmeCase):
         self.assertEqual((pebble.issued(), newer.failed), (2, {}))
         self.assertEqual(world.dns.serial(PRIMARY, "example.test"), serial, "no write on the night")
         self.assertEqual(probe.dns_values(PRIMARY, "_validation-persist.wild.example.test", "TXT"), [value.strip('"')])
+
+
+@unittest.skipUnless(shutil.which("lego"), "lego is not installed")
+class Others(AcmeCase):
+    """Debian's lego (4.9.1) against the same double, so that it is not dcvd alone who understands it. Of what is newer, lego
+    speaks Retry-After (after a challenge) and shows which algorithm was refused for its account. Renewal information, profiles,
+    dns-account-01 and dns-persist-01 it does not speak, and has to come through where they are offered; nor do Debian's
+    certbot (2.1.0: Retry-After alone) and uacme (1.7.4: none of them), so that nobody else in Debian 12 can check those."""
+
+    def lego(self, world, newer, key, *arguments):
+        folder = f"/tmp/lego-{key}"
+        return subprocess.run(["lego", "--server", newer.directory, "--path", folder, "--accept-tos", "--email", "ops@example.test",
+                               "--http", "--http.webroot", world.webroot, "--key-type", key, "-d", "www.example.test", *arguments],
+                              env={**os.environ, "HOME": "/tmp", "LEGO_CA_CERTIFICATES": newer.bundle}, capture_output=True,
+                              text=True, timeout=60, check=False), f"{folder}/certificates/www.example.test.crt"
+
+    def test_an_ordinary_order_of_another_client(self):
+        world = self.world()
+        pebble = self.pebble(world, sleep_s=2)  # whole seconds below: its first question comes too early
+        newer = Newer(pebble, window=lambda _: (time.time(), time.time() + 3600), profiles={"shortlived": "six days"},
+                      retry_after=1, algorithms=["RS256"])
+        world.children.append(newer)
+        world.start_nginx([])
+        refused, _ = self.lego(world, newer, "ec256", "run")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("badSignatureAlgorithm", refused.stderr)
+        for verb in (["run"], ["renew", "--days", "999", "--no-random-sleep"]):
+            done, path = self.lego(world, newer, "rsa2048", *verb)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("DNS:www.example.test", probe.openssl("x509", "-noout", "-ext", "subjectAltName", "-in", path))
+        self.assertEqual(pebble.issued(), 2)
+        self.assertEqual(set(newer.finalized().values()), {1})
+        self.assertEqual(newer.signed_with, ["ES256", "RS256"])
+        asked = [one for one in newer.told if one[0].startswith("POST /authZ/")]
+        pauses = [later[1] - one[1] for one, later in zip(asked, asked[1:]) if one[0] == later[0]]
+        first = next((pause for pause in pauses if pause > 0.3), 1)
+        self.assertLess(first, 2, f"{pauses}: half to one and a half of Retry-After; without it of 5 s")
+        self.assertEqual(newer.windows_asked, [])
 
 
 class Trials(AcmeCase):
