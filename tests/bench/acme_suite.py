@@ -80,6 +80,28 @@ class Relay:
             pass
 
 
+class Lag:
+    """For how long the primary shows a token that its secondary does not: what the relay holds back, and what Knot waits before
+    it sends a NOTIFY. Nobody can be done sooner."""
+
+    def __init__(self, name):
+        self.name, self.ended, self.shown = f"_acme-challenge.{name}", threading.Event(), {}
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+
+    def watch(self):
+        while len(self.shown) < 2 and not self.ended.wait(0.01):
+            for server in {PRIMARY, SECONDARY} - set(self.shown):
+                with contextlib.suppress(OSError, TimeoutError):
+                    if probe.dns_values(server, self.name, "TXT"):
+                        self.shown[server] = time.monotonic()
+
+    def seconds(self):
+        self.ended.set()
+        self.watcher.join()
+        return self.shown[SECONDARY] - self.shown[PRIMARY] if len(self.shown) == 2 else None
+
+
 class Bench:
     """A world with Pebble, and each client's way of asking. An account is there before anything is measured."""
 
@@ -175,13 +197,17 @@ class Bench:
         found = {c: [] for c in clients}
         for run in range(-1, runs):  # one to warm up: accounts, caches
             for client in clients:
-                how = getattr(self, client)(challenge, self.name("alone" if challenge == "alone" else "many"), self.pebble.directory)
+                name = self.name("alone" if challenge == "alone" else "many")
+                how = getattr(self, client)(challenge, name, self.pebble.directory)
                 if how is None:
                     found.pop(client, None)
                     continue
                 if self.world.dns.with_secondary:  # no word of an earlier change is on its way to it
                     time.sleep(LAG_S + 1.5)
+                    lag = Lag(name)
                 figures = self.metered(*how, must=client == "dcvd")  # what a peer cannot do is counted
+                if self.world.dns.with_secondary and (seconds := lag.seconds()) is not None:
+                    figures["beyond_the_lag_s"] = figures["wall_s"] - seconds
                 if run >= 0:
                     found[client].append(figures)
         return found
@@ -218,7 +244,8 @@ def table(found):
     shown = {}
     for client, runs in found.items():
         good = [run for run in runs if run["status"] == 0]
-        shown[client] = {key: spread([run[key] for run in good]) for key in ("wall_s", "cpu_s", "rss_kib") if good}
+        shown[client] = {key: spread([run[key] for run in good]) for key in ("wall_s", "cpu_s", "rss_kib", "beyond_the_lag_s")
+                         if good and all(key in run for run in good)}
         if len(good) < len(runs):
             shown[client]["failed"] = len(runs) - len(good)
     for client in [c for c in shown if c != "dcvd" and "wall_s" in shown[c]]:
@@ -312,11 +339,22 @@ def resumed(bench, runs):
 
 
 def through_the_daemon(bench, count):
-    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU."""
+    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU. Pebble 2.4 locks
+    itself up now and then: an order that is being made waits for an authorization that is being read, which waits behind a
+    certificate that is being stored, which waits for that order. Then it is all begun anew, and told: dcvd could be what hangs."""
+    for hung in range(3):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return {**all_at_once(bench, count), "hung_before": hung}
+        bench.world.dcvd.stop()
+        bench.pebble.restart()
+    raise AssertionError("not done in time, three times")
+
+
+def all_at_once(bench, count):
     world = bench.world
     _, pids = start_daemon(bench, count, "self")
     before, begun, issued = sum(map(cpu_s, pids)), time.monotonic(), bench.pebble.issued()
-    done = world.dcvctl("reissue", "--all", "--yes", "--wait", "--quiet", timeout=600)
+    done = world.dcvctl("reissue", "--all", "--yes", "--wait", "--quiet", timeout=30 + count / 10)
     wall = time.monotonic() - begun
     if done.returncode != 0 or bench.pebble.issued() - issued != count:
         raise AssertionError(f"{done.returncode} {bench.pebble.issued() - issued} {done.stderr[-2000:]}")
