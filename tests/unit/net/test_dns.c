@@ -7,6 +7,7 @@
 #include "agent/net/dns.h"
 #include "agent/net/dns_internal.h"
 #include "name_server.h"
+#include "own_time.h"
 
 #define LIMIT_MS 20000
 

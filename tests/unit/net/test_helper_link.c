@@ -15,6 +15,7 @@
 #include "agent/base/util.h"
 #include "agent/net/helper_internal.h"
 #include "base/scratch_dir.h"
+#include "own_time.h"
 
 #define MORE "{\"more\":true}\n"
 

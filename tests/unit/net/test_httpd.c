@@ -17,6 +17,7 @@
 #include "agent/base/util.h"
 #include "agent/net/httpd.h"
 #include "agent/net/loop.h"
+#include "own_time.h"
 
 #define LIMIT_MS 60000
 #define BODY_MAX 64

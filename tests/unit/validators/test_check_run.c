@@ -6,6 +6,7 @@
 #include "agent/base/util.h"
 #include "agent/net/address.h"
 #include "fake_dns.h"
+#include "own_time.h"
 #include "validators/check.h"
 
 static struct loop *loop;

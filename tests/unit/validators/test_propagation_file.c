@@ -11,6 +11,7 @@
 #include "agent/net/dns.h"
 #include "agent/net/http.h"
 #include "agent/net/loop.h"
+#include "own_time.h"
 #include "validators/propagation.h"
 
 #define PKI "/.well-known/pki-validation/fileauth.txt"

@@ -5,6 +5,7 @@
 #include "agent/net/dns.h"
 #include "config/config.h"
 #include "name_server.h"
+#include "own_time.h"
 #include "validators/propagation.h"
 #include "validators/publisher.h"
 
