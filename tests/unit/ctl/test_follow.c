@@ -90,7 +90,7 @@ static int set_up(void **state)
                 fail_msg("%s", e.text);
         follow(&all, &where, "{\"verb\":\"follow\",\"args\":{\"jobs\":[3,2,1]}}\n");
         follow(&ends, &where, "{\"verb\":\"follow\",\"args\":{\"jobs\":[3,2,1],\"ends\":true}}\n");
-        assert_true(run_to(f, both_follow, 10000));
+        assert_true(run_to(f, both_follow));
         return 0;
 }
 
@@ -107,7 +107,7 @@ static void one_who_shows_no_steps_hears_the_end_alone(void **state)
 {
         struct fixture *f = *state;
         reissue(f, "www", false);
-        assert_true(run_to(f, both_heard_the_end, 10000));
+        assert_true(run_to(f, both_heard_the_end));
         assert_true(all.steps > 5);
         assert_int_equal(ends.steps, 0);
         assert_int_equal(ends.waits, all.waits);
@@ -119,7 +119,7 @@ static void one_who_shows_no_steps_hears_that_a_person_is_needed(void **state)
         struct fixture *f = *state;
         fake_ca.person = true;
         reissue(f, "www", false);
-        assert_true(run_to(f, both_heard_a_wait, 10000));
+        assert_true(run_to(f, both_heard_a_wait));
         assert_int_equal(ends.steps, 0);
         assert_int_equal(ends.waits, all.waits);
 }

@@ -11,6 +11,8 @@
 #include "agent/job/actions.h"
 #include "agent/job/internal.h"
 
+#define LIMIT_MS 120000 /* only against waiting for ever: a disk may take seconds for each commit */
+
 struct fixture {
         char directory[64], runtime[64]; /* runtime: in memory, as /run is */
         struct loop *loop;
@@ -22,6 +24,7 @@ struct fixture {
         char text[300];
         struct engine_listener *listener;
         size_t more; /* certificates beside www and two */
+        bool looks; /* the CA is asked soon after a start, as it is outside of tests */
         const char *key; /* of www, as `key:` has it; NULL: nothing is said */
         json_t *answer; /* of the last action, a copy; NULL: it was refused */
 };
@@ -37,8 +40,8 @@ void on_answer(void *fixture, const json_t *result, const struct err *err); /* a
 void ask(struct fixture *f, action_fn *action, json_t *args_own); /* to its answer */
 void reissue(struct fixture *f, const char *cert, bool compromised);
 void let_time_pass(struct fixture *f); /* whoever sleeps until a due time is woken */
-/* Turns the loop, time passing, until reached(f) or for limit_ms. */
-bool run_to(struct fixture *f, bool (*reached)(struct fixture *f), int64_t limit_ms);
+/* Turns the loop, time passing, until reached(f). False: not within LIMIT_MS. */
+bool run_to(struct fixture *f, bool (*reached)(struct fixture *f));
 bool ended(struct fixture *f); /* a job, since the last reissue() */
 bool has_a_job(struct fixture *f);
 bool idle_without_jobs(struct fixture *f);

@@ -24,7 +24,7 @@ static void stay_in(struct fixture *f, enum job_state state)
         if (state == JOB_FINALIZED)
                 err_set(&fake_ca.finalize_err, ERR_TEMPORARY, "busy", "the CA is busy");
         reissue(f, "www", false);
-        assert_true(run_to(f, is_there, 5000));
+        assert_true(run_to(f, is_there));
 }
 
 static const char *said(const struct fixture *f)
@@ -156,7 +156,7 @@ static void what_was_said_of_before_a_job_is_over_with_it(void **state)
         struct fixture *f = *state;
         snprintf(fake_ca.note, sizeof fake_ca.note, "R5: reissue new is running; resuming it");
         cert_due(engine_cert(f->engine, "www"));
-        assert_true(run_to(f, is_asked, 5000));
+        assert_true(run_to(f, is_asked));
         assert_int_equal(json_array_size(json_object_get(reissuable(f), "notes")), 1);
         reissue(f, "www", false);
         expect_done(f);
@@ -165,7 +165,7 @@ static void what_was_said_of_before_a_job_is_over_with_it(void **state)
         snprintf(fake_ca.note, sizeof fake_ca.note, "R8: no validation needed");
         clock_fake((clock_now_s() + 1) * 1000, -1);
         cert_due(engine_cert(f->engine, "www"));
-        assert_true(run_to(f, is_asked, 5000));
+        assert_true(run_to(f, is_asked));
         assert_string_equal(
                 json_string_value(json_array_get(json_object_get(reissuable(f), "notes"), 0)), fake_ca.note);
         clock_fake(-1, -1);

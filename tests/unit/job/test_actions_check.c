@@ -15,7 +15,7 @@ static void a_dry_run_is_told_what_only_the_daemon_knows(void **state)
         struct fixture *f = *state;
         err_set(&fake_ca.inspect_err, ERR_RULE, "R3", "R3: used");
         reissue(f, "www", false);
-        assert_true(run_to(f, ended, 5000));
+        assert_true(run_to(f, ended));
         unsigned publishes = fake_ca.publishes;
         err_set(&fake_ca.inspect_err, ERR_DENIED, "AuthFailure", "who are you");
         ask(f, action_check, json_pack("{s:[s,s,s]}", "certs", "www", "nowhere", "two"));

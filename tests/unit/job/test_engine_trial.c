@@ -65,7 +65,7 @@ static void a_real_job_ends_a_trial_and_is_not_joined_to_it(void **state)
         try_it(f);
         reissue(f, "www", true);
         assert_string_equal(f->refused.code, "staging");
-        assert_true(run_to(f, idle_without_jobs, 5000));
+        assert_true(run_to(f, idle_without_jobs));
         fake_ca.open = false;
         reissue(f, "www", false);
         assert_int_equal(f->refused.kind, ERR_NONE);

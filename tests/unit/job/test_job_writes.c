@@ -71,11 +71,11 @@ static void a_token_that_is_not_in_the_journal_is_not_published(void **state)
         struct fixture *f = *state;
         run_sql(f, "CREATE TRIGGER refuse BEFORE INSERT ON token BEGIN SELECT RAISE(ABORT, 'no'); END");
         reissue(f, "www", false);
-        assert_true(run_to(f, is_parked, 5000));
+        assert_true(run_to(f, is_parked));
         assert_int_equal(f->engine->token_count, 1);
         f->engine->token[0]->failure.kind = ERR_NONE;
         token_publish(f->engine->token[0]);
-        assert_true(run_to(f, no_token_is_busy, 5000));
+        assert_true(run_to(f, no_token_is_busy));
         assert_int_equal(fake_ca.publishes, 0);
         run_sql(f, "DROP TRIGGER refuse");
         expect_done(f);

@@ -143,7 +143,7 @@ static void a_key_of_an_open_order_stays(void **state)
         fake_ca.validated = false;
         fake_ca.publisher_down = true;
         reissue(f, "www", false);
-        assert_true(run_to(f, ordered, 10000));
+        assert_true(run_to(f, ordered));
         CLEANUP(free_p) char *open = text_dup(f->engine->job[0]->row.spki);
         all_keys_are_old(f);
         keys_retire(f->engine);
@@ -195,7 +195,7 @@ static void so_many_act_at_once_and_a_leaked_key_goes_first(void **state)
         reissue(f, "c0", false);
         reissue(f, "c1", false);
         reissue(f, "c2", true);
-        assert_true(run_to(f, all_wait, 20000)); /* who waits holds no slot */
+        assert_true(run_to(f, all_wait)); /* who waits holds no slot */
         assert_int_equal(seen.most, 1);
         assert_int_equal(seen.count, 3);
         assert_string_equal(seen.order[0], "c0");

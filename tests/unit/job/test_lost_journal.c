@@ -74,7 +74,7 @@ static void what_was_issued_for_a_key_of_this_host_is_taken(void **state)
                 reissue(f, "www", false);
                 err_set(&fake_ca.fetch_err, ERR_CONFIG, "no",
                         "not today"); /* the job ends before it has the certificate */
-                assert_true(run_to(f, row[i].what == KNOWN ? over : validated, 20000));
+                assert_true(run_to(f, row[i].what == KNOWN ? over : validated));
                 if (row[i].what != KNOWN)
                         lose_journal(f);
                 issued_at_the_ca();
@@ -86,7 +86,7 @@ static void what_was_issued_for_a_key_of_this_host_is_taken(void **state)
                 if (row[i].refused)
                         err_set(&fake_ca.refusal, ERR_RULE, "R3", "R3: used");
                 reissue(f, "www", false);
-                if (!run_to(f, over, 20000) || f->exit != row[i].exit || fake_ca.orders != row[i].orders)
+                if (!run_to(f, over) || f->exit != row[i].exit || fake_ca.orders != row[i].orders)
                         fail_msg("row %zu: exit %d, %u orders: %s", i, f->exit, fake_ca.orders, f->text);
                 const struct cert *c = engine_cert(f->engine, "www");
                 if (row[i].exit == 0 && row[i].orders == 1)
@@ -103,7 +103,7 @@ static void what_a_set_has_is_not_taken_twice(void **state)
         for (int i = 0; i < 2; i++) {
                 fake_ca.validated = false;
                 reissue(f, "www", false);
-                assert_true(run_to(f, over, 20000));
+                assert_true(run_to(f, over));
         }
         issued_at_the_ca();
         strcpy(fake_ca.newest_sha256, engine_cert(f->engine, "www")->row.live_sha256);
@@ -111,7 +111,7 @@ static void what_a_set_has_is_not_taken_twice(void **state)
         lose_journal(f);
         fake_ca.validated = false;
         reissue(f, "www", false);
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
         assert_int_equal(fake_ca.orders, 3);
 }
 
@@ -120,12 +120,12 @@ static void the_key_that_lives_here_is_not_taken_again(void **state)
 {
         struct fixture *f = *state;
         reissue(f, "www", false);
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
         issued_at_the_ca(); /* another certificate for the same key */
         lose_journal(f);
         fake_ca.validated = false;
         reissue(f, "www", false);
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
         assert_int_equal(fake_ca.orders, 2);
 }
 
@@ -141,7 +141,7 @@ static void a_certificate_for_the_live_key_is_taken_where_that_may_stay(void **s
                 stop_engine(f);
                 start_engine(f);
                 reissue(f, "www", false);
-                assert_true(run_to(f, over, 20000));
+                assert_true(run_to(f, over));
                 issued_at_the_ca();
                 lose_journal(f);
                 fake_ca.validated = i == MAY;
@@ -149,7 +149,7 @@ static void a_certificate_for_the_live_key_is_taken_where_that_may_stay(void **s
                         json_pack("{s:[s], s:b, s:b}", "certs", "www", "dry_run", 1, "compromised", i == LEAKED));
                 assert_int_equal(json_str(f->answer, "takes") != NULL, i == MAY);
                 reissue(f, "www", i == LEAKED);
-                assert_true(run_to(f, over, 20000));
+                assert_true(run_to(f, over));
                 assert_int_equal(f->exit, 0);
                 assert_int_equal(fake_ca.orders, i == MAY ? 1 : 2);
                 const char *live = engine_cert(f->engine, "www")->row.live_spki;
@@ -170,7 +170,7 @@ static void nothing_starts_by_itself_before_the_rest_is_over(void **state)
         struct fixture *f = *state;
         int64_t now_s = clock_now_s(), rest_s = f->engine->conf->limit_cooldown_ms / 1000;
         reissue(f, "www", false);
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
         assert_int_equal(f->engine->rest_until_s, 0);
         lose_journal(f);
         assert_true(f->engine->rebuilt && f->engine->rest_until_s >= now_s + rest_s);
@@ -189,7 +189,7 @@ static void nothing_starts_by_itself_before_the_rest_is_over(void **state)
         c->row.live_not_after_s = now_s + 3600; /* it would end meanwhile */
         assert_true(starts(c));
         f->exit = -1;
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
 }
 
 static bool counted(void *arg, const struct store_row *row)
@@ -215,7 +215,7 @@ static void keys_that_the_journal_does_not_know_get_their_row(void **state)
         struct err e;
         char orphan[65], live[65];
         reissue(f, "www", false);
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
         snprintf(live, sizeof live, "%s", engine_cert(f->engine, "www")->row.live_spki);
         assert_true(key_generate(KEY_EC_P256, &key, &e) && keystore_put(f->engine->keystore, key, orphan, &e));
         key_free(key);
@@ -240,12 +240,12 @@ static void the_ca_is_asked_at_every_start(void **state)
 {
         struct fixture *f = *state;
         reissue(f, "www", false);
-        assert_true(run_to(f, over, 20000));
+        assert_true(run_to(f, over));
         stop_engine(f);
         start_engine(f); /* the journal says that it was asked a moment ago */
         issued_at_the_ca();
         fake_ca.inspects = 0;
-        assert_true(run_to(f, asked, 20000));
+        assert_true(run_to(f, asked));
         assert_non_null(strstr(engine_cert(f->engine, "www")->row.stopped, "holds a newer certificate (new)"));
         assert_false(engine_cert(f->engine, "www")->ask_first);
 }
@@ -268,7 +268,7 @@ static void a_newer_set_of_this_host_stops_nothing(void **state)
         for (int i = 0; i < 2; i++) {
                 fake_ca.validated = false;
                 reissue(f, "www", false);
-                assert_true(run_to(f, over, 20000));
+                assert_true(run_to(f, over));
         }
         assert_int_equal(newest_set(f), 0);
         issued_at_the_ca();
@@ -279,7 +279,7 @@ static void a_newer_set_of_this_host_stops_nothing(void **state)
         c = engine_cert(f->engine, "www");
         job_set(&c->row.stopped, "an earlier version stopped it");
         fake_ca.inspects = 0;
-        assert_true(run_to(f, asked, 20000));
+        assert_true(run_to(f, asked));
         assert_int_equal(c->row.live_set, 1);
         assert_null(c->row.stopped);
         assert_int_equal(newest_set(f), 2);
@@ -305,7 +305,7 @@ static void a_job_of_yesterday_takes_the_set_it_made(void **state)
                 struct err e;
                 setup((void **)&f);
                 reissue(f, "www", false);
-                assert_true(run_to(f, over, 20000));
+                assert_true(run_to(f, over));
                 const struct cert *c = engine_cert(f->engine, "www");
                 if (row[i].what == COMPROMISED)
                         assert_true(compromised_add(f->engine->keystore, c->row.live_spki, &e));
@@ -321,7 +321,7 @@ static void a_job_of_yesterday_takes_the_set_it_made(void **state)
                 fake_ca.validated = false;
                 f->exit = -1;
                 start_engine(f);
-                if (!run_to(f, over, 20000) || f->exit != 0 || fake_ca.orders != row[i].orders)
+                if (!run_to(f, over) || f->exit != 0 || fake_ca.orders != row[i].orders)
                         fail_msg("row %zu: exit %d, %u orders: %s", i, f->exit, fake_ca.orders, f->text);
                 assert_int_equal(sets_live(f->engine->sets, "www"), row[i].orders);
                 teardown((void **)&f);

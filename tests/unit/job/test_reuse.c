@@ -75,7 +75,7 @@ static void the_original_csr_is_sent_only_for_the_key_that_is_live(void **state)
                 if (row[i].compromised)
                         assert_true(compromised_add(f->engine->keystore, live, &e));
                 reissue(f, "www", false);
-                assert_true(run_to(f, ended, 20000));
+                assert_true(run_to(f, ended));
                 if (f->exit != 0 || fake_ca.original != row[i].original)
                         fail_msg("%s: exit %d, original %d: %s", row[i].what, f->exit, fake_ca.original, f->text);
                 sent_key(sent);
@@ -100,7 +100,7 @@ static void a_job_for_a_leaked_key_tells_the_ca_of_no_key(void **state)
         fake_ca.waives = true;
         strcpy(fake_ca.newest_spki, live);
         reissue(f, "www", false);
-        assert_true(run_to(f, has_a_job, 5000) && f->engine->job[0]->row.state < JOB_ELIGIBLE);
+        assert_true(run_to(f, has_a_job) && f->engine->job[0]->row.state < JOB_ELIGIBLE);
         f->engine->job[0]->row.compromised = true;
         expect_done(f);
         assert_string_equal(fake_ca.reuse_spki, "");
@@ -254,7 +254,7 @@ static void the_live_key_is_kept_or_it_is_said_why_not(void **state)
                         fail_msg("row %zu: a dry run says %s", i, said ? said : "nothing");
                 listen_anew(f);
                 reissue(f, "www", leaked);
-                assert_true(run_to(f, idle_without_jobs, 20000));
+                assert_true(run_to(f, idle_without_jobs));
                 if (f->exit != 0)
                         fail_msg("row %zu: exit %d: %s", i, f->exit, f->text);
                 sent_key(sent);
@@ -305,12 +305,12 @@ static void a_kept_key_survives_a_restart_in_any_state(void **state)
                 char live[65], sent[65];
                 struct fixture *f = with_a_live_key(live);
                 reissue(f, "www", false);
-                assert_true(run_to(f, at_state, 20000));
+                assert_true(run_to(f, at_state));
                 if (!ended(f)) {
                         stop_engine(f);
                         start_engine(f);
                 }
-                assert_true(run_to(f, idle_without_jobs, 20000));
+                assert_true(run_to(f, idle_without_jobs));
                 sent_key(sent);
                 if (f->exit > 0 || fake_ca.orders != 2 || strcmp(sent, live) != 0 ||
                         sets_live(f->engine->sets, "www") != 2)
@@ -383,13 +383,13 @@ static void a_kept_key_that_is_reported_meanwhile_is_left(void **state)
         };
         fake_ca.person = true;
         reissue(f, "www", false);
-        assert_true(run_to(f, waits_for_review, 20000));
+        assert_true(run_to(f, waits_for_review));
         assert_string_equal(f->engine->job[0]->row.spki, live);
         assert_true(incident_take(f->engine, &r, nobody, &taken, &e));
-        assert_true(loop_run_until(f->loop, &taken, 5000));
-        assert_true(run_to(f, its_order_is_cancelled, 20000));
+        assert_true(loop_run_until(f->loop, &taken, LIMIT_MS));
+        assert_true(run_to(f, its_order_is_cancelled));
         fake_ca.approved = true;
-        assert_true(run_to(f, idle_without_jobs, 20000));
+        assert_true(run_to(f, idle_without_jobs));
         sent_key(sent);
         assert_string_not_equal(sent, live);
         assert_string_equal(engine_cert(f->engine, "www")->row.live_spki, sent);
@@ -457,13 +457,13 @@ static void ask_as_all(struct fixture *f, bool compromised, char told[4][300])
         ask(f, action_reissue, dry);
         memcpy(told[0], fake_ca.told, sizeof told[0]);
         engine_cert(f->engine, "www")->ask_first = true;
-        assert_true(run_to(f, looked, 5000));
+        assert_true(run_to(f, looked));
         memcpy(told[1], fake_ca.told, sizeof told[1]);
         ask(f, action_check, json_pack("{s:[s]}", "certs", "www"));
         memcpy(told[2], fake_ca.told, sizeof told[2]);
         fake_ca.told[0] = '\0';
         reissue(f, "www", compromised);
-        assert_true(run_to(f, ended, 20000));
+        assert_true(run_to(f, ended));
         memcpy(told[3], fake_ca.told, sizeof told[3]);
 }
 
@@ -550,14 +550,14 @@ static void a_csr_is_refused_before_the_order_and_by_a_dry_run_alike(void **stat
                         assert_non_null(strstr(json_str(f->answer, "key_type"), path));
                 CLEANUP(free_p) char *text = text_dup(f->answer ? json_str(said, "text") : f->refused.text);
                 reissue(f, "www", false);
-                assert_true(run_to(f, ended, 20000));
+                assert_true(run_to(f, ended));
                 assert_int_equal(f->exit, code[i] ? 1 : 0);
                 if (code[i])
                         assert_string_equal(f->text, text);
                 assert_int_equal(fake_ca.orders, code[i] ? 0 : 1);
                 fake_ca.told[0] = '\0'; /* status wants to know what the CA has all the same */
                 engine_cert(f->engine, "www")->ask_first = true;
-                assert_true(run_to(f, looked, 5000));
+                assert_true(run_to(f, looked));
                 assert_string_not_equal(fake_ca.told, "");
                 (void)unlink(path);
                 teardown((void **)&f);
