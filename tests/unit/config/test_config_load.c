@@ -15,6 +15,7 @@
 #include "agent/base/util.h"
 #include "config/internal.h"
 #include "config/yaml.h"
+#include "file_tick.h"
 #include "kinds.h"
 
 #define DATA TEST_SOURCE_DIR "/tests/unit/config/data/"
@@ -50,6 +51,7 @@ static char *at(const char *name)
 
 static void put(const char *name, const char *text)
 {
+        let_a_tick_pass();
         FILE *f = fopen(at(name), "w");
 
         assert_non_null(f);
@@ -674,14 +676,9 @@ static void a_date_is_settled_when_the_next_one_must_differ(void **state)
                 int64_t now_ms;
                 bool settled;
         } row[] = {
-                { { 1000, 1 }, 1000000, false },
-                { { 1000, 1 }, 1000019, false },
-                { { 1000, 1 }, 1000020, true },
-                { { 1000, 999999999 }, 1001018, false },
-                { { 1000, 999999999 }, 1001019, true },
-                { { 1000, 0 }, 1000020, false },
-                { { 1000, 0 }, 1001999, false },
-                { { 1000, 0 }, 1002000, true },
+                { { 1000, 1 }, 1000000, false }, { { 1000, 1 }, 1000019, false }, { { 1000, 1 }, 1000020, true },
+                { { 1000, 999999999 }, 1001018, false }, { { 1000, 999999999 }, 1001019, true },
+                { { 1000, 0 }, 1000020, false }, { { 1000, 0 }, 1001999, false }, { { 1000, 0 }, 1002000, true },
                 { { 1000, 1 }, 1000, false }, /* dated in the future */
         };
 

@@ -17,6 +17,7 @@
 #include "agent/base/json.h"
 #include "agent/base/util.h"
 #include "agent/deploy/helper_verbs.h"
+#include "file_tick.h"
 #include "validators/proof.h"
 #include "validators/webroot.h"
 
@@ -77,6 +78,7 @@ static const char *at(struct bed *b, const char *name)
 
 static void put(struct bed *b, const char *name, const char *text)
 {
+        let_a_tick_pass();
         FILE *f = fopen(at(b, name), "w");
         assert_non_null(f);
         assert_true(fputs(text, f) >= 0);
@@ -343,6 +345,7 @@ static void a_configuration_that_changed_is_read_anew(void **state)
         expect(b, "token-put", "three", "", true);
         assert_true(there(b, "a", "three"));
         assert_int_equal(loads, 4);
+        let_a_tick_pass();
         assert_int_equal(chmod(at(b, "dcvd.yaml"), 0666), 0); /* by whoever: its owner is judged anew as well */
         expect(b, "token-put", "four", "config.owner", true);
         assert_false(there(b, "a", "four"));
