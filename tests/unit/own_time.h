@@ -1,10 +1,11 @@
 /* The time of a test that is alone with its loop: it passes only while the loop waits and nobody has anything to say,
  * so that a machine that stands still, or is slow, takes nothing from it. Include it in one file of a program whose
- * threads all end in that loop; libuv, c-ares and the HTTP libraries then have this time as well, for it takes the
+ * threads do nothing by the clock; libuv, c-ares and the HTTP libraries then have this time as well, for it takes the
  * place of the C library's functions. The time of day is not touched.
  *
  * A wait is a real one, as long as asked for, up to REAL_WAIT_MS: what a kernel thread delivers later than at once
- * still comes first. When it ends with nothing, all of it has passed; when something came, none has. */
+ * still comes first. When it ends with nothing, all of it has passed; when something came, none has. Whoever has a
+ * thread that answers says beforehand that each wait is as long as asked for: REAL_WAIT_MS is INT_MAX. */
 #ifndef DCVD_TEST_OWN_TIME_H
 #define DCVD_TEST_OWN_TIME_H
 
@@ -15,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef REAL_WAIT_MS
 #define REAL_WAIT_MS 50
+#endif
 
 static atomic_llong own_time_ns = 1000000000000; /* boot and monotonic time are the same here */
 

@@ -2,8 +2,12 @@
  * dialogues before TLS that go wrong. A server of the test plays the endpoint. */
 #include "test.h"
 
+#include <limits.h>
+
+#define REAL_WAIT_MS INT_MAX /* for servers in threads */
 #include "name_server.h"
 #include "net/tls_server.h"
+#include "own_time.h"
 #include "pki/make_cert.h"
 
 #include "agent/base/clock.h"

@@ -36,7 +36,7 @@ static const char script[] =
         "*'\"verb\":\"garbage\"'*) echo 'not json';;\n"
         "*'\"verb\":\"cut\"'*) printf '{\"was\":3';;\n"
         "*'\"verb\":\"huge\"'*) head -c 300000 /dev/zero | tr '\\0' x;;\n"
-        "*'\"verb\":\"slow\"'*) sleep 1;;\n"
+        "*'\"verb\":\"slow\"'*) while printf x; do sleep 0.01; done 2>/dev/null;;\n" /* until nobody listens */
         "*'\"verb\":\"who\"'*) n=$(grep SigBlk: /proc/$$/status | tr -cd 0-9a-f); echo \"{\\\"pid\\\": $$, "
         "\\\"blocked\\\": \\\"$n\\\"}\";;\n"
         "esac\n";
