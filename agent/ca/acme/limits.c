@@ -35,7 +35,9 @@ static void note(struct ca *ca, const char *key, const struct err *e)
         char text[WORDS_MAX + 32];
         if (!ca->env.remember)
                 return;
-        snprintf(text, sizeof text, "%lld %.*s", (long long)(clock_now_s() + e->retry_after_s), WORDS_MAX, e->text);
+        /* From the next whole second: from this one it would be over before the CA means it. */
+        int64_t until_s = (clock_now_ms() + 999) / 1000 + e->retry_after_s;
+        snprintf(text, sizeof text, "%lld %.*s", (long long)until_s, WORDS_MAX, e->text);
         (void)ca->env.remember(ca->env.memory_arg, ca->name, key, text); /* else the next answer says it again */
 }
 

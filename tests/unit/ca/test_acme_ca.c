@@ -206,6 +206,31 @@ static void an_endpoint_that_wants_peace_gets_it_over_restarts(void **arg)
         must();
 }
 
+/* It is kept in whole seconds. */
+static void a_wait_that_begins_late_in_a_second_is_no_shorter(void **arg)
+{
+        (void)arg;
+        server.answer_url = "/order";
+        server.answer_status = 503;
+        server.answer_body = "<html>";
+        server.answer_retry_after = "5";
+        fake_advance(999 - fake_wall_ms % 1000);
+        int64_t told_ms = fake_wall_ms;
+        order();
+        assert_int_equal(said.err.kind, ERR_RATE_LIMITED);
+        assert_int_equal(fake_wall_ms, told_ms);
+        server.answer_url = NULL;
+        fake_advance(4999);
+        unsigned sent = fake_sent;
+        order();
+        assert_string_equal(said.err.code, "acme.wait");
+        assert_int_equal(said.err.retry_after_s, 1);
+        assert_int_equal(fake_sent, sent);
+        fake_advance(1000);
+        order();
+        must();
+}
+
 static void a_limit_of_one_name_stops_nobody_else(void **arg)
 {
         (void)arg;
@@ -723,6 +748,7 @@ int main(void)
                 TEST(an_https_directory_leads_nowhere_by_http),
                 TEST(http_is_spoken_where_the_configuration_names_such_a_directory),
                 TEST(an_endpoint_that_wants_peace_gets_it_over_restarts),
+                TEST(a_wait_that_begins_late_in_a_second_is_no_shorter),
                 TEST(a_limit_of_one_name_stops_nobody_else),
                 TEST(a_limit_of_a_set_of_names_is_kept_over_restarts),
                 TEST(no_account_for_now_means_no_order_of_anybody),
