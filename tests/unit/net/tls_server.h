@@ -21,7 +21,7 @@
 
 #define TLS_SERVER_SCRIPT 8
 #define TLS_SERVER_NAMES 16
-#define TLS_SERVER_LIMIT_MS 5000
+#define TLS_SERVER_LIMIT_S 60 /* only against waiting for ever */
 
 struct tls_server {
         int listener, stop[2];
@@ -43,7 +43,7 @@ struct tls_server {
 static inline bool tls_server_wait(struct tls_server *s, int fd)
 {
         struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = s->stop[0], .events = POLLIN } };
-        return poll(p, 2, TLS_SERVER_LIMIT_MS) > 0 && !p[1].revents;
+        return poll(p, 2, -1) > 0 && !p[1].revents;
 }
 
 /* False: no TLS is to follow. */
@@ -71,7 +71,7 @@ static inline bool tls_server_play(struct tls_server *s, int fd)
 static inline void tls_server_shake(struct tls_server *s, int fd, SSL_CTX *ctx, unsigned number)
 {
         SSL *ssl = SSL_new(ctx);
-        struct timeval limit = { .tv_sec = TLS_SERVER_LIMIT_MS / 1000 };
+        struct timeval limit = { .tv_sec = TLS_SERVER_LIMIT_S };
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         SSL_set_fd(ssl, fd);
         (void)SSL_accept(ssl);
