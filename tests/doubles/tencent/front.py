@@ -27,11 +27,12 @@ class Throttle:
     """So many calls of one action a second."""
 
     def __init__(self, per_second):
+        self.clock = time.monotonic
         self.per_second, self.lock, self.seen = per_second, threading.Lock(), collections.defaultdict(collections.deque)
 
     def check(self, who, action):
         with self.lock:
-            times, now = self.seen[(who, action)], time.monotonic()
+            times, now = self.seen[(who, action)], self.clock()
             while times and now - times[0] >= 1:
                 times.popleft()
             if self.per_second and len(times) >= self.per_second:
