@@ -174,16 +174,18 @@ static void ten_thousand_batches_are_few_transactions(void **state)
         struct store *s = open_gated(*state, &g);
         struct said said = { 0 };
         struct note n = { &said, "" };
+        gate_hold(s, &g); /* else whoever queues slowly has a transaction for each */
         uint64_t before = store_commit_count(s);
         for (int i = 0; i < 10000; i++) {
                 struct store_batch *b = store_batch_new();
                 assert_true(store_batch_add(b, "INSERT INTO token(value) VALUES(?)", "t", "v"));
                 assert_true(store_commit_own(s, b, note_done, &n, NULL));
         }
+        gate_release(&g);
         assert_true(store_flush(s, NULL));
         assert_int_equal(said.count, 10000);
         assert_int_equal(count_of(s, "SELECT count(*) FROM token"), 10000);
-        assert_true(store_commit_count(s) - before < 1000);
+        assert_true(store_commit_count(s) - before < 10);
         store_close(s);
 }
 
