@@ -6,14 +6,25 @@
 #include "engine_fixture.h"
 #include "fake_ca.h"
 
-/* A job alone shares no transaction: what it commits, each waiting for the disk, is what it costs. */
+static unsigned commits;
+
+bool __real_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
+bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
+bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e)
+{
+        commits++;
+        return __real_store_commit_own(s, b, done, arg, e);
+}
+
+/* A job alone shares no transaction, but for what it happens to queue while the disk is busy: what it commits, each
+ * waiting for the disk, is what it costs. */
 static void a_job_commits_no_more_often_than_it_must(void **state)
 {
         struct fixture *f = *state;
-        uint64_t before = store_commit_count(f->engine->store);
+        commits = 0;
         reissue(f, "www", false);
         expect_done(f);
-        assert_in_range(store_commit_count(f->engine->store) - before, 10, 16);
+        assert_in_range(commits, 10, 16);
 }
 
 struct heard {
