@@ -192,15 +192,15 @@ static bool verifies(const struct key *k, const char *input, const uint8_t *both
         return good;
 }
 
-/* Enough of them that some have an r or s with a leading zero byte. */
+/* Until one has an r or s with a leading zero byte: of P-256 every 128th has. */
 static void every_ecdsa_signature_has_its_width_and_verifies(void **state)
 {
         static const struct {
                 enum key_type type;
                 const char *algorithm;
                 size_t width;
-                int rounds;
-        } row[] = { { KEY_EC_P256, "ES256", 64, 1500 }, { KEY_EC_P384, "ES384", 96, 30 } };
+                bool until_short;
+        } row[] = { { KEY_EC_P256, "ES256", 64, true }, { KEY_EC_P384, "ES384", 96, false } };
         struct err e;
 
         (void)state;
@@ -209,7 +209,7 @@ static void every_ecdsa_signature_has_its_width_and_verifies(void **state)
                 int short_ones = 0;
                 assert_true(key_generate(row[i].type, &k, &e));
                 assert_string_equal(jws_algorithm(k), row[i].algorithm);
-                for (int n = 0; n < row[i].rounds; n++) {
+                for (int n = 0; n < 30 || (row[i].until_short && short_ones == 0); n++) {
                         char *text = NULL;
                         uint8_t *both = NULL;
                         size_t len = 0;
@@ -225,7 +225,6 @@ static void every_ecdsa_signature_has_its_width_and_verifies(void **state)
                         free(both);
                         json_decref(o);
                 }
-                assert_true(row[i].rounds < 100 || short_ones > 0);
                 key_free(k);
         }
 }
