@@ -21,7 +21,6 @@
 
 #define TLS_SERVER_SCRIPT 8
 #define TLS_SERVER_NAMES 16
-#define TLS_SERVER_LIMIT_S 60 /* only against waiting for ever */
 
 struct tls_server {
         int listener, stop[2];
@@ -71,8 +70,6 @@ static inline bool tls_server_play(struct tls_server *s, int fd)
 static inline void tls_server_shake(struct tls_server *s, int fd, SSL_CTX *ctx, unsigned number)
 {
         SSL *ssl = SSL_new(ctx);
-        struct timeval limit = { .tv_sec = TLS_SERVER_LIMIT_S };
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         SSL_set_fd(ssl, fd);
         (void)SSL_accept(ssl);
         const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
