@@ -35,6 +35,7 @@ struct publisher {
 struct publish_call {
         struct publisher *p;
         struct publish_call *next, **at;
+        publish_place_fn *place; /* NULL: nobody is told before */
         publish_done_fn *done;
         void *arg;
         struct proof proof;
@@ -64,12 +65,17 @@ static void call_free(struct publish_call *c)
         free(c);
 }
 
+static char *handle_of(const struct publish_call *c)
+{
+        return text_format("%s %s", c->zone ? c->zone : "", c->owner);
+}
+
 static void finish(struct publish_call *c, const struct err *err)
 {
         publish_done_fn *done = c->done;
         void *arg = c->arg;
         struct err e;
-        CLEANUP(free_p) char *handle = text_format("%s %s", c->zone ? c->zone : "", c->owner);
+        CLEANUP(free_p) char *handle = handle_of(c);
         if (err) {
                 e = *err;
                 err_wrap(&e, "%s %s at DNSPod", c->add ? "publishing" : "withdrawing", c->owner);
@@ -172,6 +178,8 @@ static void listed(void *arg, const json_t *response, const char *request_id, co
         bool empty = err && strstr(err->code, "NoDataOfRecord") != NULL;
         if (err && !empty) {
                 e = *err;
+                if (c->sent)
+                        e.kind = ERR_UNKNOWN;
                 advise(c, &e);
                 return finish(c, &e);
         }
@@ -185,7 +193,13 @@ static void listed(void *arg, const json_t *response, const char *request_id, co
                 return finish(c, NULL); /* ours, from before */
         if (seen.other[0])
                 return in_the_way(c, &seen);
-        create(c);
+        if (!c->place)
+                return create(c);
+        CLEANUP(free_p) char *handle = handle_of(c);
+        if (handle)
+                return c->place(c->arg, handle, dns_name_equal(c->owner, c->proof.place)); /* then go_on */
+        err_memory(&e);
+        finish(c, &e);
 }
 
 static void list(struct publish_call *c)
@@ -282,10 +296,19 @@ static struct publish_call *start(struct publisher *p, const struct proof *proof
         return NULL;
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
-        return start(p, proof, true, NULL, done, arg, e);
+        struct publish_call *c = start(p, proof, true, NULL, done, arg, e);
+        if (c)
+                c->place = place;
+        return c;
+}
+
+static void go_on(struct publisher *p, struct publish_call *c)
+{
+        (void)p;
+        create(c);
 }
 
 static struct publish_call *retract(struct publisher *p, const struct proof *proof, const char *handle,
@@ -348,5 +371,6 @@ const struct publisher_ops publisher_dnspod = { .type = "dnspod",
         .open = open_publisher,
         .close = close_publisher,
         .publish = publish,
+        .go_on = go_on,
         .retract = retract,
         .cancel = cancel };

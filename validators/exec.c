@@ -165,9 +165,10 @@ static struct publish_call *request(struct publisher *p, const struct proof *pro
         return NULL;
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
+        (void)place;
         return request(p, proof, true, NULL, done, arg, e);
 }
 

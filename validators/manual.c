@@ -29,9 +29,10 @@ static void close_publisher(struct publisher *p)
         free(p);
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
+        (void)place;
         CLEANUP(free_p) char *text = proof_instruction(proof, 60);
         if (text)
                 log_warning(proof->name, "please publish: %s", text);

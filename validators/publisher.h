@@ -30,8 +30,11 @@ struct publisher_env {
 /* handle is the publisher's own memory of what it made (one line, at most 4 KiB, kept in the journal and given back at
  * retract); borrowed. ERR_RULE "token.foreign" when somebody else's record or file is in the way (named, never
  * overwritten). ERR_UNKNOWN when an update was sent and the answer lost: publish and retract may be repeated, both are
- * idempotent. */
+ * idempotent. After it, and after ERR_PROTOCOL, a token may be out; after other errors nothing of this call is. */
 typedef void publish_done_fn(void *arg, const char *handle, const struct err *err);
+/* I5, for a place that only the publisher finds: said before anything is sent there, and nothing is before go_on.
+ * handle: as with done; borrowed. own_name: the proof's own name, where a withdrawal without a handle comes too. */
+typedef void publish_place_fn(void *arg, const char *handle, bool own_name);
 
 struct publisher_ops {
         const char *type;
@@ -44,8 +47,10 @@ struct publisher_ops {
         bool (*open)(struct publisher **ret, const struct publisher_env *env, const char *name, const void *conf,
                 struct err *e);
         void (*close)(struct publisher *p); /* cancels what runs */
-        struct publish_call *(*publish)(
-                struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e);
+        /* place is called once at most, by those alone that have go_on; NULL: nobody needs to know before. */
+        struct publish_call *(*publish)(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+                publish_done_fn *done, void *arg, struct err *e);
+        void (*go_on)(struct publisher *p, struct publish_call *c); /* this and cancel: from within place too */
         struct publish_call *(*retract)(struct publisher *p, const struct proof *proof, const char *handle,
                 publish_done_fn *done, void *arg, struct err *e);
         void (*cancel)(struct publisher *p, struct publish_call *c);

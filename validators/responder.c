@@ -33,9 +33,10 @@ static void close_publisher(struct publisher *p)
         free(p);
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
+        (void)place;
         struct err bad;
         bool good = proof->type == PROOF_TLS ? alpn_table_put(p->alpn, proof->place, proof->value, &bad)
                                              : token_table_put(p->table, proof->place, proof->path, proof->value, &bad);

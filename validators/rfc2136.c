@@ -1,6 +1,6 @@
 /* rfc2136: dynamic updates (RFC 2136) over TCP, signed with TSIG (RFC 8945), at Knot, BIND, NSD's primary, PowerDNS and
  * the like. TXT adds one record and leaves others alone; CNAME needs the name to be free. Where the name is an alias, a
- * TXT goes to its end, which may be another zone of that server; the handle says where it went: "ZONE OWNER". A
+ * TXT goes to its end, which may be another zone of that server; the handle says where it goes: "ZONE OWNER". A
  * withdrawal deletes exactly our record. Limits: 10 s an exchange, one repeat when the answer is lost (adding and
  * deleting exactly one record are idempotent). What it may call: dns (look-ups), propagation (the zone), the loop. */
 #include <stdlib.h>
@@ -35,6 +35,7 @@ struct publisher {
 struct publish_call {
         struct publisher *p;
         struct publish_call *next, **at;
+        publish_place_fn *place; /* NULL: nobody is told before */
         publish_done_fn *done;
         void *arg;
         struct proof proof;
@@ -76,15 +77,22 @@ static void call_free(struct publish_call *c)
         free(c);
 }
 
+static char *handle_of(const struct publish_call *c)
+{
+        return text_format("%s %s", c->zone ? c->zone : "", c->owner);
+}
+
 static void finish(struct publish_call *c, const struct err *err)
 {
         publish_done_fn *done = c->done;
         void *arg = c->arg;
         struct err e;
-        CLEANUP(free_p) char *handle = text_format("%s %s", c->zone ? c->zone : "", c->owner);
+        CLEANUP(free_p) char *handle = handle_of(c);
         if (err) {
                 bool alias = !dns_name_equal(c->owner, c->proof.place);
                 e = *err;
+                if (c->add && !c->trial && c->repeated)
+                        e.kind = ERR_UNKNOWN; /* whatever came of the repetition */
                 err_wrap(&e, "%s %s%s%s",
                         c->trial         ? "trying"
                                 : c->add ? "publishing"
@@ -266,6 +274,18 @@ static void send_update(struct publish_call *c)
                         return finish(c, &e);
 }
 
+static void send_first(struct publish_call *c)
+{
+        if (!c->place)
+                return send_update(c);
+        CLEANUP(free_p) char *handle = handle_of(c);
+        struct err e;
+        if (handle)
+                return c->place(c->arg, handle, dns_name_equal(c->owner, c->proof.place)); /* then go_on */
+        err_memory(&e);
+        finish(c, &e);
+}
+
 /* ---- finding zone and server ---- */
 
 static void looked_up(void *arg, const struct address *list, size_t count, const struct err *err)
@@ -286,7 +306,7 @@ static void looked_up(void *arg, const struct address *list, size_t count, const
         memcpy(c->others, list, count * sizeof *list);
         c->other_count = count;
         (void)take_next(c, NULL);
-        send_update(c);
+        send_first(c);
 }
 
 static void find_server(struct publish_call *c, const char *primary)
@@ -294,7 +314,7 @@ static void find_server(struct publish_call *c, const char *primary)
         struct err e;
         const char *server = c->p->server ? c->p->server : primary;
         if (address_parse(server, RFC2136_PORT, &c->server))
-                return send_update(c);
+                return send_first(c);
         c->server.port = RFC2136_PORT;
         if (strchr(server, ':')) {
                 if (!hostport_split(server, &c->host, &c->server.port, &e))
@@ -399,10 +419,19 @@ static struct publish_call *start(struct publisher *p, const struct proof *proof
         return c;
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
-        return start(p, proof, NULL, true, done, arg, e);
+        struct publish_call *c = start(p, proof, NULL, true, done, arg, e);
+        if (c)
+                c->place = place;
+        return c;
+}
+
+static void go_on(struct publisher *p, struct publish_call *c)
+{
+        (void)p;
+        send_update(c);
 }
 
 static struct publish_call *try_publish(
@@ -477,6 +506,7 @@ const struct publisher_ops publisher_rfc2136 = { .type = "rfc2136",
         .open = open_publisher,
         .close = close_publisher,
         .publish = publish,
+        .go_on = go_on,
         .retract = retract,
         .server = configured_server,
         .cancel = cancel,

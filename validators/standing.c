@@ -27,9 +27,10 @@ static void close_publisher(struct publisher *p)
         free(p);
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
+        (void)place;
         (void)proof;
         return direct_answer(&p->calls, "stands", NULL, done, arg, e);
 }

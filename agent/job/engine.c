@@ -427,7 +427,7 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
                 if (g->token[i]->call) {
                         g->token[i]->publisher->ops->cancel(g->token[i]->publisher->publisher, g->token[i]->call);
                         g->token[i]->call = NULL;
-                        g->token[i]->busy = false;
+                        g->token[i]->busy = g->token[i]->placing;
                 }
         dry_runs_cancel(g);
         looks_cancel(g);

@@ -73,6 +73,8 @@ struct token {
         struct backend_publisher *publisher; /* while call runs */
         struct publish_call *call;
         bool busy; /* a call or a commit of its row runs */
+        bool placing; /* both: the call waits until its place is in the journal */
+        bool new_place; /* which no earlier call went to */
         bool gone; /* withdrawn and committed: about to be freed */
         bool recorded; /* its row is in the journal */
         struct deferred *go_on; /* to the publisher, from the loop */

@@ -257,23 +257,52 @@ static void published_committed(void *arg, int64_t rowid, const struct err *e)
         tell_holders(t, e);
 }
 
-/* Published again after a restart it may have come to another place (an alias was changed): both are to be withdrawn.
- */
-static void remember_handle(struct token *t, const char *handle)
+static bool knows_handle(const struct token *t, const char *handle)
+{
+        size_t len = strlen(handle);
+        const char *line = t->row.handle;
+        while (line && !(strncmp(line, handle, len) == 0 && (line[len] == '\n' || line[len] == '\0'))) {
+                line = strchr(line, '\n');
+                line += line != NULL;
+        }
+        return line != NULL;
+}
+
+/* Published again it may come to another place (an alias was changed): all are to be withdrawn, the newest first. */
+static bool remember_handle(struct token *t, const char *handle)
 {
         const char *old = t->row.handle;
-        if (!handle || !handle[0]) /* a publisher may have nothing new to remember */
-                return;
-        if (!old || !old[0])
-                return job_set(&t->row.handle, handle);
-        size_t len = strcspn(old, "\n");
-        if (strlen(handle) == len && memcmp(old, handle, len) == 0)
-                return;
-        char *both = text_format("%s\n%s", handle, old);
-        if (!both)
-                return; /* the older place stays known, the newer is found again by the publisher */
+        if (!handle || !handle[0] || knows_handle(t, handle)) /* a publisher may have nothing new to remember */
+                return true;
+        char *all = old && old[0] ? text_format("%s\n%s", handle, old) : text_dup(handle);
+        if (!all)
+                return false;
         free(t->row.handle);
-        t->row.handle = both;
+        t->row.handle = all;
+        return true;
+}
+
+static bool drop_newest_handle(struct token *t) /* false: there is no other, it stays */
+{
+        const char *rest = t->row.handle ? strchr(t->row.handle, '\n') : NULL;
+        if (rest)
+                memmove(t->row.handle, rest + 1, strlen(rest));
+        return rest != NULL;
+}
+
+/* Nothing came there: who refused a token would refuse its withdrawal too, for ever. */
+static void forget_place(struct token *t)
+{
+        if (!t->new_place)
+                return;
+        t->new_place = false;
+        if (!drop_newest_handle(t))
+                job_set(&t->row.handle, NULL);
+        struct store_batch *b = store_batch_new();
+        if (b && journal_put_token(b, &t->row))
+                engine_commit_logged(t->engine, b);
+        else
+                store_batch_free(b);
 }
 
 static void published(void *arg, const char *handle, const struct err *err)
@@ -282,17 +311,70 @@ static void published(void *arg, const char *handle, const struct err *err)
         crash_point("token.out");
         t->call = NULL;
         t->busy = false;
+        if (err && err->kind != ERR_UNKNOWN && err->kind != ERR_PROTOCOL)
+                forget_place(t);
         if (err)
                 return not_out(t, err);
         t->problem[0] = '\0';
         t->failure.kind = ERR_NONE;
         t->failures = 0;
-        remember_handle(t, handle);
+        (void)remember_handle(t, handle); /* no memory: older places stay known, the publisher finds this one again */
         job_set(&t->row.state, "published");
         t->busy = true;
         if (!commit(t, published_committed, "token-published"))
                 published_committed(
                         t, 0, NULL); /* it is out; the row still says recorded, which a restart publishes again */
+}
+
+static void publish_now(struct token *t);
+
+static void publish_if_wanted(struct token *t)
+{
+        if (!token_wanted(t))
+                return token_withdraw(t);
+        publish_now(t);
+}
+
+static void stop_call(struct token *t)
+{
+        if (t->call)
+                t->publisher->ops->cancel(t->publisher->publisher, t->call);
+        t->call = NULL;
+        t->busy = false;
+}
+
+static void place_committed(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct token *t = arg;
+        crash_point("token.placed");
+        t->placing = false;
+        if (!e && t->call && token_wanted(t))
+                return t->publisher->ops->go_on(t->publisher->publisher, t->call);
+        stop_call(t); /* nobody wants it out now, or there is none: the configuration changed meanwhile */
+        forget_place(t);
+        if (e)
+                return not_out(t, e);
+        publish_if_wanted(t);
+}
+
+/* I5. The token's own name is in the journal already: where no alias leads away nothing more is committed. */
+static void placed(void *arg, const char *handle, bool own_name)
+{
+        struct token *t = arg;
+        struct err e;
+        if ((own_name && !t->row.handle) || knows_handle(t, handle))
+                return t->publisher->ops->go_on(t->publisher->publisher, t->call);
+        if (!remember_handle(t, handle)) {
+                stop_call(t);
+                err_memory(&e);
+                return not_out(t, &e);
+        }
+        t->placing = t->new_place = true;
+        if (commit(t, place_committed, "token-placed"))
+                return;
+        err_memory(&e);
+        place_committed(t, 0, &e);
 }
 
 static void publish_now(struct token *t)
@@ -305,7 +387,8 @@ static void publish_now(struct token *t)
                 return not_out(t, &e);
         }
         t->busy = true;
-        t->call = t->publisher->ops->publish(t->publisher->publisher, &t->row.proof, published, t, &e);
+        t->new_place = false;
+        t->call = t->publisher->ops->publish(t->publisher->publisher, &t->row.proof, placed, published, t, &e);
         if (!t->call) {
                 t->busy = false;
                 not_out(t, &e);
@@ -321,9 +404,7 @@ static void recorded(void *arg, int64_t rowid, const struct err *e)
         if (e)
                 return not_out(t, e);
         t->recorded = true;
-        if (!token_wanted(t))
-                return token_withdraw(t);
-        publish_now(t);
+        publish_if_wanted(t);
 }
 
 static void recorded_before(void *arg)
@@ -399,11 +480,8 @@ static void retracted(void *arg, const char *handle, const struct err *err)
         crash_point("token.back");
         t->call = NULL;
         t->busy = false;
-        const char *rest = t->row.handle ? strchr(t->row.handle, '\n') : NULL;
-        if (!err && rest) {
-                memmove(t->row.handle, rest + 1, strlen(rest));
+        if (!err && drop_newest_handle(t))
                 return token_withdraw(t);
-        }
         if (!err)
                 return forget(t);
         log_err(t->row.cert ? t->row.cert : "", "a token could not be withdrawn; tried again", err);
@@ -474,7 +552,7 @@ void tokens_start(struct engine *g)
                 for (size_t k = t->row.holder_count; k-- > 0;)
                         if (!engine_job(g, t->row.holder[k]))
                                 unhold(t, t->row.holder[k]);
-                if (token_wanted(t) && is_state(t, "published"))
+                if (token_wanted(t) && is_state(t, "published") && !t->placing) /* its commit goes on with it */
                         publish_now(t);
                 else
                         token_withdraw(t); /* if nobody wants it */

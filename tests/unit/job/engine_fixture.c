@@ -29,11 +29,10 @@ static void put_off_looks(struct engine *g)
                 engine_due_set(g, &g->cert[i]->due, clock_now_ms() + 86400 * 1000);
 }
 
-void start_engine(struct fixture *f)
+static struct conf *configuration(const struct fixture *f)
 {
         struct conf *conf = NULL;
         struct conf_problems p = { 0 };
-        struct err e;
         CLEANUP(buf_done) struct buf b = { .max = 1 << 20 };
         buf_addf(&b,
                 "state_directory: %s\nruntime_directory: %s\nresolvers: [\"127.0.0.1\"]\n"
@@ -48,8 +47,22 @@ void start_engine(struct fixture *f)
         if (!config_load_text("test", b.data, b.len, fake_kinds(), &conf, &p))
                 fail_msg("%s", p.text.item[0]);
         conf_problems_done(&p);
+        return conf;
+}
+
+void reconfigure(struct fixture *f)
+{
+        struct err e;
+        assert_true(engine_reconfigure(f->engine, configuration(f), &e));
+}
+
+void start_engine(struct fixture *f)
+{
+        struct err e;
         assert_true(loop_open(&f->loop, &e));
-        struct engine_conf c = { .conf = conf, .helper_fd = -1, .cas = fake_cas, .publishers = fake_publishers };
+        struct engine_conf c = {
+                .conf = configuration(f), .helper_fd = -1, .cas = fake_cas, .publishers = fake_publishers
+        };
         if (!engine_open(&f->engine, f->loop, &c, &e))
                 fail_msg("%s", e.text);
         f->listener = engine_listen(f->engine, on_event, f);

@@ -35,6 +35,7 @@ int teardown(void **state);
 /* On the same directories, which is a restart. */
 void start_engine(struct fixture *f);
 void stop_engine(struct fixture *f);
+void reconfigure(struct fixture *f); /* with the same */
 
 void on_answer(void *fixture, const json_t *result, const struct err *err); /* an action's: what it said is kept */
 void ask(struct fixture *f, action_fn *action, json_t *args_own); /* to its answer */

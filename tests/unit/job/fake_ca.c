@@ -502,47 +502,83 @@ struct publisher {
 };
 struct publish_call {
         struct deferred *deferred;
+        publish_place_fn *place;
         publish_done_fn *done;
         void *arg;
+        char at[34]; /* "end " */
         bool add;
 };
+
+static void put(const char *at, bool out)
+{
+        char *there = strstr(fake_ca.out_at, at);
+        if (out && !there)
+                strcat(fake_ca.out_at, at);
+        else if (!out && there)
+                memmove(there, there + strlen(at), strlen(there + strlen(at)) + 1);
+        fake_ca.out = 0;
+        for (const char *space = fake_ca.out_at; (space = strchr(space, ' ')); space++)
+                fake_ca.out++;
+}
 
 static void publish_run(void *arg)
 {
         struct publish_call *c = arg;
         struct err e = take(c->add ? &fake_ca.publish_err : &fake_ca.retract_err);
+        c->deferred = NULL;
         fake_ca.publishes += c->add;
+        fake_ca.retracts += !c->add;
         if (c->add && fake_ca.publisher_down)
                 err_set(&e, ERR_DENIED, "down", "refused");
-        if (!e.kind)
-                fake_ca.out = c->add ? 1 : 0; /* one place, idempotent */
-        c->done(c->arg, "h", e.kind ? &e : NULL);
+        if (!e.kind || e.kind == ERR_UNKNOWN)
+                put(c->at, c->add); /* idempotent */
+        if (c->add && fake_ca.publisher_hangs)
+                return;
+        c->at[strlen(c->at) - 1] = '\0';
+        c->done(c->arg, c->at, e.kind ? &e : NULL);
         free(c);
 }
 
-static struct publish_call *start(struct publisher *p, bool add, publish_done_fn *done, void *arg)
+static void find_place(void *arg)
+{
+        struct publish_call *c = arg;
+        c->deferred = NULL;
+        void (*said)(void *arg) = fake_ca.place_said;
+        fake_ca.place_said = NULL;
+        c->place(c->arg, fake_ca.place, strcmp(fake_ca.place, FAKE_OWN_NAME) == 0);
+        if (said)
+                said(fake_ca.place_said_arg);
+}
+
+static struct publish_call *start(
+        struct publisher *p, publish_place_fn *place, const char *handle, bool add, publish_done_fn *done, void *arg)
 {
         struct publish_call *c = calloc(1, sizeof *c);
-        *c = (struct publish_call){ .done = done, .arg = arg, .add = add };
-        c->deferred = loop_defer(p->loop, publish_run, c);
+        *c = (struct publish_call){ .place = place, .done = done, .arg = arg, .add = add };
+        snprintf(c->at, sizeof c->at, "%.31s ", handle ? handle : fake_ca.place[0] ? fake_ca.place : "h");
+        c->deferred = loop_defer(p->loop, place && fake_ca.place[0] ? find_place : publish_run, c);
         return c;
 }
 
-static struct publish_call *publish(
-        struct publisher *p, const struct proof *proof, publish_done_fn *done, void *arg, struct err *e)
+static void go_on(struct publisher *p, struct publish_call *c)
+{
+        c->deferred = loop_defer(p->loop, publish_run, c);
+}
+
+static struct publish_call *publish(struct publisher *p, const struct proof *proof, publish_place_fn *place,
+        publish_done_fn *done, void *arg, struct err *e)
 {
         (void)proof;
         (void)e;
-        return start(p, true, done, arg);
+        return start(p, place, NULL, true, done, arg);
 }
 
 static struct publish_call *retract(struct publisher *p, const struct proof *proof, const char *handle,
         publish_done_fn *done, void *arg, struct err *e)
 {
         (void)proof;
-        (void)handle;
         (void)e;
-        return start(p, false, done, arg);
+        return start(p, NULL, handle, false, done, arg);
 }
 
 static void publish_cancel(struct publisher *p, struct publish_call *c)
@@ -575,6 +611,7 @@ static struct publisher_ops fake_publisher = { .type = "fake",
         .open = publisher_open,
         .close = publisher_close,
         .publish = publish,
+        .go_on = go_on,
         .retract = retract,
         .cancel = publish_cancel };
 void fake_publisher_is_a_person(bool yes)

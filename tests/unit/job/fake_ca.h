@@ -27,6 +27,10 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         bool slow; /* told to validate, it does not yet; it wants to be asked after a minute */
         char diagnosis[100]; /* what it says of that */
         bool publisher_down; /* until told otherwise */
+        char place[32]; /* where an alias leads now, FAKE_OWN_NAME: nowhere; "": the publisher knows no places */
+        bool publisher_hangs; /* it sends, no answer ever */
+        void (*place_said)(void *arg); /* called then; used up */
+        void *place_said_arg;
         bool strangers; /* its certificates are not one another's: an open order is none to resume */
         bool last_one; /* cancelling an order may cost the only reissue */
         char newest_spki[65], newest_sha256[65]; /* of the certificate "new", the newest it has; "": it shows none */
@@ -37,8 +41,9 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         char note[100]; /* said with every subject; "": none */
         struct err refusal; /* said with every subject, until told otherwise */
         /* what happened */
-        unsigned orders, inspects, views, validates, fetches, resolves, cancels, publishes,
+        unsigned orders, inspects, views, validates, fetches, resolves, cancels, publishes, retracts,
                 out; /* out: tokens that are published now */
+        char out_at[100]; /* the places, each followed by a space */
         unsigned revokes, diagnoses;
         bool revoked_by_key; /* the last one, for the compromise of it */
         bool revoked_by_account; /* the last one: it was given no key */
@@ -54,6 +59,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         int64_t window_start_s, window_end_s; /* what it says of a renewal */
         unsigned renewals;
 };
+#define FAKE_OWN_NAME "own"
 extern struct fake_ca fake_ca;
 extern const struct ca_ops *const fake_cas[];
 extern const struct publisher_ops *const fake_publishers[];

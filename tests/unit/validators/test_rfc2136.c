@@ -187,7 +187,7 @@ static struct ended publish_it(enum proof_type type, const char *value)
         struct proof proof = { type, OWN("www.example.test"), OWN(PLACE), NULL, OWN(value) };
         struct ended x = { 0 };
         struct err e;
-        return wait_for(&x, ops->publish(bed.publisher, &proof, done, &x, &e));
+        return wait_for(&x, ops->publish(bed.publisher, &proof, NULL, done, &x, &e));
 }
 
 static struct ended retract_it(enum proof_type type, const char *value, const char *handle)
@@ -280,6 +280,16 @@ static void a_lost_answer_is_asked_for_once_more(void **state)
         assert_int_equal(bed.updates, 4);
 }
 
+static void a_refused_repetition_says_nothing_of_what_was_lost(void **state)
+{
+        (void)state;
+        bed.hang_ups = 1;
+        bed.rcode = 5;
+        struct ended x = publish_it(PROOF_TXT, "value");
+        assert_int_equal(x.err.kind, ERR_UNKNOWN);
+        assert_string_equal(x.err.code, "update.REFUSED");
+}
+
 static void what_is_in_the_way_is_named_and_stays(void **state)
 {
         (void)state;
@@ -333,6 +343,62 @@ static void the_end_of_an_alias_is_written_to_and_remembered(void **state)
         assert_string_equal(x.err.code, "token.alias");
 }
 
+struct told {
+        struct ended x; /* first: done() takes it */
+        struct publish_call *call;
+        bool said, own_name;
+        char handle[300];
+};
+
+static void told(void *arg, const char *handle, bool own_name)
+{
+        struct told *t = arg;
+        assert_false(t->said);
+        t->said = true;
+        t->own_name = own_name;
+        snprintf(t->handle, sizeof t->handle, "%s", handle);
+}
+
+static void told_and_go_on(void *arg, const char *handle, bool own_name)
+{
+        told(arg, handle, own_name);
+        ops->go_on(bed.publisher, ((struct told *)arg)->call);
+}
+
+/* I5 */
+static void the_place_is_said_before_anything_is_sent(void **state)
+{
+        static const struct {
+                const char *alias, *handle;
+                bool own_name;
+        } row[] = {
+                { NULL, "example.test " PLACE, true },
+                { "www.tokens.test", "tokens.test www.tokens.test", false },
+        };
+        struct proof proof = { PROOF_TXT, OWN("www.example.test"), OWN(PLACE), NULL, OWN("value") };
+        struct err e;
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct told t = { 0 };
+                bed.alias = row[i].alias;
+                bed.updates = 0;
+                struct publish_call *c = ops->publish(bed.publisher, &proof, told, done, &t, &e);
+                assert_true(loop_run_until(bed.loop, &t.said, LIMIT_MS));
+                assert_string_equal(t.handle, row[i].handle);
+                assert_int_equal(t.own_name, row[i].own_name);
+                bed.alias = "other.tokens.test"; /* what was said stands */
+                (void)loop_run_until(bed.loop, &t.x.over, 20);
+                assert_int_equal(bed.updates, 0);
+                ops->go_on(bed.publisher, c);
+                assert_string_equal(wait_for(&t.x, c).handle, row[i].handle);
+                assert_int_equal(bed.updates, 1);
+                struct told at_once = { 0 };
+                bed.alias = row[i].alias;
+                at_once.call = ops->publish(bed.publisher, &proof, told_and_go_on, done, &at_once, &e);
+                assert_string_equal(wait_for(&at_once.x, at_once.call).handle, row[i].handle);
+        }
+}
+
 static void every_address_of_the_server_is_tried(void **state)
 {
         (void)state;
@@ -353,13 +419,13 @@ static void what_is_cancelled_says_nothing(void **state)
         struct err e;
         bool never = false;
         (void)state;
-        ops->cancel(bed.publisher, ops->publish(bed.publisher, &proof, done, &x[0], &e));
-        struct publish_call *c = ops->publish(bed.publisher, &proof, done, &x[1], &e);
+        ops->cancel(bed.publisher, ops->publish(bed.publisher, &proof, NULL, done, &x[0], &e));
+        struct publish_call *c = ops->publish(bed.publisher, &proof, NULL, done, &x[1], &e);
         (void)loop_run_until(bed.loop, &never, 3);
         if (!x[1].over)
                 ops->cancel(bed.publisher, c);
-        (void)wait_for(&kept, ops->publish(bed.publisher, &proof, done, &kept, &e));
-        assert_non_null(ops->publish(bed.publisher, &proof, done, &x[2], &e)); /* its close cancels it */
+        (void)wait_for(&kept, ops->publish(bed.publisher, &proof, NULL, done, &kept, &e));
+        assert_non_null(ops->publish(bed.publisher, &proof, NULL, done, &x[2], &e)); /* its close cancels it */
         assert_int_equal(x[0].calls + x[2].calls, 0);
 }
 
@@ -374,6 +440,8 @@ int main(void)
                 TEST(what_is_in_the_way_is_named_and_stays),
                 TEST(a_name_in_no_zone_is_a_mistake),
                 TEST(the_end_of_an_alias_is_written_to_and_remembered),
+                TEST(the_place_is_said_before_anything_is_sent),
+                TEST(a_refused_repetition_says_nothing_of_what_was_lost),
                 TEST(every_address_of_the_server_is_tried),
                 TEST(what_is_cancelled_says_nothing),
         };
