@@ -13,24 +13,29 @@ from servers import BASE, PRIMARY, write
 from world import CREDENTIAL, DOUBLE, HOSTS
 
 ADDRESS = "127.0.4.2:8099"
+ALIAS, END = "_acme-challenge.www.example.test", "www.tokens.example.test"
+
+
+def lost(action):
+    return {"kind": "lost-after", "action": action}
 
 
 class Dnspod(AcmeCase):
-    def start(self):
+    def start(self, faults):
         world = self.world(zones={"example.test": HOSTS + "*.wild 60 A 127.0.2.1\nwild 60 A 127.0.2.1\n", "other.test": HOSTS})
         pebble = self.pebble(world)
         key = world.dns.tsig["hmac-sha256"]
-        lost = lambda action: {"kind": "lost-after", "action": action}
         write(f"{BASE}/dnspod.json", json.dumps({
             "listen": ADDRESS, "state": f"{BASE}/dnspod", "credential": CREDENTIAL, "domains": ["example.test"], "server": PRIMARY,
             "records": [["example.test", "_acme-challenge.wild", "TXT", "somebody-elses"]],
-            "faults": [lost("CreateTXTRecord"), lost("DeleteRecord")],
+            "faults": faults,
             "key": f"hmac-sha256:{key['name']}:{key['secret']}"}))
         world.child("dnspod", [sys.executable, "-B", os.path.join(os.path.dirname(DOUBLE), "dnspod.py"), f"{BASE}/dnspod.json"],
                     lambda: probe.tcp_open("127.0.4.2", 8099))
         certificates = {"www": self.certificate("www", ["*.wild.example.test", "wild.example.test"], publisher="dnspod"),
                         "other": self.certificate("other", ["www.other.test"], publisher="dnspod"),
-                        "low": self.certificate("low", ["www.example.test"], publisher="low")}
+                        "low": self.certificate("low", ["www.example.test"], publisher="low"),
+                        "alias": self.certificate("alias", ["www.example.test"], publisher="dnspod", rehearse="never")}
         config = self.configure(world, pebble, certificates, start=False)
         section = {"type": "dnspod", "endpoint": f"http://{ADDRESS}",
                    "secret_id": {"file": world.secret("tencent-id", CREDENTIAL["secret_id"])},
@@ -45,7 +50,7 @@ class Dnspod(AcmeCase):
         return [line for line in ledger.read(f"{BASE}/dnspod/ledger.jsonl") if line["action"] == action]
 
     def test_records_come_and_go_and_nothing_else_is_touched(self):
-        world, pebble = self.start()
+        world, pebble = self.start([lost("CreateTXTRecord"), lost("DeleteRecord")])
         self.run_well(world, "issue", "www", "--detach")
         said = lambda text: re.search(text, probe.read_text(world.dcvd.log))
         probe.until(lambda: said(r"www: job \d+: served -> done"), 60, "the certificate")
@@ -60,6 +65,19 @@ class Dnspod(AcmeCase):
             self.run_well(world, "issue", cert, "--detach")
             probe.until(lambda w=words: w in world.dcvctl("history", cert).stdout or said(w), 30, words)
         self.assertEqual(deleted(), len(set(created)), "a deletion whose outcome was unknown was sent again")
+        self.judge(world)
+
+    def test_death_right_after_the_record_was_made_leaves_nothing_at_the_end_of_an_alias(self):
+        world, _ = self.start([{"kind": "slow-after", "action": "CreateTXTRecord", "ms": 60000}])
+        world.dns.update("example.test", f"add {ALIAS}. 60 CNAME {END}.")
+        at_end = lambda: probe.dns_values(PRIMARY, END, "TXT")
+        self.run_well(world, "issue", "alias", "--detach")
+        world.kill_dcvd(lambda: probe.until(at_end, 60, "the token at the end of the alias"))
+        world.dns.update("example.test", f"del {ALIAS}. CNAME")
+        world.start_dcvd()
+        world.dcvctl("cancel", "alias", "--yes")
+        probe.until(lambda: at_end() == [], 30, "the token taken back")
+        probe.until(lambda: probe.dns_values(PRIMARY, ALIAS, "TXT") == [], 30, "and at the name itself")
         self.judge(world)
 
 
