@@ -307,7 +307,7 @@ void step_rehearsed(struct job *j)
 
 void job_token_moved(struct job *j, struct token *t, const struct err *err)
 {
-        if (j->row.state == JOB_PUBLISHED)
+        if (j->row.state == JOB_PUBLISHED && !j->cancelling)
                 step_published(j);
         (void)err;
         (void)t;

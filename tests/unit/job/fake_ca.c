@@ -362,7 +362,12 @@ static struct ca_call *cancel_order(struct ca *ca, const char *id, ca_done_fn *d
 {
         (void)id;
         (void)e;
-        return later(ca, cancel_order_run, (void *)done, arg);
+        struct ca_call *c = later(ca, cancel_order_run, (void *)done, arg);
+        if (fake_ca.cancel_hangs) {
+                loop_undefer(ca->loop, c->deferred);
+                c->deferred = NULL;
+        }
+        return c;
 }
 
 static void revoke_run(struct ca_call *c)

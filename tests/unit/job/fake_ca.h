@@ -14,6 +14,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         bool order_lost; /* processed, the answer lost */
         bool order_hangs; /* processed, no answer ever */
         bool order_reads; /* does not come to sending */
+        bool cancel_hangs; /* no answer to that, ever */
         int64_t ahead_s; /* its clock, and the certificate's beginning, before this host's; it says so */
         bool mute; /* it does not */
         bool wrong_key; /* the certificate is for another key */

@@ -2,6 +2,7 @@
  * from wherever it may have come to. */
 #include "test.h"
 
+#include "agent/base/util.h"
 #include "agent/net/loop.h"
 #include "engine_fixture.h"
 #include "fake_ca.h"
@@ -254,6 +255,34 @@ static void what_nobody_wants_any_more_is_not_sent(void **state)
         cancel(f);
 }
 
+static bool no_token_is_busy(struct fixture *f)
+{
+        return f->engine->token_count == 1 && !f->engine->token[0]->busy;
+}
+
+static void cancel_meanwhile(void *fixture)
+{
+        struct fixture *f = fixture;
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:s, s:b}", "cert", "www", "yes", 1);
+        action_cancel(f->engine, args, on_answer, f);
+}
+
+/* Else nobody waits any more for the CA's word, and the job stays as it is for ever. */
+static void what_comes_out_moves_no_job_that_is_being_cancelled(void **state)
+{
+        struct fixture *f = *state;
+        alias_leads_to("end");
+        fake_ca.cancel_hangs = true;
+        fake_ca.place_said = cancel_meanwhile;
+        fake_ca.place_said_arg = f;
+        reissue(f, "www", false);
+        assert_true(run_to(f, is_out));
+        assert_true(run_to(f, no_token_is_busy));
+        assert_true(f->engine->job[0]->cancelling);
+        assert_non_null(f->engine->job[0]->ca_call);
+        assert_int_equal(f->engine->job[0]->row.state, JOB_PUBLISHED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -269,6 +298,7 @@ int main(void)
                 TEST(a_new_configuration_meanwhile_begins_anew),
                 TEST(what_is_out_goes_to_its_new_place_once),
                 TEST(what_nobody_wants_any_more_is_not_sent),
+                TEST(what_comes_out_moves_no_job_that_is_being_cancelled),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
