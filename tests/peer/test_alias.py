@@ -7,9 +7,10 @@ import unittest
 import probe
 from servers import PRIMARY
 from test_deploy import quick
-from world import World
+from world import FREE, World
 
 ALIAS, END, OTHER_END = "_dnsauth.www.example.test", "www.tokens.shop.test", "other.tokens.shop.test"
+SHOP, SHOP_ALIAS = {"id": "sH0pShop", "names": ["www.shop.test"], "package_type": "83"}, "_dnsauth.www.shop.test"
 MUTE = "127.0.4.9"
 
 
@@ -124,6 +125,31 @@ class Alias(unittest.TestCase):
             world.dcvctl("cancel", "www", "--yes")
             probe.until(lambda: self.at_end() == [], 30, "the token taken back")
             self.assertEqual(self.at_end(OTHER_END), ["somebody else's"])
+
+    def test_the_tokens_of_two_jobs_at_one_end_come_and_go_by_themselves(self):
+        with World([FREE, SHOP]) as world:
+            world.dns.update("example.test", f"add {ALIAS}. 60 CNAME {END}.")
+            world.dns.update("shop.test", f"add {SHOP_ALIAS}. 60 CNAME {END}.")
+            for zone in ("example.test", "shop.test"):
+                world.dns.in_step(zone)
+            config = world.default_config()
+            config["certificates"]["shop"] = world.default_config(SHOP["id"])["certificates"]["www"]
+            for name in ("www", "shop"):
+                quick(config, name)
+            world.start_nginx()
+            world.write_config(config)
+            world.start_dcvd()
+            world.dns.relay.hold()
+            world.dcvctl("reissue", "www", "shop", "--yes", "--detach")
+            probe.until(lambda: len(self.at_end()) == 2, 40, "two tokens at the end of the aliases")
+            world.dcvctl("cancel", "www", "--yes")
+            probe.until(lambda: len(self.at_end()) == 1, 30, "one of them taken back")
+            world.dns.relay.release()
+            probe.until(lambda: self.at_end() == [], 60, "the other one, too")
+            facts = lambda: world.dcvctl_json("status", "shop")[1]["certificates"][0]  # noqa: E731
+            probe.until(lambda: not facts()["job"], 40, "the end of its job")
+            self.assertEqual(facts()["live"]["set"], 1)
+            world.assert_invariants(self)
 
     def test_a_loop_is_named(self):
         with World() as world:
