@@ -1,5 +1,6 @@
-"""Death during a rehearsal, at every passage of a token or a state until the order is sent; and while a file stands in
-the web root. Nothing was spent at the CA by a rehearsal, no probe and no file is left, the job goes on."""
+"""Death during a rehearsal, at every passage of a token or a state until the order is sent; while a file stands in the
+web root; and while a record stands where an alias led that is gone afterwards. Nothing was spent at the CA by a
+rehearsal, no probe, file or record is left, the job goes on."""
 
 import os
 import signal
@@ -8,10 +9,12 @@ import unittest
 
 import probe
 from death import END_LIMIT_S, Passage, adopt, judge_world
+from servers import PRIMARY
 from world import FREE, HOSTS, World
 
 AT_ONCE = 16
 FILE_POINTS = ("token.recorded", "token.out", "token.published", "token.back", "token.withdrawn")
+ALIAS_POINTS = ("token.placed", "token.out", "token.published")
 
 
 class Rehearsal(Passage):
@@ -37,6 +40,18 @@ class File(Passage):
 
     def configuration(self, first):
         return {**super().configuration(first), "validation": "file", "publisher": "site"}
+
+
+class Aliased(Passage):
+    def alias(self, word):
+        self.world.dns.update(self.name, f"{word} _dnsauth.{self.name}. 60 CNAME {self.end()}.")
+
+    def end(self):
+        return f"{self.cert}.tokens.example.test"
+
+    def judge(self, case):
+        super().judge(case)
+        case.assertEqual(probe.dns_values(PRIMARY, self.end(), "TXT"), [])
 
 
 class DeathOfProbes(unittest.TestCase):
@@ -89,6 +104,17 @@ class DeathOfProbes(unittest.TestCase):
                 self.end([one])  # all of them use the same name of a file in one web root
             left = [name for _, _, names in os.walk(world.webroot) for name in names]
             self.assertEqual(left, [])
+            judge_world(self, world)
+
+    def test_death_while_a_record_stands_where_an_alias_led(self):
+        world, passages = self.passages(Aliased, range(201, 201 + len(ALIAS_POINTS)))
+        with world:
+            adopt(self, world, passages)
+            for point, one in zip(ALIAS_POINTS, passages):
+                one.alias("add")
+                self.assertTrue(one.die(point, lambda one=one: one.alias("del")))
+                self.assertEqual(one.point, point)
+            self.end(passages)
             judge_world(self, world)
 
     def test_death_of_dcvctl_rehearse_leaves_nothing_once_dcvd_starts(self):
