@@ -44,7 +44,7 @@ struct job *job_new(struct engine *g, struct job_row *row_own, struct err *e)
                 goto failed;
         j->row = *row_own;
         *row_own = (struct job_row){ 0 };
-        j->entered_ms = clock_boot_ms() - MAX(0, clock_now_s() - j->row.entered_s) * 1000;
+        j->entered_ms = clock_boot_ms();
         j->cert->job = j;
         g->job[g->job_count++] = j;
         return j;

@@ -23,8 +23,12 @@ static bool load_jobs(struct engine *g, struct err *e)
         struct job_row *rows = NULL;
         size_t count = 0;
         bool good = journal_load_jobs(g->store, &rows, &count, e);
-        for (size_t i = 0; good && i < count; i++)
-                good = job_new(g, &rows[i], e) != NULL;
+        for (size_t i = 0; good && i < count; i++) {
+                struct job *j = job_new(g, &rows[i], e);
+                good = j != NULL;
+                if (good) /* its state began before this process did */
+                        j->entered_ms -= MAX(0, clock_now_s() - j->row.entered_s) * 1000;
+        }
         for (size_t i = 0; i < count; i++)
                 job_row_done(&rows[i]);
         free(rows);

@@ -33,6 +33,31 @@ static void a_review_survives_a_restart(void **state)
         assert_int_equal(fake_ca.orders, 1);
 }
 
+/* The journal counts in whole seconds, and its commit takes time: what a new job has seen of neither. */
+static void the_time_in_a_state_is_counted_from_where_it_began(void **state)
+{
+        struct fixture *f = *state;
+        const int64_t began_ms = clock_boot_ms(), wall_ms = clock_now_ms();
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:[s]}", "certs", "www");
+        fake_ca.person = true;
+        f->exit = -1;
+        f->answered = false;
+        clock_fake(wall_ms, -1);
+        action_reissue(f->engine, args, on_answer, f);
+        clock_fake(wall_ms + 1000, -1);
+        assert_true(loop_run_until(f->loop, &f->answered, 5000));
+        assert_int_equal(f->engine->job_count, 1);
+        assert_true(f->engine->job[0]->entered_ms >= began_ms);
+        assert_true(run_to(f, waits_for_review));
+        const int64_t entered_ms = f->engine->job[0]->row.entered_s * 1000;
+        stop_engine(f);
+        clock_fake(entered_ms + 90000, -1);
+        const int64_t back_ms = clock_boot_ms();
+        start_engine(f);
+        assert_in_range(f->engine->job[0]->entered_ms + 90000, back_ms, clock_boot_ms());
+        clock_fake(-1, -1);
+}
+
 static void after_a_restart_the_ca_hears_what_the_job_knows(void **state)
 {
         struct fixture *f = *state;
@@ -424,6 +449,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_review_survives_a_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_time_in_a_state_is_counted_from_where_it_began, setup, teardown),
                 cmocka_unit_test_setup_teardown(after_a_restart_the_ca_hears_what_the_job_knows, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_due_time_of_a_clock_that_was_ahead_is_not_slept_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
