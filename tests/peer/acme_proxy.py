@@ -119,7 +119,7 @@ class Proxy:
 
     def ask(self, h, body):
         headers = {k: v for k, v in h.headers.items() if k.lower() in ("host", "content-type", "accept", "user-agent")}
-        connection = http.client.HTTPSConnection(self.pebble.address, PORT, timeout=20, context=self.trusted)
+        connection = http.client.HTTPSConnection(self.pebble.address, PORT, timeout=20 * probe.BUSY, context=self.trusted)
         try:
             connection.putrequest(h.command, h.path, skip_host=True, skip_accept_encoding=True)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():

@@ -73,7 +73,7 @@ class AcmeCase(unittest.TestCase):
         return config
 
     def run_well(self, world, *arguments):
-        done = world.dcvctl(*arguments, timeout=90)  # a busy machine
+        done = world.dcvctl(*arguments)
         self.assertEqual(done.returncode, 0, done.stderr + (world.dcvd.tail() if world.dcvd else ""))
         return done
 

@@ -54,7 +54,7 @@ class Pebble(Child):
 
     def manage(self, path):
         context = ssl.create_default_context(cafile=self.bundle)
-        with urllib.request.urlopen(f"https://{self.address}:{MANAGEMENT}{path}", context=context, timeout=5) as reply:
+        with urllib.request.urlopen(f"https://{self.address}:{MANAGEMENT}{path}", context=context, timeout=5 * probe.BUSY) as reply:
             return reply.read().decode()
 
     def said(self, text):

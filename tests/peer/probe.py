@@ -11,10 +11,13 @@ import time
 
 import dns_client
 
+BUSY = 4  # so many times as long takes on a machine that stands still now and then what a calm one does
+
 
 def until(test, limit_s=20, what="the condition"):
-    """The first true value of test(), polled; AssertionError at the limit, naming what was awaited. Exceptions of the
-    network count as false."""
+    """The first true value of test(), polled; AssertionError when it hangs, naming what was awaited: limit_s is enough for a
+    machine that does nothing else. Exceptions of the network count as false."""
+    limit_s *= BUSY
     end, pause = time.monotonic() + limit_s, 0.005
     while True:
         try:
@@ -47,7 +50,7 @@ def children(parent):
     return found
 
 
-def dns(server, name, kind, recursion=False, tcp=False, timeout=2):
+def dns(server, name, kind, recursion=False, tcp=False, timeout=2 * BUSY):
     """The Answer of one server; DnsError on silence."""
     return dns_client.query(server, name, kind, recursion=recursion, tcp=tcp, timeout=timeout)
 
@@ -66,7 +69,7 @@ def tcp_open(host, port):
 
 def fetch(address, host, path, port=80):
     """(status, body) of a plain GET at one address."""
-    connection = http.client.HTTPConnection(address, port, timeout=5)
+    connection = http.client.HTTPConnection(address, port, timeout=5 * BUSY)
     try:
         connection.request("GET", path, headers={"Host": host})
         reply = connection.getresponse()
@@ -88,7 +91,7 @@ class Served:
         return [part.strip().removeprefix("DNS:") for part in text.splitlines()[-1].split(",")]
 
 
-def served(address, name, kind=None, port=443, timeout=5):
+def served(address, name, kind=None, port=443, timeout=5 * BUSY):
     """What address:port serves for this SNI; kind "rsa" or "ecdsa" asks for that signature only."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

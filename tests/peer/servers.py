@@ -81,7 +81,7 @@ class Child:
             self.process.kill()
             self.process.wait()
 
-    def stop(self, limit_s=10):
+    def stop(self, limit_s=10 * probe.BUSY):
         """SIGTERM, then SIGKILL; the exit status."""
         if self.process is None:
             return None
@@ -376,19 +376,19 @@ remote-control:
         text = f"server {PRIMARY} 53\nzone {zone}.\n" + "".join(line + "\n" for line in lines) + "send\n"
         done = subprocess.run(["knsupdate", "-t", "5", "-y", f"{algorithm}:{key['name']}:{key['secret']}"], input=text,
                               text=True,
-                              capture_output=True, timeout=30, check=False)
+                              capture_output=True, timeout=30 * probe.BUSY, check=False)
         if done.returncode != 0:
             raise AssertionError(f"knsupdate: {done.stdout}{done.stderr}")
 
     def flush_resolver(self):
         """Unbound forgets everything below the root."""
         subprocess.run(["unbound-control", "-c", f"{BASE}/unbound/unbound.conf", "flush_zone", "."], check=True,
-                       capture_output=True, timeout=10)
+                       capture_output=True, timeout=10 * probe.BUSY)
 
     def resolver_cache(self):
         """What Unbound remembers, as text."""
         return subprocess.run(["unbound-control", "-c", f"{BASE}/unbound/unbound.conf", "dump_cache"], check=True,
-                              capture_output=True, text=True, timeout=10).stdout
+                              capture_output=True, text=True, timeout=10 * probe.BUSY).stdout
 
     @staticmethod
     def resolver_asked():
@@ -398,7 +398,7 @@ remote-control:
     def zone_records(self, zone):
         """All (owner, type, text) of a zone as the primary has it, by transfer."""
         done = subprocess.run(["kdig", f"@{PRIMARY}", "AXFR", zone, "+noall", "+answer"], capture_output=True,
-                              text=True, timeout=10, check=False)
+                              text=True, timeout=10 * probe.BUSY, check=False)
         rows = [line.split(None, 4) for line in done.stdout.splitlines() if line and not line.startswith(";")]
         return [(r[0], r[3], r[4]) for r in rows if len(r) == 5]
 

@@ -172,7 +172,7 @@ class AcmeLife(AcmeCase):
         path = f"/tmp/{server}.conf"
         with open(path, "w", encoding="ascii") as f:
             f.write(before + self.run_well(world, "snippet", server, "self").stdout)
-        done = subprocess.run([*test, path], capture_output=True, text=True, timeout=30, check=False,
+        done = subprocess.run([*test, path], capture_output=True, text=True, timeout=30 * probe.BUSY, check=False,
                               env={**os.environ, "HOME": "/tmp"})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 

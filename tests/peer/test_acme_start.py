@@ -71,7 +71,7 @@ class AcmeStart(AcmeCase):
     def run_line(self, line, stdin=None):
         path = f"{os.path.dirname(self.world_.program('dcvd'))}:{os.environ['PATH']}"
         return subprocess.run(["bash", "-euo", "pipefail", "-c", line], input=stdin, capture_output=True, text=True, check=False,
-                              timeout=90, env={**os.environ, **self.world_.environment({"CREDENTIALS_DIRECTORY": ""}), "PATH": path}, cwd="/tmp")
+                              timeout=60 * probe.BUSY, env={**os.environ, **self.world_.environment({"CREDENTIALS_DIRECTORY": ""}), "PATH": path}, cwd="/tmp")
 
     def type(self, line):
         """As a person would; of the words only sudo is not there, and of the machine systemd."""

@@ -592,7 +592,7 @@ class Alerts(unittest.TestCase):
         config["alerts"]["listen"] = ["systemd", f"unix:{RUNTIME}/alerts.sock"]
         world.write_config(config)
         refused = subprocess.run([world.program("dcvd")], env={**os.environ, **world.environment()}, capture_output=True, text=True,
-                                 timeout=60, check=False)
+                                 timeout=60 * probe.BUSY, check=False)
         self.assertEqual(refused.returncode, 78)
         self.assertIn("systemd passed no socket named alerts", refused.stderr)
         hand_over = ("import os, socket, sys; s = socket.create_server((sys.argv[1], int(sys.argv[2]))); os.dup2(s.fileno(), 3); os.set_inheritable(3, True); "

@@ -56,7 +56,7 @@ class ByHand(unittest.TestCase):
             self.assertEqual(self.job(world)["waiting"]["party"], "you")
             followed = world.start_dcvctl("reissue", "hand", "--yes", "--wait")
             world.dns.update("hand.test", f"add {record.replace(' IN ', ' ')}")
-            self.assertEqual(followed.wait(120), 0, "who follows sees it go on")
+            self.assertEqual(followed.wait(120 * probe.BUSY), 0, "who follows sees it go on")
             probe.until(lambda: not self.job(world), 120, "the certificate without another word")
             self.assertEqual(len(chat.taken()), 1, "told again")
             self.assertEqual(world.dcvctl_json("status", "hand")[1]["certificates"][0]["last_job"]["state"], "done")

@@ -38,7 +38,7 @@ class Wrong(http.server.BaseHTTPRequestHandler):
 
 class Host(unittest.TestCase):
     def check(self, world, *more, code=None, env=None):
-        done = world.dcvctl("--json", "--timeout", "50s", *more, timeout=90, env=env)
+        done = world.dcvctl("--json", "--timeout", "50s", *more, env=env)
         self.assertIn(done.returncode, (0, 1) if code is None else (code,), done.stderr + done.stdout)
         document = json.loads(done.stdout)
         found, why = {}, {}
@@ -132,7 +132,7 @@ class Host(unittest.TestCase):
         files["certificates"] = {cert: {"names": [name], "ca": "tencent", "certificate_id": f"x{cert}", "validation": "file",
                                         "publisher": publisher, "deploy": []} for cert, (publisher, name, _) in cases.items()}
         path = world.write_config(files, "/etc/dcvd/files.yaml")
-        done = world.dcvctl("--json", "--config", path, "--timeout", "50s", "check", timeout=90)
+        done = world.dcvctl("--json", "--config", path, "--timeout", "50s", "check")
         self.assertIn(done.returncode, (0, 1), done.stderr)
         for target in json.loads(done.stdout)["targets"]:
             cert = target["target"]["certificate"]
@@ -200,7 +200,7 @@ class Host(unittest.TestCase):
     def sick_by_daemon(self, world):
         """The daemon's own: a CA that refuses, a key that may not update, a web server that would not start."""
         for _ in range(3):
-            world.dcvctl("reissue", "gone", "--yes", "--wait", timeout=60)
+            world.dcvctl("reissue", "gone", "--yes", "--wait")
         found, _ = self.check(world, "check", "gone")
         self.expect(found, "L03", "warning", "the last 3 jobs of gone failed")
         tsig = "/etc/dcvd/credentials/tsig"
@@ -208,7 +208,7 @@ class Host(unittest.TestCase):
         os.chmod(tsig, 0o600)
         write(tsig, "d3JvbmcgYnV0IGxvbmcgZW5vdWdo", 0o400)
         world.give_to_dcvd(tsig)
-        self.assertEqual(world.dcvctl("rehearse", "www", timeout=60).returncode, 1)
+        self.assertEqual(world.dcvctl("rehearse", "www").returncode, 1)
         world.nginx.configure("this_is_no_directive on;")
         key = "/etc/dcvd/credentials/tencent-key"
         os.chmod(key, 0o600)
@@ -256,7 +256,7 @@ class Host(unittest.TestCase):
         self.assertEqual(world.ledger("ReplaceCertificate"), [])
         if namespace.has_many_users():
             self.assertFalse(os.path.exists(RUNTIME))
-            done = world.dcvctl("--json", "check", "www", as_ids=(33, 33), timeout=90)
+            done = world.dcvctl("--json", "check", "www", as_ids=(33, 33))
             why = {d["id"]: d["why"] for d in json.loads(done.stdout)["unverifiable"]}
             self.assertIn("no daemon answers", why["O02"])
 
@@ -325,7 +325,7 @@ class Host(unittest.TestCase):
         self.expect(found, "O17", "error", "127.0.6.9")
         self.expect(found, "O04", "error", "port 80")
         if namespace.has_many_users():  # root would fork a broker, another user needs one that is there
-            done = world.dcvctl("--json", "check", "www", as_ids=(33, 33), timeout=90)
+            done = world.dcvctl("--json", "check", "www", as_ids=(33, 33))
             found = {f["id"]: [f] for f in json.loads(done.stdout)["findings"]}
             self.expect(found, "O13", "error", f"/etc/nginx/tls/{FREE['id']} belongs to another user than dcvd")
 

@@ -39,7 +39,7 @@ def to_https(connection, request):
 
 
 def dcvctl(*arguments, config="/nonexistent", **how):
-    return subprocess.run([os.path.join(os.environ["DCVD_BUILD"], "dcvctl"), *arguments], capture_output=True, text=True, timeout=90,
+    return subprocess.run([os.path.join(os.environ["DCVD_BUILD"], "dcvctl"), *arguments], capture_output=True, text=True, timeout=60 * probe.BUSY,
                           check=False, cwd="/tmp", env={**os.environ, "DCVD_CONFIG": config}, **how)
 
 
@@ -277,8 +277,8 @@ _validation-persist.other 60 TXT "other.example; accounturi={OURS}"
             with other:
                 self.assertIn("would fail", other.stdout.readline())
                 other.send_signal(signal.SIGINT)
-                self.assertEqual(other.wait(20), 130)
-            self.assertEqual(process.wait(40), 0)
+                self.assertEqual(other.wait(20 * probe.BUSY), 130)
+            self.assertEqual(process.wait(40 * probe.BUSY), 0)
             self.assertIn("would validate", process.stdout.read())
         finally:
             process.kill()

@@ -69,7 +69,7 @@ class Daemon(unittest.TestCase):
         def limits():
             if limit:
                 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-        return subprocess.run([self.world.program("dcvd"), *arguments], capture_output=True, text=True, timeout=20, check=False,
+        return subprocess.run([self.world.program("dcvd"), *arguments], capture_output=True, text=True, timeout=20 * probe.BUSY, check=False,
                               env={**os.environ, **(env or {})}, preexec_fn=limits, cwd="/tmp")
 
     def test_its_options(self):
@@ -158,7 +158,7 @@ class Daemon(unittest.TestCase):
         self.world.write_config(config)
         os.chown(path, 0, 0)
         for user, code, said in ((0, 78, ""), (DCVD_UID, 78, ""), (DCVD_UID + 1, 0, "warning: ")):
-            done = subprocess.run([self.world.program("dcvd"), "--check-config"], capture_output=True, text=True, timeout=20, check=False,
+            done = subprocess.run([self.world.program("dcvd"), "--check-config"], capture_output=True, text=True, timeout=20 * probe.BUSY, check=False,
                                   env={**os.environ, **env}, user=user, group=user, extra_groups=[], cwd="/tmp")
             self.assertEqual(done.returncode, code, (user, done.stderr))
             self.assertRegex(done.stderr, rf"(?m)^{said}{CONFIG}:\d+:\d+: cas\.tencent\.secret_key: secret file {path}: Permission denied")

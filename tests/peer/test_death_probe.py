@@ -61,7 +61,7 @@ class DeathOfProbes(unittest.TestCase):
         return world, [kind(world, n) for n in numbers]
 
     def end(self, passages):
-        limit, left = time.monotonic() + END_LIMIT_S, list(passages)
+        limit, left = time.monotonic() + END_LIMIT_S * probe.BUSY, list(passages)
         while left and time.monotonic() < limit:
             left = [one for one in left if not self.judged(one)]
             time.sleep(0.05)

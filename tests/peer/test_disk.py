@@ -13,8 +13,6 @@ from faults import Full, Injected, NoMoreFiles, read_only, small_disk
 from test_refusals import configure, paid, zones
 from world import STATE, World
 
-FAR_S = 40
-
 
 def sent(world, number):
     return len([c for c in world.ledger("ReplaceCertificate") if c["parameters"]["CertificateId"] == f"p{number:07d}"])
@@ -38,14 +36,14 @@ class Faulty(unittest.TestCase):
     def begin(self, world, label):
         """Asks for a reissue; where the log stood before. What was refused at once stands in the log too."""
         since = len(probe.read_text(world.dcvd.log))
-        asked = world.dcvctl("reissue", label, "--yes", "--detach", timeout=10)
+        asked = world.dcvctl("reissue", label, "--yes", "--detach")
         with open(world.dcvd.log, "a", encoding="utf-8") as f:
             f.write(asked.stderr.replace("\n        ", "; "))
         return since
 
     def goes_on(self, world, label):
         self.assertTrue(world.dcvd.running())
-        done = world.dcvctl("reissue", label, "--yes", "--wait", timeout=FAR_S)
+        done = world.dcvctl("reissue", label, "--yes", "--wait")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(sent(world, self.labels.index(label)), 1)
 
@@ -123,7 +121,7 @@ class Calls(Faulty):
 class Journal(Faulty):
     def refused(self, world, pattern):
         world.start_dcvd(wait=False)
-        self.assertEqual(world.dcvd.process.wait(20), 78)
+        self.assertEqual(world.dcvd.process.wait(20 * probe.BUSY), 78)
         self.assertRegex(world.dcvd.tail(), pattern)
 
     def test_a_damaged_journal_is_refused_untouched_and_can_be_left(self):
@@ -165,7 +163,7 @@ class Journal(Faulty):
                 if name.startswith("dcvd.db"):
                     shutil.copy2(f"{STATE}/{name}", f"/tmp/{name}")
                     os.unlink(f"{STATE}/{name}")
-            asked = world.dcvctl("reissue", "www", "--yes", "--wait", timeout=20)
+            asked = world.dcvctl("reissue", "www", "--yes", "--wait")
             self.assertEqual(asked.returncode, 1, asked.stderr)
             self.assertRegex(asked.stderr, rf"journal {STATE}/dcvd.db or its -wal was removed or replaced")
             self.assertRegex(asked.stderr, "restore both files, then restart dcvd; nothing is sent until then")
@@ -187,7 +185,7 @@ class Journal(Faulty):
             self.assertEqual(world.dcvd.stop(), 0)
             read_only(self)
             world.start_dcvd(wait=False)
-            self.assertNotEqual(world.dcvd.process.wait(20), 0)
+            self.assertNotEqual(world.dcvd.process.wait(20 * probe.BUSY), 0)
             self.assertRegex(world.dcvd.tail(), rf"{STATE}.*Read-only file system.*mount .*writable")
 
 

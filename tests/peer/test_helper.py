@@ -99,7 +99,7 @@ class Program:
 
     def __init__(self, config, **kwargs):
         self.near, far = socket.socketpair()
-        self.near.settimeout(30)
+        self.near.settimeout(30 * probe.BUSY)
         with far:
             self.process = subprocess.Popen([os.path.join(os.environ["DCVD_BUILD"], "dcvd-helper"), "--config", config],
                                             stdin=far, stdout=far, **kwargs)
@@ -112,7 +112,7 @@ class Program:
     def end(self):
         self.answers.close()
         self.near.close()
-        return self.process.wait(30)
+        return self.process.wait(30 * probe.BUSY)
 
 
 def belongs(chain, key):
@@ -314,7 +314,7 @@ class Helper(unittest.TestCase):
             answer = json.loads(garbage.answers.readline())
             self.assertEqual((answer["error"]["kind"], answer["more"]), ("protocol", False))
             self.assertEqual(garbage.answers.readline(), b"")
-            self.assertEqual(garbage.process.wait(30), 1)
+            self.assertEqual(garbage.process.wait(30 * probe.BUSY), 1)
             garbage.end()
 
     def test_a_place_that_cannot_be_made_costs_nothing(self):

@@ -45,8 +45,8 @@ def hostile(label):
 
 
 class HostileCa(unittest.TestCase):
-    def reissue(self, world, label, timeout=30):
-        return world.dcvctl("reissue", label, "--yes", "--wait", timeout=timeout)
+    def reissue(self, world, label):
+        return world.dcvctl("reissue", label, "--yes", "--wait")
 
     def test_certificates_that_do_not_fit_are_never_installed(self):
         labels = [*WRONG, *CHAINS]

@@ -78,7 +78,7 @@ class Import(AcmeCase):
         self.assertEqual(status, 0, report)
         write(f"{BASE}/printed.yaml", report["yaml"])
         checked = subprocess.run([world.program("dcvd"), "--config", f"{BASE}/printed.yaml", "--check-config"],
-                                 capture_output=True, text=True, timeout=20, check=False)
+                                 capture_output=True, text=True, timeout=20 * probe.BUSY, check=False)
         self.assertEqual(checked.returncode, 0, report["yaml"] + checked.stderr)
         return report, report["configuration"]
 

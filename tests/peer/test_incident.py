@@ -163,7 +163,7 @@ class Incident(AcmeCase):
             world.start_dcvd(env={"DCVD_CRASH": point})
             asked = world.start_dcvctl("reissue", "www", "--key-compromised", "--yes", "--detach")
             probe.until(lambda: not world.dcvd.running(), 30, f"death at {point}")
-            asked.wait(20)
+            asked.wait(20 * probe.BUSY)
             world.start_dcvd()
             if not self.incident(world, number).get("id"):  # it died before anything was written: nobody was told
                 self.leak(world)

@@ -154,7 +154,7 @@ class Life(unittest.TestCase):
                 begun = world.start_dcvctl("reissue", "lost", "--key-compromised", "--yes", "--wait")
                 probe.until(lambda: out("lost", 2), 40, "submitted again")
                 world.control("validation", paused=False)
-                self.assertEqual(begun.wait(60), 0)
+                self.assertEqual(begun.wait(60 * probe.BUSY), 0)
                 self.assertEqual(world.served("www.lost.test").spki, self.key_sent(world, 3))
             with self.subTest("and issued meanwhile"):
                 dry = world.dcvctl("reissue", "issued", "--dry-run")
@@ -181,7 +181,7 @@ class Life(unittest.TestCase):
             configure(world)
             with self.subTest("two daemons"):
                 second = subprocess.run([world.program("dcvd")], env={**os.environ, **world.environment()}, text=True,
-                                        capture_output=True, timeout=20, check=False)
+                                        capture_output=True, timeout=20 * probe.BUSY, check=False)
                 self.assertEqual(second.returncode, 75, second.stderr)
                 self.assertRegex(second.stderr, rf"{STATE}/lock is held by another process, pid {world.dcvd.pid}")
                 self.assertEqual(world.dcvctl("status").returncode, 0)
@@ -199,7 +199,7 @@ class Life(unittest.TestCase):
                 commands = [["reissue", "www", "--yes", "--detach"] if n % 5 == 0 else ["status"] for n in range(100)]
                 crowd = [subprocess.Popen([world.program("dcvctl"), *command], stdout=subprocess.PIPE, text=True,
                                           env={**os.environ, **world.environment()}) for command in commands]
-                said = [(one.communicate(timeout=30)[0], one.returncode) for one in crowd]
+                said = [(one.communicate(timeout=30 * probe.BUSY)[0], one.returncode) for one in crowd]
                 self.assertEqual([s for s in said if s[1] != 0], [])
                 world.control("validation", paused=False)
                 probe.until(lambda: ended(world, "www"), FAR_S, "ended")

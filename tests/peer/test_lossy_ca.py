@@ -19,13 +19,13 @@ class LossyCa(unittest.TestCase):
             for at, (label, (kind, action)) in enumerate(faults.items()):
                 with self.subTest(label):
                     world.control("fault", kind=kind, action=action, status=503, count=2)
-                    done = world.dcvctl("reissue", label, "--key-compromised", "--yes", "--wait", timeout=60)
+                    done = world.dcvctl("reissue", label, "--key-compromised", "--yes", "--wait")
                     world.control("clear-faults")
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertEqual(sent(world, at), 1)
             with self.subTest("lagging"):
                 world.control("lag", seconds=3)
-                done = world.dcvctl("reissue", "lagging", "--key-compromised", "--yes", "--wait", timeout=60)
+                done = world.dcvctl("reissue", "lagging", "--key-compromised", "--yes", "--wait")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(sent(world, len(faults)), 1)
             world.control("lag", seconds=0)

@@ -117,7 +117,7 @@ class Notify(unittest.TestCase):
 
     @staticmethod
     def metrics():
-        with urllib.request.urlopen(f"http://{ADMIN}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{ADMIN}/metrics", timeout=10 * probe.BUSY) as answer:
             return answer.read().decode()
 
     def wrong_words_are_refused(self, world):

@@ -24,7 +24,7 @@ METRICS = """dcvd_build_info dcvd_ca_requests_total dcvd_certificate_last_failur
 
 def get(path, method="GET", address=ADMIN):
     host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=10 * probe.BUSY)
     connection.request(method, path)
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -80,7 +80,7 @@ class Control:
     def __init__(self, path=f"{RUNTIME}/dcvd.sock"):
         self.got = b""
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(10 * probe.BUSY)
         self.socket.connect(path)
 
     def close(self):
@@ -193,7 +193,7 @@ class Outside(unittest.TestCase):
             probe.until(lambda: "stays in force" in since() or "new configuration:" in since(), what="the end of the reload")
             self.assertIn(said, since())
 
-        connection = http.client.HTTPConnection("127.0.0.1", 9853, timeout=10)  # stays open over the reload
+        connection = http.client.HTTPConnection("127.0.0.1", 9853, timeout=10 * probe.BUSY)  # stays open over the reload
         self.addCleanup(connection.close)
         connection.request("GET", "/healthz")
         self.assertEqual(connection.getresponse().read(), b"ok\n")

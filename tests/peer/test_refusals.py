@@ -99,7 +99,7 @@ class Refusals(unittest.TestCase):
         dry = world.dcvctl("reissue", label, "--dry-run", *options)
         self.assertRegex(dry.stdout, message)
         self.assertEqual(dry.returncode, status, dry.stdout)
-        done = world.dcvctl("reissue", label, "--yes", "--wait", *options, timeout=20)
+        done = world.dcvctl("reissue", label, "--yes", "--wait", *options)
         self.assertRegex(done.stderr, message)
         self.assertEqual(done.returncode, status, done.stderr)
 
@@ -122,7 +122,7 @@ class Faults(unittest.TestCase):
                         world.control("clock", skew_s=900)
                     for fault in faults:
                         world.control("fault", **fault)
-                    done = world.dcvctl("reissue", label, "--yes", "--wait", timeout=60)
+                    done = world.dcvctl("reissue", label, "--yes", "--wait")
                     self.assertEqual(done.returncode, 0, done.stderr)
                     accepted = [c for c in world.ledger("ReplaceCertificate") if
                                 c["parameters"]["CertificateId"] == one["id"]]

@@ -57,7 +57,7 @@ class Rehearse(AcmeCase):
         return world, config
 
     def rehearse(self, world, *certs, code=0):
-        done = world.dcvctl("--json", "rehearse", *certs, timeout=60)
+        done = world.dcvctl("--json", "rehearse", *certs)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         document = json.loads(done.stdout)
         self.assertEqual(schema.faults(document, "rehearse"), [])
@@ -166,7 +166,7 @@ class Rehearse(AcmeCase):
                                            **world._dcvctl_how(None))
                 probe.until(lambda: probe.dns_values(PRIMARY, "_acme-challenge.www.example.test", "TXT"), 10, "a probe")
                 running.send_signal(number)
-                running.communicate(timeout=20)
+                running.communicate(timeout=20 * probe.BUSY)
                 self.assertEqual(running.returncode, -number if swept else 130)
                 if swept:
                     self.assertTrue(probe.dns_values(PRIMARY, "_acme-challenge.www.example.test", "TXT"))

@@ -131,7 +131,7 @@ class Proofs(unittest.TestCase):
                               if c["parameters"]["CertificateId"] == "p0000003"]), 1)
 
     def done(self, world, label):
-        done = world.dcvctl("reissue", label, "--yes", "--wait", timeout=60)
+        done = world.dcvctl("reissue", label, "--yes", "--wait")
         self.assertEqual(done.returncode, 0, done.stderr)
 
 

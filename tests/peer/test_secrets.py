@@ -163,7 +163,7 @@ class Secrets(unittest.TestCase):
         if name == "dcvd":
             self.assertRegex(probe.read_text(f"/proc/{child.pid}/limits"), r"Max core file size +0 +0 ")
         child.signal(signal.SIGABRT)
-        self.assertEqual(child.process.wait(10), -signal.SIGABRT)
+        self.assertEqual(child.process.wait(10 * probe.BUSY), -signal.SIGABRT)
         return os.listdir(folder)
 
     def judge(self, needles, places):

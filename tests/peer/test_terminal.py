@@ -41,7 +41,7 @@ class Terminal:
         return self.until_it_matches(re.escape(wanted), limit_s)
 
     def until_it_matches(self, pattern, limit_s=20):
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + limit_s * probe.BUSY
         while not re.search(pattern, self.text):
             if not self._read() or time.monotonic() > end:
                 raise AssertionError(f"no {pattern!r} in {self.text!r}")
@@ -56,7 +56,7 @@ class Terminal:
         return self
 
     def end(self, limit_s=60):
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + limit_s * probe.BUSY
         while self._read():
             if time.monotonic() > end:
                 os.kill(self.pid, signal.SIGKILL)

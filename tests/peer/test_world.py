@@ -112,7 +112,7 @@ class Harness(unittest.TestCase):
 
     def test_users(self):
         done = Child("who", ["sh", "-c", "id -u; id -g"], as_ids=(61001, 61001)).start()
-        self.assertEqual(done.process.wait(10), 0)
+        self.assertEqual(done.process.wait(10 * probe.BUSY), 0)
         self.assertEqual(done.tail().split(), ["61001", "61001"])
         self.assertEqual(os.geteuid(), 0)
         if namespace.has_many_users():

@@ -291,7 +291,7 @@ class World:
                 pass
         probe.until(lambda: not any(_alive(pid) for pid in descendants), 5, "the daemon's children gone")
 
-    def dcvctl(self, *arguments, env=None, timeout=90, stdin=None, as_ids=None):
+    def dcvctl(self, *arguments, env=None, timeout=60 * probe.BUSY, stdin=None, as_ids=None):
         """Runs dcvctl to its end: returncode, stdout, stderr as text. as_ids: (uid, gid), else root where there are
         users. env: more of the environment; None takes a name out of it."""
         return subprocess.run([self.program("dcvctl"), *arguments], capture_output=True, text=True, timeout=timeout,
@@ -311,7 +311,7 @@ class World:
                 probe.until(lambda: asked.poll() is not None or re.search(pattern, probe.read_text(said.name)), limit_s, pattern)
                 if asked.poll() is None:
                     asked.send_signal(signal.SIGINT)
-                asked.wait(20)
+                asked.wait(20 * probe.BUSY)
             finally:
                 asked.kill()
                 asked.wait()

@@ -278,7 +278,7 @@ def check(names, *more, validation="dns", caa="ca.example", env=None):
     """(exit status, document) of dcvctl check."""
     command = [os.path.join(os.environ["DCVD_BUILD"], "dcvctl"), "check", "--json", "--name", *names.split(),
                "--validation", validation, *(["--caa", caa] if caa else []), *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, cwd="/tmp",
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 * probe.BUSY, check=False, cwd="/tmp",
                           env={**os.environ, "DCVD_CONFIG": "/nonexistent", **(env or {})})
     if done.returncode not in (0, 1):
         raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -293,7 +293,7 @@ def check_all(names, *more):
               "certificates": {f"c{i}": {"names": [n], "ca": "ca", "publisher": "hand", "validation": "dns"} for i, n in enumerate(names)}}
     write(path, json.dumps(config))
     done = subprocess.run([os.path.join(os.environ["DCVD_BUILD"], "dcvctl"), "--config", path, "check", "--json", *more],
-                          capture_output=True, text=True, timeout=100, check=False, cwd="/tmp")
+                          capture_output=True, text=True, timeout=60 * probe.BUSY, check=False, cwd="/tmp")
     if done.returncode != 1 or not done.stdout:
         raise AssertionError(f"{done.returncode}\n{done.stdout[:3000]}{done.stderr}")
     return {t["target"]["names"][0]: t for t in json.loads(done.stdout)["targets"]}
