@@ -95,6 +95,12 @@ class Child:
         return self.process.returncode
 
 
+def reloaded(nsd):
+    """Whether no process of NSD is left that answers as before its last reload: until it ends, any of them may take a question."""
+    main = probe.children(nsd.pid)
+    return len(main) == 1 and len(probe.children(main[0])) == 1
+
+
 class Relay:
     """Takes the primary's NOTIFY and hands it to the secondary lag_s later, or when released: a secondary that lags on
     command."""
@@ -219,12 +225,12 @@ class Dns:
         return child
 
     def await_ready(self):
-        last = list(self.zones)[-1]
         self.root.await_ready(lambda: probe.dns(ROOT, "test", "SOA", timeout=0.3).aa)
-        self.primary.await_ready(lambda: probe.dns(PRIMARY, last, "SOA", timeout=0.3).aa)
-        if self.secondary:
-            self.secondary.await_ready(lambda: probe.dns(SECONDARY, last, "SOA", timeout=0.3).aa)
-        self.resolver.await_ready(lambda: probe.dns(RESOLVER, last, "SOA", recursion=True, timeout=1).answer)
+        for zone in self.zones:
+            self.primary.await_ready(lambda: probe.dns(PRIMARY, zone, "SOA", timeout=0.3).aa)
+            if self.secondary:
+                self.secondary.await_ready(lambda: probe.dns(SECONDARY, zone, "SOA", timeout=0.3).aa)
+        self.resolver.await_ready(lambda: probe.dns(RESOLVER, zone, "SOA", recursion=True, timeout=1).answer)
 
     def servers(self):
         return [PRIMARY, SECONDARY] if self.with_secondary else [PRIMARY]
@@ -407,8 +413,8 @@ remote-control:
 
     def in_step(self, zone):
         """Waits until the secondary has the primary's serial."""
-        probe.until(lambda: len({self.serial(server, zone) for server in self.servers()}) == 1, 15,
-                    f"{zone} in step on all servers")
+        probe.until(lambda: len({self.serial(server, zone) for server in self.servers()}) == 1 and
+                    (not self.secondary or reloaded(self.secondary)), 15, f"{zone} in step on all servers")
 
     def stop(self):
         for child in reversed(self.children):

@@ -80,7 +80,7 @@ class Acme(AcmeCase):
         world = self.world(secondary=True)
         pebble = self.pebble(world, no_nonce=50, reuse=50)
         names = ["*.wild.example.test", "wild.example.test"]
-        self.configure(world, pebble, {"www": self.certificate("www", names, publisher="zone")})
+        self.configure(world, pebble, {"www": self.certificate("www", names, publisher="zone", propagation={"consecutive": 2})})
         self.issue(world)
         self.assertEqual(sorted(world.served("x.wild.example.test").names()), sorted(names))
         for _ in range(4):

@@ -14,6 +14,7 @@ import zoo
 from acme_client import Client, txt_value
 from hostile_dns import REFUSED, SERVFAIL, TYPES
 from pebble import Pebble
+from servers import reloaded
 from zoo import FIRST, SECOND, Zoo
 
 GOOD = '@ 60 A 45.1.1.1\n@ 60 CAA 0 issue "ca.example"\n@ 60 CAA 0 iodef "mailto:x@good.org"\n'
@@ -139,6 +140,7 @@ def publish(z, keys):
     for server in (FIRST, SECOND):
         for zone in ("t.org", "tokens.org", "good.org", "wild.org", f"{AT}.own.org"):
             probe.until(lambda s=server, q=zone: probe.dns_values(s, q, "SOA")[0][2] == 2, 20, f"{zone} at {server}")
+    probe.until(lambda: all(reloaded(child) for child in z.children if child.name == "second"), 20, "one process that answers")
 
 
 class Agreement(unittest.TestCase):

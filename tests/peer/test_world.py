@@ -32,6 +32,7 @@ class Harness(unittest.TestCase):
             dns.update("example.test", f"add {name}. 60 TXT \"{algorithm}\"", algorithm=algorithm)
             self.assertEqual(self.values(PRIMARY, name), [algorithm])
         probe.until(lambda: self.values(SECONDARY, name) == [algorithm], 15, "the secondary's copy")
+        dns.in_step("example.test")
         self.assertEqual(self.values(RESOLVER, name, True), [algorithm])
         self.assertIn((name + ".", "TXT", f'"{algorithm}"'), dns.zone_records("example.test"))
 
