@@ -28,11 +28,11 @@ class ByHand(unittest.TestCase):
     def told(self, world, chat):
         """The record that is asked for, in the words of each channel."""
         self.assertRegex(world.dcvctl("reissue", "hand", "--dry-run").stdout, r"  person      you must publish by hand .*\(publisher byhand\)\n")
-        followed = world.dcvctl("reissue", "hand", "--yes", "--wait", "--timeout", "6s", timeout=30)
-        self.assertEqual(followed.returncode, 4, followed.stderr)
-        job = self.job(world)
-        waiting = job["waiting"]
-        self.assertEqual((job["next"], len(job["propagation"])), (0, 1), "the looks go on meanwhile")
+        followed = world.dcvctl_until("please publish: .*\n", "reissue", "hand", "--yes", "--wait")
+        self.assertEqual(followed.returncode, 130, followed.stderr)
+        waiting = self.job(world)["waiting"]
+        looks = lambda job: (job["next"], len(job["propagation"])) == (0, 1)  # noqa: E731
+        probe.until(lambda: looks(self.job(world)), 20, "the looks go on meanwhile")
         record = waiting["act"].removeprefix("please publish: ")
         self.assertRegex(record, r'^_dnsauth\.www\.hand\.test\. 60 IN TXT "\S+"$')
         self.assertGreater(waiting["deadline"], waiting["since"])
