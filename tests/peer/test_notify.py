@@ -113,7 +113,8 @@ class Notify(unittest.TestCase):
             self.assertFalse(re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout), done.stdout)
         self.assertEqual(world.dcvctl("notify", "test", "loud").returncode, 0)
         self.assertEqual(world.dcvctl("notify", "test", "escapes").returncode, 0)
-        self.assertFalse(os.path.exists(f"/proc/{probe.read_text(f'{OUT}/escaped').strip()}"))
+        escaped = f"/proc/{probe.read_text(f'{OUT}/escaped').strip()}"
+        probe.until(lambda: not os.path.exists(escaped), 10, "the end of what escaped")
 
     @staticmethod
     def metrics():
@@ -149,7 +150,8 @@ class Notify(unittest.TestCase):
             chat.open = True
             world.start_dcvd()
             probe.until(lambda: any(d["type"] == "dcvd.served" for _, d in chat.taken()), 30, "the call is taken")
-            self.assertEqual([i for i, d in chat.taken() if d["type"] == "dcvd.served"], [first[0]])
+            # One that was under way when its sender was killed may come again: it says so by its id.
+            self.assertEqual({i for i, d in chat.taken() if d["type"] == "dcvd.served"}, {first[0]})
             self.assertIn("dcvctl status www", chat.taken()[0][1]["data"]["look"])
             probe.until(lambda: os.path.exists(f"{OUT}/mail.1"), 20, "the mail")
             self.assertIn("\nSubject: [dcvd world] ", probe.read_text(f"{OUT}/mail.1"))
