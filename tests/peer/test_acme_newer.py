@@ -187,8 +187,8 @@ class Others(AcmeCase):
         self.assertEqual(newer.signed_with, ["ES256", "RS256"])
         asked = [one for one in newer.told if one[0].startswith("POST /authZ/")]
         pauses = [later[1] - one[1] for one, later in zip(asked, asked[1:]) if one[0] == later[0]]
-        first = next((pause for pause in pauses if pause > 0.3), 1)
-        self.assertLess(first, 2, f"{pauses}: half to one and a half of Retry-After; without it of 5 s")
+        shortest = min((pause for pause in pauses if pause > 0.3), default=1)
+        self.assertLess(shortest, 2, f"{pauses}: half to one and a half of Retry-After; without it of 5 s")
         self.assertEqual(newer.windows_asked, [])
 
 
