@@ -29,6 +29,7 @@ def served(world):
     import probe
     from servers import WEB
 
+    world.nginx.settle()  # old workers accept for some time after a reload
     certificate = probe.served(WEB, "www.example.test")
     text = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-serial", "-issuer", "-enddate", "-fingerprint", "-sha256"], input=certificate.der,
                           capture_output=True, check=True).stdout.decode().splitlines()
