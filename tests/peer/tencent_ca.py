@@ -84,8 +84,8 @@ class Peer:
         """The validation has passed: the double issues."""
         self.control("set", id=id, phase="wait-issue", dv_validated=True)
         self.control("validation", paused=False)
-        deadline = time.time() + 20
-        while time.time() < deadline:
+        deadline = time.monotonic() + 80
+        while time.monotonic() < deadline:
             view = self.run("view", id)
             if view["ready"]:
                 return view
@@ -177,7 +177,7 @@ def test_no_links_at_all():
         p.control("fault", action="ReplaceCertificate", kind="lost-after")
         assert p.order()["kind"] == "unknown-outcome"
         found = p.resolve()
-        assert found.get("id") and found["id"] != "a1B2c3D4" and found["took_ms"] < 10000, found  # known by its CSR
+        assert found.get("id") and found["id"] != "a1B2c3D4" and found["took_ms"] < 40000, found  # known by its CSR, not after the minute
 
 
 def test_skewed_clock():

@@ -239,7 +239,7 @@ class Host(unittest.TestCase):
         world.dcvd.signal(signal.SIGSTOP)  # one that hangs costs half of the time
         began = time.monotonic()
         done = world.dcvctl("--json", "--timeout", "4s", "check", "www")
-        self.assertLess(time.monotonic() - began, 12)
+        self.assertLess(time.monotonic() - began, 30)
         why = {d["id"]: d["why"] for d in json.loads(done.stdout)["unverifiable"]}
         self.assertIn("the daemon did not answer within 2 s", why["O02"])
         world.dcvd.signal(signal.SIGCONT)

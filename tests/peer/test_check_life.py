@@ -262,7 +262,7 @@ _validation-persist.other 60 TXT "other.example; accounturi={OURS}"
     def test_the_time_is_bounded(self):
         began = time.monotonic()
         status, document = self.look("/nonexistent", "--name", "mending.org", "--timeout", "1ms")
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertLess(time.monotonic() - began, 30)
         self.assertEqual((status, document["verdict"]), (1, "unverifiable"))
         self.assertIn("--timeout", doubts(document)["D01"])
 

@@ -57,7 +57,7 @@ class Exec(AcmeCase):
             ("dehydrated", ["example.test"]), ("uacme", ["u.wild.example.test"]), ("bad", ["b.wild.example.test"]))}
         config = self.configure(world, pebble, certificates, start=False)
         for name, more in (("lego", {}), ("certbot", {"command": [f"{HOOKS}/auth"], "cleanup": [f"{HOOKS}/cleanup"]}),
-                           ("dehydrated", {}), ("uacme", {}), ("bad", {"protocol": "lego", "timeout": "1s"})):
+                           ("dehydrated", {}), ("uacme", {}), ("bad", {"protocol": "lego", "timeout": "3s"})):
             config["publishers"][name] = {"type": "exec", "command": [f"{HOOKS}/{name}"], "protocol": name, **more}
         world.write_config(config)
         world.start_dcvd()
@@ -88,7 +88,7 @@ class Exec(AcmeCase):
         self.assertNotIn("\033", probe.read_text(world.dcvd.log))
         write(f"{HOOKS}/mood", "hang\n")
         self.assertEqual(world.dcvctl("reissue", "bad", "--yes", "--detach").returncode, 0)
-        probe.until(lambda: said(r"the hook did not end within 1 s and was killed"), 40, "the time limit")
+        probe.until(lambda: said(r"the hook did not end within 3 s and was killed"), 40, "the time limit")
         write(f"{HOOKS}/mood", "chatty\n")
         self.assertEqual(world.dcvctl("reissue", "bad", "--yes", "--detach").returncode, 0)
         probe.until(lambda: said(r"bad: job \d+: served -> done"), 60, "the certificate in spite of the noise")

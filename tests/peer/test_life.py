@@ -49,7 +49,7 @@ class Life(unittest.TestCase):
                     probe.until(lambda: moved.search(probe.read_text(world.dcvd.log)), 20, label)
                     begun = time.monotonic()
                     self.assertEqual(world.dcvd.stop(30), 0)
-                    self.assertLess(time.monotonic() - begun, 5)
+                    self.assertLess(time.monotonic() - begun, 15)  # half of systemd's patience (TimeoutStopSec=)
                     world.start_dcvd()
             for at, label in enumerate(STATES):
                 with self.subTest(label):

@@ -73,11 +73,10 @@ class Operator(unittest.TestCase):
             config["certificates"]["www"]["rehearse"] = "never"
             world.write_config(config)
             world.dns.relay.hold()
-            begun = time.monotonic()
-            left = world.dcvctl("reissue", "www", "--local", "--yes", "--timeout", "9s")
+            left = world.dcvctl("reissue", "www", "--local", "--yes", "--timeout", "15s")
             self.assertEqual(left.returncode, 4, left.stderr)
             self.assertIn("job 1 of www goes on at the next start of dcvd", left.stderr)
-            calls = len(world.ledger())
+            calls, begun = len(world.ledger()), time.monotonic()
             self.assertIn("ordered -> published", self.run_it(world, 0, "history", "www"))
             self.assertIn("no sets", self.run_it(world, 0, "sets", "www"))
             self.assertEqual(len(world.ledger()), calls, "looking at the past asked the CA")

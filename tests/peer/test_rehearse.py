@@ -139,7 +139,7 @@ class Rehearse(AcmeCase):
         self.assertEqual((schema.faults(planned, "rehearse"), planned["certificates"][0]["verdict"]), ([], "planned"))
         self.assertEqual(world.dns.serial(PRIMARY, "example.test"), serial)
         world.dns.relay.hold()
-        done = world.dcvctl("rehearse", "alias", "--timeout", "2s")
+        done = world.dcvctl("rehearse", "alias", "--timeout", "8s")
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertRegex(done.stdout, rf"alias: a real validation would fail: .*ns2.example.test \({SECONDARY}\) still at serial")
         world.dns.relay.release()
