@@ -34,6 +34,18 @@ class Injected:
         tasks = os.listdir(f"/proc/{self.pid}/task")
         return all("TracerPid:\t0\n" not in probe.read_text(f"/proc/{self.pid}/task/{task}/status") for task in tasks)
 
+    def await_delay(self):
+        """Until a thread of the daemon stands still in a call that is delayed."""
+        seen = []
+
+        def look():
+            states = {task: probe.read_text(f"/proc/{self.pid}/task/{task}/stat").rpartition(")")[2].split()[0]
+                      for task in os.listdir(f"/proc/{self.pid}/task")}
+            seen.append({task for task, state in states.items() if state == "t"})
+            time.sleep(0.02)
+            return len(seen) > 25 and set.intersection(*seen[-25:])
+        probe.until(look, what="a call that is delayed")
+
     def struck(self):
         return probe.read_text(self.log).count("(INJECTED)")
 

@@ -91,12 +91,14 @@ class Calls(Faulty):
                             self.goes_on(world, label)
                         self.assertGreater(fault.struck(), 0)
                     self.goes_on(world, label)
-            with self.subTest("slow"), Injected(world, "fdatasync,fsync:delay_enter=4000000"):
-                self.begin(world, "slow")
+            with self.subTest("slow"), Injected(world, "fdatasync,fsync:delay_enter=30000000") as fault:
+                asked = world.start_dcvctl("reissue", "slow", "--yes", "--detach")
+                fault.await_delay()
                 for _ in range(5):
                     begun = time.monotonic()
                     self.assertEqual(world.dcvctl("status").returncode, 0)
-                    self.assertLess(time.monotonic() - begun, 3, "it waits for the disk")
+                    self.assertLess(time.monotonic() - begun, 15, "it waits for the disk")
+            self.assertEqual(asked.wait(60 * probe.BUSY), 0)
             self.goes_on(world, "slow")
             world.assert_invariants(self)
 
