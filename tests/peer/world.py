@@ -267,7 +267,7 @@ class World:
         os.chmod(path, 0o777)
         self.notify.settimeout(0.05)
         alone = not namespace.has_many_users() if as_dcvd is None else as_dcvd
-        self.dcvd = Child("dcvd", [*wrap, self.program("dcvd"), *arguments],
+        self.dcvd = Daemon("dcvd", [*wrap, self.program("dcvd"), *arguments],
                           env=self.environment({"NOTIFY_SOCKET": path, **(env or {})}),
                           as_ids=(DCVD_UID, DCVD_UID) if alone else None)
         self.dcvd.start(self._said_ready if wait else None, limit_s)
@@ -332,6 +332,20 @@ class World:
     def assert_invariants(self, case, **how):
         """Fails the test with every broken invariant that the state directory and the ledgers show."""
         case.assertEqual(invariants.violations(self, **how), [])
+
+
+class Daemon(Child):
+    """dcvd, which like a service of systemd has stopped when its broker and its helpers have ended too."""
+
+    def stop(self, limit_s=10 * probe.BUSY):
+        descendants = _descendants(self.pid) if self.running() else []
+        status = super().stop(limit_s)
+        try:
+            probe.until(lambda: not any(_alive(pid) for pid in descendants), limit_s / probe.BUSY, "the daemon's children gone")
+        except AssertionError:
+            for pid in filter(_alive, descendants):
+                os.kill(pid, signal.SIGKILL)
+        return status
 
 
 def _children(pid):
