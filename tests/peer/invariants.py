@@ -28,9 +28,12 @@ def keys(state):
     found, folder = [], os.path.join(state, "keys")
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         path = os.path.join(folder, name)
-        if stat.S_IMODE(os.stat(path).st_mode) != 0o600:
-            found.append(f"I8: {path} has mode {stat.S_IMODE(os.stat(path).st_mode):o}")
-        text = probe.read_text(path)
+        try:
+            mode, text = stat.S_IMODE(os.stat(path).st_mode), probe.read_text(path)
+        except FileNotFoundError:  # the daemon removes what nothing needs any more
+            continue
+        if mode != 0o600:
+            found.append(f"I8: {path} has mode {mode:o}")
         if name.endswith(".pem") and "ENCRYPTED" not in text and probe.spki_of_key(text) + ".pem" != name:
             found.append(f"I1: {path} holds another key than its name says")
     return found
