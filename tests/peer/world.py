@@ -284,6 +284,7 @@ class World:
         descendants = _descendants(self.dcvd.pid)
         moment()
         self.dcvd.kill()
+        descendants += [late for pid in descendants for late in _descendants(pid)]  # what was begun meanwhile
         for pid in descendants:
             try:
                 os.kill(pid, signal.SIGKILL)
