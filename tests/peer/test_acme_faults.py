@@ -114,16 +114,16 @@ class AcmeFaults(FaultyCase):
         self.config["cas"].update({"slow": proxy.ca(), "pebble": pebble.ca(),
                                    "dead": pebble.ca(directory=pebble.directory.replace("14000", "14009"))})
         for cert, ca in (("c0", "slow"), ("c1", "dead")):
-            self.config["certificates"][cert].update({"ca": [ca, "pebble"], "fallback": {"after": "6s"}})
+            self.config["certificates"][cert].update({"ca": [ca, "pebble"], "fallback": {"after": "12s"}})
         world.write_config(self.config)
         world.start_dcvd()
         proxy.harm("POST /my-order/", never_done, times=10000)
         asked = [world.start_dcvctl("issue", cert, "--wait") for cert in ("c0", "c1")]
         self.assertEqual([one.wait(60 * probe.BUSY) for one in asked], [0, 0], world.dcvd.tail())
         said = probe.read_text(world.dcvd.log)
-        self.assertRegex(said, r"slow gave no final answer for 6 s \(waiting for slow: order \S+ \(processing\)\); going to pebble in 10 s")
-        self.assertRegex(said, r"dead gave no final answer for 6 s \(.*127\.0\.5\.1.*\); going to pebble in 10 s; cancel: dcvctl cancel c1")
-        self.assertRegex(world.dcvctl("history", "c0").stdout, r"-> eligible: slow gave no final answer for 6 s .*; on to pebble")
+        self.assertRegex(said, r"slow gave no final answer for 12 s \(waiting for slow: order \S+ \(processing\)\); going to pebble in 10 s")
+        self.assertRegex(said, r"dead gave no final answer for 12 s \(.*127\.0\.5\.1.*\); going to pebble in 10 s; cancel: dcvctl cancel c1")
+        self.assertRegex(world.dcvctl("history", "c0").stdout, r"-> eligible: slow gave no final answer for 12 s .*; on to pebble")
         self.assertEqual(pebble.issued(), 3, "slow's own, and two that are used")
         self.judge(world)
 

@@ -139,7 +139,7 @@ exec /usr/sbin/nginx -s reload
             write("/etc/dcvd/www.csr", probe.read_text(csr))
             config["certificates"]["www"]["key"] = {"csr": "/etc/dcvd/www.csr"}
             self.take_over(world, config, "--csr", csr)
-            done = world.dcvctl("reissue", "www", "--key-compromised", "--yes", "--wait", "--timeout", "20s")
+            done = world.dcvctl("reissue", "www", "--key-compromised", "--yes", "--wait")
             self.assertEqual(done.returncode, 5, done.stderr)
             self.assertIn("R13: the CSR carries the key that is reported compromised", done.stderr)
             self.assertIn("make a new key and CSR where that key is held", done.stderr)

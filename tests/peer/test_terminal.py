@@ -118,7 +118,7 @@ class OnATerminal(unittest.TestCase):
             world.dns.relay.hold()
             status, document = world.dcvctl_json("reissue", "www", "www", "--yes")
             self.assertEqual((status, [job["cert"] for job in document["jobs"]]), (0, ["www"]), "a name said twice is one job")
-            status, document = world.dcvctl_json("reissue", "www", "--yes", "--wait", "--timeout", "3s")
+            status, document = world.dcvctl_json("reissue", "www", "--yes", "--wait", "--timeout", "8s")
             self.assertEqual((status, document["exit"], document["jobs"][0]["ended"]), (4, 4, False))
             world.dns.relay.release()
             followed = world.dcvctl("reissue", "www", "--yes", "--wait")
