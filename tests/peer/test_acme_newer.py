@@ -13,7 +13,7 @@ import unittest
 import probe
 from acme_newer import Newer
 from acme_world import AcmeCase
-from pebble import Pebble
+from pebble import Pebble, told_by_its_resolver
 from servers import PRIMARY
 from world import STATE
 
@@ -163,10 +163,12 @@ class Others(AcmeCase):
 
     def lego(self, world, newer, key, *arguments):
         folder = f"/tmp/lego-{key}"
-        return subprocess.run(["lego", "--server", newer.directory, "--path", folder, "--accept-tos", "--email", "ops@example.test",
-                               "--http", "--http.webroot", world.webroot, "--key-type", key, "-d", "www.example.test", *arguments],
-                              env={**os.environ, "HOME": "/tmp", "LEGO_CA_CERTIFICATES": newer.bundle}, capture_output=True,
-                              text=True, timeout=60, check=False), f"{folder}/certificates/www.example.test.crt"
+        command = ["lego", "--server", newer.directory, "--path", folder, "--accept-tos", "--email", "ops@example.test", "--http",
+                   "--http.webroot", world.webroot, "--key-type", key, "-d", "www.example.test", *arguments]
+        environment = {**os.environ, "HOME": "/tmp", "LEGO_CA_CERTIFICATES": newer.bundle}
+        done = told_by_its_resolver(lambda: subprocess.run(command, env=environment, capture_output=True, text=True,
+                                                           timeout=60 * probe.BUSY, check=False))
+        return done, f"{folder}/certificates/www.example.test.crt"
 
     def test_an_ordinary_order_of_another_client(self):
         world = self.world()

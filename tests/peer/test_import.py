@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import namespace
 import probe
 from acme_world import AcmeCase
+from pebble import told_by_its_resolver
 from servers import BASE, write
 from world import CONFIG
 
@@ -21,8 +22,8 @@ TRUST = "/etc/ssl/certs/ca-certificates.crt"
 @unittest.skipUnless(all(map(shutil.which, ("certbot", "lego", "dehydrated"))), "certbot, lego or dehydrated is not installed")
 class Import(AcmeCase):
     def client(self, *command, **environment):
-        done = subprocess.run(command, env={**os.environ, "HOME": BASE, **environment}, capture_output=True, text=True,
-                              timeout=200, check=False, cwd=BASE)
+        done = told_by_its_resolver(lambda: subprocess.run(command, env={**os.environ, "HOME": BASE, **environment}, cwd=BASE,
+                                                           capture_output=True, text=True, timeout=60 * probe.BUSY, check=False))
         self.assertEqual(done.returncode, 0, f"{command[0]}: {done.stdout}{done.stderr}")
 
     def certbot(self, world, pebble):
