@@ -122,7 +122,7 @@ class Outside(unittest.TestCase):
         self.assertEqual(world.dcvctl("reissue", "www", "--yes", "--wait").returncode, 0)
         self.assertEqual(world.dcvctl("reissue", "www", "--yes", "--wait").returncode, 5)
         self.assertEqual(world.dcvctl("deploy", "www", "--wait").returncode, 0)
-        probe.until(lambda: "R3" in world.dcvctl("status", "www").stdout, what="the REISSUE line")
+        probe.until(lambda: "(R3" in world.dcvctl("status", "www").stdout, what="the REISSUE line")
         status, headers, text = get("/metrics")
         self.assertEqual((status, headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
         found, types = samples(text)
