@@ -216,7 +216,7 @@ class Alerts(unittest.TestCase):
                         {**good, "webhook-id": "msg_2"}, {**good, "webhook-signature": good["webhook-signature"][:-4]},
                         {**good, "webhook-signature": ""}):
             self.assertEqual(post("/alerts/scanner", body, headers)[0], 401, headers)
-        self.assertIn("webhook scanner: an alert with a good signature is refused: its time", world.dcvd.tail())
+        self.assertIn("webhook scanner: an alert with a good signature is refused: its time", probe.read_text(world.dcvd.log))
         self.assertEqual(post("/alerts/scanner", body + b"\n", good)[0], 401)
         hub = github(body, "secret_scanning_alert")
         self.assertEqual(post("/alerts/github", body, {**hub, "X-Hub-Signature-256": hub["X-Hub-Signature-256"][:-1]})[0], 401)
@@ -561,7 +561,7 @@ class Alerts(unittest.TestCase):
         world.canaries.pop("abc")
         world.write_config(config)
         world.dcvd.signal(signal.SIGHUP)
-        probe.until(lambda: "the old one stays in force" in world.dcvd.tail(), 20, "the configuration refused")
+        probe.until(lambda: "the old one stays in force" in probe.read_text(world.dcvd.log), 20, "the configuration refused")
         self.assertEqual(post("/alerts/scanner", method="GET")[0], 405)
         config = config_of(world)
         config["alerts"]["listen"] = [f"{LISTEN[0]}:{LISTEN[1] + 1}"]
@@ -570,7 +570,7 @@ class Alerts(unittest.TestCase):
         with socket.create_server((LISTEN[0], LISTEN[1] + 2)):
             world.write_config(busy)
             world.dcvd.signal(signal.SIGHUP)
-            probe.until(lambda: "another program listens there" in world.dcvd.tail(), 20, "a port that is taken is named")
+            probe.until(lambda: "another program listens there" in probe.read_text(world.dcvd.log), 20, "a port that is taken is named")
         self.assertEqual(post("/alerts/scanner", method="GET")[0], 405)
         world.write_config(config)
         world.dcvd.signal(signal.SIGHUP)

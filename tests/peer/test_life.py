@@ -149,7 +149,7 @@ class Life(unittest.TestCase):
                     self.begin(world, label)
                 probe.until(lambda: out("issued") and out("lost"), 40, "submitted")
                 self.restore_journal(world)
-                self.assertIn("the journal is empty beside existing sets: rebuilt", world.dcvd.tail())
+                self.assertIn("the journal is empty beside existing sets: rebuilt", probe.read_text(world.dcvd.log))
                 self.assertRegex(world.dcvctl("status").stdout, r"(?m)^REBUILT the journal was lost: nothing starts by itself before \d{4}-")
                 begun = world.start_dcvctl("reissue", "lost", "--key-compromised", "--yes", "--wait")
                 probe.until(lambda: out("lost", 2), 40, "submitted again")

@@ -52,7 +52,7 @@ class Messages(unittest.TestCase):
         world = self.world(by_hand, secondary=False)
         world.dcvctl("reissue", "www", "--yes")
         probe.until(lambda: "still at serial" in world.dcvctl("status", "www").stdout, what="the name server asked")
-        self.assertIn("please publish: _dnsauth.", world.dcvd.tail())
+        self.assertIn("please publish: _dnsauth.", probe.read_text(world.dcvd.log))
         for child in world.dns.children:
             if child.name == "knot":
                 child.signal(signal.SIGSTOP)

@@ -161,7 +161,7 @@ class Notify(unittest.TestCase):
             del config["notify"]["loud"]
             world.write_config(config)
             world.dcvd.signal(1)
-            probe.until(lambda: "new configuration" in world.dcvd.tail(), 10, "the new configuration")
+            probe.until(lambda: "new configuration" in probe.read_text(world.dcvd.log), 10, "the new configuration")
             self.assertEqual(world.dcvctl("notify", "test", "loud").returncode, 2)
             world.assert_invariants(self)
 

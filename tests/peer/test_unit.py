@@ -25,7 +25,7 @@ class Unit(unittest.TestCase):
             world.write_config(config)
             world.start_dcvd(as_dcvd=True, wrap=[FILTER, UNIT])
             self.assertRegex(probe.read_text(f"/proc/{world.dcvd.pid}/status"), r"(?m)^Seccomp:\t2$")
-            self.assertIn("/run/dcvd/alerts cannot be given to group dcvd-read", world.dcvd.tail())
+            self.assertIn("/run/dcvd/alerts cannot be given to group dcvd-read", probe.read_text(world.dcvd.log))
             folder = f"/etc/nginx/tls/{FREE['id']}"
             pair = ("--cert", f"{folder}/fullchain.pem", "--key", f"{folder}/privkey.pem")
             for command in (("import", "www", *pair), ("rehearse", "www"), ("alert", "test", "scanner"), ("status",), ("incidents",),
@@ -36,7 +36,7 @@ class Unit(unittest.TestCase):
             for port in (8402, 8405, 9853):
                 self.assertIn(probe.fetch("127.0.0.1", "localhost", "/metrics", port)[0], (200, 404))
             world.dcvd.process.send_signal(signal.SIGHUP)
-            probe.until(lambda: "new configuration" in world.dcvd.tail(), what="the new configuration")
+            probe.until(lambda: "new configuration" in probe.read_text(world.dcvd.log), what="the new configuration")
             self.assertEqual(world.dcvd.stop(), 0, "it was killed")
 
 
