@@ -369,6 +369,7 @@ bool notifier_open(struct notifier **ret, struct engine *g, struct err *e)
                 return false;
         }
         notifier_reconfigured(n);
+        metric_declare(&notifications); /* shown where nobody is told, too */
         *ret = n;
         return true;
 }

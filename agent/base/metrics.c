@@ -195,6 +195,13 @@ static void clear(struct family *f)
         *f = (struct family){ .def = f->def };
 }
 
+void metric_declare(const struct metric_family *def)
+{
+        pthread_mutex_lock(&lock);
+        (void)family_of(def);
+        pthread_mutex_unlock(&lock);
+}
+
 void metric_clear(const struct metric_family *def)
 {
         pthread_mutex_lock(&lock);

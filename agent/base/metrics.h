@@ -23,6 +23,7 @@ void metric_add(const struct metric_family *family, const char *const *values, d
 void metric_set(const struct metric_family *family, const char *const *values, double value);
 void metric_observe(const struct metric_family *family, const char *const *values, double value);
 void metric_forget(const struct metric_family *family, const char *const *values); /* one sample */
+void metric_declare(const struct metric_family *family); /* shown before its first sample: name, type and help */
 void metric_clear(const struct metric_family *family); /* all samples of a family */
 bool metrics_render(struct buf *ret);
 void metrics_done(void); /* frees everything, at the end of the process */

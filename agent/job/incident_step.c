@@ -344,6 +344,11 @@ static bool all_replaced(const struct incident *i)
         return true;
 }
 
+void incidents_declare(void)
+{
+        metric_declare(&remediation);
+}
+
 static void note_remedied(struct incident *i, int64_t now_s)
 {
         bool any = false;

@@ -401,6 +401,7 @@ void token_free(struct token *t);
 bool incidents_open(struct engine *g, struct err *e); /* loads them */
 void incidents_start(struct engine *g);
 void incidents_close(struct engine *g);
+void incidents_declare(void); /* their metrics, before the first sample */
 void incidents_look(struct engine *g); /* something they may wait for has happened */
 void incident_due(struct due *d);
 /* notices.c */

@@ -8,6 +8,8 @@
 #include "agent/base/util.h"
 #include "agent/job/actions.h"
 #include "agent/job/internal.h"
+#include "agent/net/ca_requests.h"
+#include "agent/net/dns.h"
 
 static const char *const by_cert_state[] = { "cert", "state", NULL };
 static const char *const by_state[] = { "state", NULL };
@@ -154,6 +156,12 @@ void metrics_collect(struct engine *g)
                 &served_match, &success, &failure, &incident_deadline };
         for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
                 metric_clear(gauges[i]); /* what is gone is not shown again */
+        const struct metric_family *const counted[] = { &state_seconds, &propagation, &reissues };
+        for (size_t i = 0; i < ARRAY_LEN(counted); i++)
+                metric_declare(counted[i]);
+        incidents_declare();
+        ca_requests_declare();
+        dns_count_declare();
         for (size_t i = 0; i < g->job_count; i++)
                 if (!g->job[i]->ended)
                         collect_job(g->job[i]);

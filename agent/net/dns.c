@@ -17,11 +17,17 @@
 
 /* ---- counting ---- */
 
+static const char *const query_labels[] = { "server", "rcode", NULL };
+static const struct metric_family queries = { "dcvd_dns_queries_total", "Questions asked at name servers.",
+        METRIC_COUNTER, query_labels, NULL };
+
+void dns_count_declare(void)
+{
+        metric_declare(&queries);
+}
+
 void dns_count(const struct dns_query *q, const struct dns_answer *a)
 {
-        static const char *const labels[] = { "server", "rcode", NULL };
-        static const struct metric_family queries = { "dcvd_dns_queries_total", "Questions asked at name servers.",
-                METRIC_COUNTER, labels, NULL };
         char server[ADDRESS_TEXT];
         address_text(&q->channel->server, false, server);
         const char *values[] = { server, a->outcome == DNS_ANSWERED ? dns_rcode_name(a->message->rcode) : "none" };

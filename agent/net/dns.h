@@ -16,6 +16,7 @@ struct dns_conf {
                 *resolvers; /* "192.0.2.53", "[2001:db8::53]:53"; NULL-terminated; NULL: /etc/resolv.conf, followed */
         uint16_t port; /* of authoritative servers; 0 = 53 */
 };
+void dns_count_declare(void); /* its metric, before the first question */
 bool dns_open(struct dns **ret, struct loop *loop, const struct dns_conf *conf, struct err *e);
 void dns_close(struct dns *d); /* cancels what runs: no callback */
 bool dns_configure(struct dns *d, const struct dns_conf *conf, struct err *e); /* SIGHUP */

@@ -12,9 +12,9 @@
 #include "agent/base/err.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
-#include "agent/base/metrics.h"
 #include "agent/base/secret.h"
 #include "agent/base/util.h"
+#include "agent/net/ca_requests.h"
 #include "agent/net/http.h"
 #include "agent/net/loop.h"
 #include "agent/net/tencent_internal.h"
@@ -23,12 +23,6 @@
 #define FAULTS_MAX 3
 #define THROTTLES_MAX 5
 #define DELAY_CAP_MS 30000
-
-static const char *const request_labels[] = { "ca", "action", "result", NULL };
-static const struct metric_family requests_total = { .name = "dcvd_ca_requests_total",
-        .help = "Requests to a CA, by action and result.",
-        .type = METRIC_COUNTER,
-        .labels = request_labels };
 
 static void call_finish(struct tencent_call *c, const json_t *response, const char *request_id, const struct err *err);
 
@@ -436,10 +430,9 @@ static void call_finish(struct tencent_call *c, const json_t *response, const ch
 {
         tencent_done_fn *done = c->done;
         void *arg = c->arg;
-        const char *result = err ? err_kind_name(err->kind) : "ok";
         struct err e;
 
-        metric_add(&requests_total, (const char *const[]){ c->api->name, c->action, result, NULL }, 1);
+        ca_requests_count(c->api->name, c->action, err);
         log_debug(c->api->name, "POST %s %s: %s, RequestId %s, %lld ms", c->api->host, c->action,
                 err ? err->code : "ok", *request_id ? request_id : "-", (long long)(clock_boot_ms() - c->begun_ms));
         if (err) {

@@ -15,10 +15,12 @@ from world import RUNTIME, World
 
 ADMIN = "127.0.0.1:9853"
 STRANGER, READER = (61002, 61002), (61002, 61003)
-METRICS = """dcvd_build_info dcvd_ca_requests_total dcvd_certificate_last_failure_timestamp_seconds
+METRICS = """dcvd_alerts_total dcvd_build_info dcvd_ca_requests_total dcvd_certificate_last_failure_timestamp_seconds
     dcvd_certificate_last_success_timestamp_seconds dcvd_certificate_not_after_timestamp_seconds dcvd_certificate_reissuable
-    dcvd_certificate_served_match dcvd_dns_queries_total dcvd_job_state_seconds dcvd_propagation_seconds
-    dcvd_reissues_total""".split()
+    dcvd_certificate_served_match dcvd_dns_queries_total dcvd_incident_deadline_timestamp_seconds dcvd_incident_remediation_seconds
+    dcvd_incidents_open dcvd_job_next_attempt_timestamp_seconds dcvd_job_state_seconds dcvd_jobs dcvd_notifications_total
+    dcvd_propagation_seconds dcvd_reissues_total dcvd_waiting""".split()
+HISTOGRAMS = ("dcvd_incident_remediation_seconds", "dcvd_job_state_seconds", "dcvd_propagation_seconds")
 
 
 def get(path, method="GET", address=ADMIN):
@@ -119,6 +121,8 @@ class Outside(unittest.TestCase):
         world = self.world()
         begun = time.monotonic()
         world.start_dcvd()
+        _, types = samples(get("/metrics")[2])
+        self.assertEqual(sorted(types), METRICS, "a family is there before its first sample")
         self.assertEqual(world.dcvctl("reissue", "www", "--yes", "--wait").returncode, 0)
         self.assertEqual(world.dcvctl("reissue", "www", "--yes", "--wait").returncode, 5)
         self.assertEqual(world.dcvctl("deploy", "www", "--wait").returncode, 0)
@@ -129,7 +133,7 @@ class Outside(unittest.TestCase):
         for name in METRICS:
             self.assertIn(name, types)
             wanted = "counter" if name.endswith("_total") else \
-                "histogram" if name in ("dcvd_job_state_seconds", "dcvd_propagation_seconds") else "gauge"
+                "histogram" if name in HISTOGRAMS else "gauge"
             self.assertEqual(types[name], wanted, name)
         self.assertEqual(found["dcvd_certificate_reissuable", 'cert="www"'], 0)
         self.assertEqual(found["dcvd_certificate_served_match", 'cert="www",endpoint="127.0.2.1:443"'], 1)

@@ -293,7 +293,8 @@ bool acme_account_fresh_settle(
 
 static bool find(struct ca_call *op, const struct key *key, const char *what, acme_answer_fn *fn, struct err *e)
 {
-        const struct acme_ask ask = { .what = what,
+        const struct acme_ask ask = { .action = "account",
+                .what = what,
                 .url = op->ca->directory.new_account,
                 .sign = ACME_JWK,
                 .key = key,
@@ -401,7 +402,8 @@ static bool contact_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e)
         CLEANUP(free_p) char *payload = good ? json_text(o) : NULL;
         if (!payload)
                 return err_memory(e);
-        const struct acme_ask ask = { .what = "changing the account's contact",
+        const struct acme_ask ask = { .action = "account",
+                .what = "changing the account's contact",
                 .url = op->ca->account.url,
                 .sign = ACME_KID,
                 .payload = payload,
@@ -419,7 +421,8 @@ bool acme_account_ask(struct ca_call *op, acme_answer_fn *fn, struct err *e)
         CLEANUP(free_p) char *payload = new_account_payload(ca, e);
         if (!payload)
                 return false;
-        const struct acme_ask ask = { .what = "newAccount",
+        const struct acme_ask ask = { .action = "newAccount",
+                .what = "newAccount",
                 .url = ca->directory.new_account,
                 .sign = ACME_JWK,
                 .payload = payload,
@@ -437,7 +440,8 @@ static bool not_agreed(const struct ca *ca, struct err *e)
 
 bool acme_account_read(struct ca_call *op, acme_answer_fn *fn, struct err *e)
 {
-        const struct acme_ask ask = { .what = "reading the account",
+        const struct acme_ask ask = { .action = "account",
+                .what = "reading the account",
                 .url = op->ca->account.url,
                 .sign = ACME_KID,
                 .payload = "",

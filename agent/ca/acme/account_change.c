@@ -116,9 +116,11 @@ static void fresh_made(struct ca_call *op, struct key *key, const struct err *er
         if (!acme_account_fresh_own(ca, key, &e))
                 return change_fail(c, &e);
         CLEANUP(free_p) char *inner = inner_text(ca, &e);
-        const struct acme_ask ask = {
-                .what = "keyChange", .url = ca->directory.key_change, .sign = ACME_KID, .payload = inner
-        };
+        const struct acme_ask ask = { .action = "keyChange",
+                .what = "keyChange",
+                .url = ca->directory.key_change,
+                .sign = ACME_KID,
+                .payload = inner };
         if (inner && acme_ask(&c->op, &ask, rolled, NULL, &e))
                 return;
         acme_account_fresh_drop(ca); /* never named */
@@ -159,7 +161,8 @@ static void ready(struct ca_call *op, const struct err *err)
                 return change_fail(c, err);
         if (c->verb == CA_ACCOUNT_ROLLOVER)
                 return rollover(c);
-        const struct acme_ask end = { .what = "ending the account",
+        const struct acme_ask end = { .action = "account",
+                .what = "ending the account",
                 .url = op->ca->account.url,
                 .sign = ACME_KID,
                 .payload = "{\"status\":\"deactivated\"}",

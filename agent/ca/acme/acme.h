@@ -100,6 +100,7 @@ bool acme_op_later(struct ca_call *op, acme_ready_fn *fn, struct err *e); /* the
 /* request.c */
 enum acme_sign { ACME_GET, ACME_KID, ACME_JWK };
 struct acme_ask {
+        const char *action; /* "newOrder", for the metric: static, one of few */
         const char *what; /* "newOrder www.example.com", for messages */
         const char *url;
         enum acme_sign sign;

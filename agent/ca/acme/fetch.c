@@ -58,7 +58,8 @@ static void alternate_next(struct fetch *f)
         struct ca *ca = f->look.op.ca;
         struct err e;
         while (f->next < f->alternates.count) {
-                const struct acme_ask ask = { .what = "an alternate chain",
+                const struct acme_ask ask = { .action = "certificate",
+                        .what = "an alternate chain",
                         .url = f->alternates.item[f->next++],
                         .sign = ACME_KID,
                         .payload = "",
@@ -111,7 +112,8 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
                         acme_status_name(n->order.status));
                 return fetch_end(f, NULL, &e);
         }
-        const struct acme_ask ask = { .what = "the certificate",
+        const struct acme_ask ask = { .action = "certificate",
+                .what = "the certificate",
                 .url = n->order.certificate,
                 .sign = ACME_KID,
                 .payload = "",

@@ -83,9 +83,11 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
         f->tries++;
         n->finalizing = true;
         crash_point("finalize.send");
-        const struct acme_ask ask = {
-                .what = "finalize", .url = n->order.finalize, .sign = ACME_KID, .payload = f->payload
-        };
+        const struct acme_ask ask = { .action = "finalize",
+                .what = "finalize",
+                .url = n->order.finalize,
+                .sign = ACME_KID,
+                .payload = f->payload };
         if (!acme_ask(&l->op, &ask, answered, NULL, &e))
                 finalize_end(f, &e);
 }

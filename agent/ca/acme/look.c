@@ -63,7 +63,8 @@ static void next_places(struct acme_look *l)
                 struct acme_place *p = &n->place[l->next];
                 if (!is_wanted(l, n, p))
                         continue;
-                const struct acme_ask ask = { .what = "reading an authorization",
+                const struct acme_ask ask = { .action = "authorization",
+                        .what = "reading an authorization",
                         .url = p->url,
                         .sign = ACME_KID,
                         .payload = "",
@@ -113,9 +114,12 @@ static void order_answered(struct ca_call *op, void *tag, const struct acme_answ
 void acme_look_again(struct acme_look *l)
 {
         struct err e;
-        const struct acme_ask ask = {
-                .what = "reading the order", .url = l->url, .sign = ACME_KID, .payload = "", .repeat = true
-        };
+        const struct acme_ask ask = { .action = "order",
+                .what = "reading the order",
+                .url = l->url,
+                .sign = ACME_KID,
+                .payload = "",
+                .repeat = true };
         struct acme_note *n = acme_note_find(l->op.ca, l->url);
         bool fresh = n && n->fresh && l->may_use_fresh;
         if (n)
@@ -173,9 +177,12 @@ static void given_answered(struct ca_call *op, void *tag, const struct acme_answ
 static bool give(struct acme_look *l, struct acme_place *p, struct err *e)
 {
         CLEANUP(free_p) char *what = text_format("giving back %s", p->authz.name);
-        const struct acme_ask ask = {
-                .what = what, .url = p->url, .sign = ACME_KID, .payload = "{\"status\":\"deactivated\"}", .repeat = true
-        };
+        const struct acme_ask ask = { .action = "authorization",
+                .what = what,
+                .url = p->url,
+                .sign = ACME_KID,
+                .payload = "{\"status\":\"deactivated\"}",
+                .repeat = true };
         return what ? acme_ask(&l->op, &ask, given_answered, p, e) : err_memory(e);
 }
 

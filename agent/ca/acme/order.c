@@ -180,9 +180,12 @@ static void ask(struct order *o)
                 err_memory(&e);
                 return order_end(o, NULL, &e);
         }
-        const struct acme_ask ask = {
-                .what = what, .url = op->ca->directory.new_order, .sign = ACME_KID, .payload = payload, .repeat = true
-        };
+        const struct acme_ask ask = { .action = "newOrder",
+                .what = what,
+                .url = op->ca->directory.new_order,
+                .sign = ACME_KID,
+                .payload = payload,
+                .repeat = true };
         if (!acme_ask(op, &ask, answered, NULL, &e))
                 order_end(o, NULL, &e);
 }

@@ -77,7 +77,9 @@ static void ready(struct ca_call *op, const struct err *err)
         if (!base || !r->id)
                 return renewal_end(r, &(struct ca_renewal){ .look_again_s = NEVER_S }, NULL);
         CLEANUP(free_p) char *url = text_format("%s%s%s", base, text_ends(base, "/") ? "" : "/", r->id);
-        const struct acme_ask ask = { .what = "renewal information", .url = url, .sign = ACME_GET, .repeat = true };
+        const struct acme_ask ask = {
+                .action = "renewalInfo", .what = "renewal information", .url = url, .sign = ACME_GET, .repeat = true
+        };
         if (!url)
                 err_memory(&e);
         if (!url || !acme_ask(op, &ask, answered, NULL, &e))

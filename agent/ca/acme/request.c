@@ -11,6 +11,7 @@
 #include "agent/ca/acme/acme.h"
 #include "agent/ca/acme/link.h"
 #include "agent/ca/acme/problem.h"
+#include "agent/net/ca_requests.h"
 #include "agent/net/http.h"
 #include "agent/pki/jws.h"
 
@@ -27,6 +28,7 @@ struct acme_request {
         struct acme_request *next;
         struct ca_call *op;
         struct http_call *http;
+        const char *action;
         char *what, *url, *payload, *accept;
         enum acme_sign sign;
         const struct key *key;
@@ -141,6 +143,7 @@ void acme_requests_cancel(struct ca_call *op)
 static void finish(struct acme_request *r, const struct acme_answer *a, const struct err *err)
 {
         unlist(r);
+        ca_requests_count(r->op->ca->name, r->action, err);
         r->fn(r->op, r->tag, a, err);
         request_free(r);
 }
@@ -497,6 +500,7 @@ bool acme_ask(struct ca_call *op, const struct acme_ask *ask, acme_answer_fn *fn
         if (!r)
                 return err_memory(e);
         *r = (struct acme_request){ .op = op,
+                .action = ask->action,
                 .what = text_dup(ask->what),
                 .url = text_dup(ask->url),
                 .payload = text_dup(ask->payload),

@@ -86,8 +86,8 @@ static void ask(struct revoke *r)
                 err_memory(&e);
                 return revoke_end(r, &e);
         }
-        const struct acme_ask ask = { .what = r->key ? "revokeCert by the certificate's key"
-                                                     : "revokeCert by the account",
+        const struct acme_ask ask = { .action = "revokeCert",
+                .what = r->key ? "revokeCert by the certificate's key" : "revokeCert by the account",
                 .url = ca->directory.revoke_cert,
                 .sign = r->key ? ACME_JWK : ACME_KID,
                 .key = r->key,

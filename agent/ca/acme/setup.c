@@ -182,7 +182,9 @@ static void run(struct ca_call *op, const struct err *err)
         (void)err;
         if (op->ca->directory_ms)
                 return account_begin(op);
-        const struct acme_ask ask = { .what = "the ACME directory", .url = op->ca->directory_url, .repeat = true };
+        const struct acme_ask ask = {
+                .action = "directory", .what = "the ACME directory", .url = op->ca->directory_url, .repeat = true
+        };
         if (!acme_ask(op, &ask, directory_answered, NULL, &e))
                 setup_end(op, &e);
 }

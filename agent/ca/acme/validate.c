@@ -57,7 +57,9 @@ static bool post(struct validate *v, const struct acme_note *n, struct acme_plac
                 return err_memory(e);
         if (!c)
                 return false;
-        const struct acme_ask ask = { .what = what, .url = c->url, .sign = ACME_KID, .payload = "{}", .repeat = true };
+        const struct acme_ask ask = {
+                .action = "challenge", .what = what, .url = c->url, .sign = ACME_KID, .payload = "{}", .repeat = true
+        };
         return acme_ask(&v->look.op, &ask, posted, p, e);
 }
 

@@ -51,6 +51,15 @@ static void counters_and_gauges(void **state)
         page_is(TOTAL_HEAD JOBS_HEAD);
 }
 
+static void what_is_declared_is_shown_before_anything_happened(void **state)
+{
+        (void)state;
+        metric_declare(&spans_by);
+        metric_declare(&spans_by);
+        metric_declare(&total);
+        page_is("# HELP dcvd_by_seconds How long, by whom.\n# TYPE dcvd_by_seconds histogram\n" TOTAL_HEAD);
+}
+
 static void label_values_are_escaped(void **state)
 {
         (void)state;
@@ -154,6 +163,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_teardown(counters_and_gauges, forget_all),
+                cmocka_unit_test_teardown(what_is_declared_is_shown_before_anything_happened, forget_all),
                 cmocka_unit_test_teardown(label_values_are_escaped, forget_all),
                 cmocka_unit_test_teardown(numbers_as_prometheus_spells_them, forget_all),
                 cmocka_unit_test_teardown(histograms_are_cumulative, forget_all),

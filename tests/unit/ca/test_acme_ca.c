@@ -2,6 +2,8 @@
  * lost, refused and hostile answers. */
 #include "acme_server.h"
 
+#include "agent/base/metrics.h"
+
 static void an_order_goes_its_way_with_few_requests(void **arg)
 {
         (void)arg;
@@ -39,6 +41,11 @@ static void an_order_goes_its_way_with_few_requests(void **arg)
         assert_int_equal(server.authz_read, 2);
         assert_int_equal(server.orders_read, 2);
         assert_true(fake_sent <= 13);
+        CLEANUP(buf_done) struct buf page = { 0 };
+        assert_true(metrics_render(&page));
+        assert_non_null(strstr(page.data, "dcvd_ca_requests_total{ca=\"le\",action=\"newOrder\",result=\"ok\"} 1\n"));
+        assert_non_null(strstr(page.data, "{ca=\"le\",action=\"challenge\",result=\"ok\"} 2\n"));
+        assert_non_null(strstr(page.data, "{ca=\"le\",action=\"finalize\",result=\"ok\"} 1\n"));
 }
 
 static void refused_nonces_are_signed_anew_but_not_for_ever(void **arg)
