@@ -14,6 +14,7 @@
 #include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/job/engine.h"
+#include "agent/pki/evidence.h"
 
 #define PREFIX "/alerts/"
 #define SAY_AGAIN_MS 60000
@@ -494,6 +495,10 @@ static void handle_proof(
                         "Content-Type is none of application/json, application/jose+json, application/pkcs10, "
                         "application/x-pem-file, application/octet-stream, text/plain",
                         0);
+        }
+        if (r->body_len > EVIDENCE_MAX) {
+                alerts_count("proof", "malformed");
+                return reply_text(x, 413, "a proof is at most 65536 bytes", 0);
         }
         if (asks_challenge(r))
                 return give_challenge(i, x);

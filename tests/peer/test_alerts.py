@@ -346,6 +346,7 @@ class Alerts(unittest.TestCase):
         self.assertEqual(post("/alerts/proof", spki_of(key).encode(), text)[0], 400, "a name alone is no proof")
         self.assertEqual(post("/alerts/proof", b"", text)[0], 400)
         self.assertEqual(post("/alerts/proof", pem, {"Content-Type": "text/html"})[0], 415)
+        self.assertEqual(post("/alerts/proof", b"x" * 65537, {"Content-Type": "text/plain"})[0], 413)
         csr = subprocess.run(["openssl", "req", "-new", "-key", key, "-subj", "/CN=www.example.test"], check=True, capture_output=True).stdout
         self.assertEqual(post("/alerts/proof", csr, text)[0], 400, "an ordinary request proves nothing")
         unknown = probe.read_text(other).encode()
