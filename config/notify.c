@@ -32,9 +32,13 @@ static bool events_check(const struct yaml_node *node, const char *path, void *t
         bool good = true;
 
         for (size_t i = 0; i < on->count; i++)
-                if (!conf_event_parse(on->item[i], &event))
+                if (!conf_event_parse(on->item[i], &event)) {
+                        const char *near =
+                                near_of(on->item[i], event_words, sizeof event_words[0], ARRAY_LEN(event_words));
                         good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
-                                "is not a known event; failed, waiting, opened, served, stuck, expiring, done");
+                                "is not a known event%s%s%s; failed, waiting, opened, served, stuck, expiring, done",
+                                near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+                }
         return good;
 }
 

@@ -49,6 +49,8 @@ static const char *listen_fault(const char *text)
 
         if (strcmp(text, "systemd") == 0)
                 return NULL;
+        if (text[0] == '/')
+                return strlen(text) > 107 ? "is too long for a unix socket" : syntax_path(text);
         if (text_starts(text, "unix:"))
                 return strlen(text) > 5 + 107 ? "is too long for a unix socket" : syntax_path(text + 5);
         if (!address_parse(text, 0, &a))
@@ -56,15 +58,31 @@ static const char *listen_fault(const char *text)
         return a.port ? NULL : "has no port";
 }
 
+/* A path alone is a unix socket, too: from here on it is written in one way. */
+static bool name_sockets(struct texts *list)
+{
+        for (size_t i = 0; i < list->count; i++) {
+                char *named = list->item[i][0] == '/' ? text_format("unix:%s", list->item[i]) : NULL;
+                if (list->item[i][0] == '/' && !named)
+                        return false;
+                if (named) {
+                        free(list->item[i]);
+                        list->item[i] = named;
+                }
+        }
+        return true;
+}
+
 bool listen_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        (void)target;
+        if (!name_sockets(target))
+                return problem_node(p, node, path, "no memory");
         return check_each(node, path, p, listen_fault, "\"127.0.0.1:8402\", \"unix:/path\" or systemd");
 }
 
 static const char *tls_listen_fault(const char *text)
 {
-        return text_starts(text, "unix:") ? "is not where a CA could connect to" : listen_fault(text);
+        return text[0] == '/' || text_starts(text, "unix:") ? "is not where a CA could connect to" : listen_fault(text);
 }
 
 static bool tls_listen_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
@@ -335,7 +353,7 @@ static bool check_listeners(const struct conf *c, const struct yaml_node *root, 
         bool alerts = check_apart(&c->intake.listen, "alerts", "listen", &c->tokens_listen, "tokens.listen", root, p);
 
         return check_apart(&c->intake.listen, "alerts", "listen", &c->admin_listen, "admin.listen", root, p) && admin &&
-               tls && alerts;
+                tls && alerts;
 }
 
 bool root_check(struct conf *c, const struct yaml_node *root, struct conf_problems *p)

@@ -122,6 +122,11 @@ static const struct row {
                 "tokens: {listen: \"127.0.0.1:1\"}\n"
                 "admin: {listen: \"127.0.0.1:1\"}\n",
                 "c:2:17: admin.listen: is also in tokens.listen; each listener needs an address of its own\n" },
+        { false,
+                "tokens: {listen: [/run/a, /run/../b]}\n"
+                "admin: {listen: \"unix:/run/a\"}\n",
+                "c:1:27: tokens.listen[1]: has a . or .. component; \"127.0.0.1:8402\", \"unix:/path\" or systemd\n"
+                "c:2:17: admin.listen: is also in tokens.listen; each listener needs an address of its own\n" },
         { false, "control: {read: [\"-x\"], act: \"a b\"}\n",
                 "c:1:18: control.read[0]: begins with a hyphen or a dot; the name of a group\n"
                 "c:1:30: control.act: has a character that no user or group name has; the name of a group\n" },
@@ -493,8 +498,9 @@ static const struct row {
                 "3d\n"
                 "c:1:93: alerts.detectors.blocklists: is not an absolute path; absolute paths\n"
                 "c:2:25: notify.ops.command: is a text; a list of the program and its arguments (no shell is used)\n"
-                "c:2:46: notify.ops.on: is not a known event; failed, waiting, opened, served, stuck, expiring, "
-                "done\n" },
+                "c:2:46: notify.ops.on: is not a known event (did you mean \"done\"?); failed, waiting, opened, "
+                "served, "
+                "stuck, expiring, done\n" },
         { false,
                 "tokens: {listen: \"127.0.0.1:1\"}\n"
                 "alerts:\n"
