@@ -29,7 +29,7 @@ static const char *listener_of(const struct conf *c)
         const char *first = c && c->tokens_listen.count > 0 ? c->tokens_listen.item[0] : TOKENS_USUAL;
         if (strcmp(first, "systemd") == 0 || text_ends(first, ":80"))
                 return NULL;
-        return first;
+        return text_starts(first, "unix:") ? first + strlen("unix:") : first;
 }
 
 static const char *file_of(const struct conf_target *t, enum conf_form form)

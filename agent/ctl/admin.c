@@ -83,9 +83,12 @@ static void handle(void *arg, struct httpd_exchange *x, const struct httpd_reque
 static bool listen_one(void *arg, const char *where, struct httpd **ret, struct err *e)
 {
         struct admin *a = arg;
-        struct httpd_conf conf = {
-                .listen = where, .fd = -1, .body_max_bytes = 1024, .name = "admin", .want_suspend = true
-        };
+        struct httpd_conf conf = { .listen = where,
+                .unix_mode = 0660,
+                .fd = -1,
+                .body_max_bytes = 1024,
+                .name = "admin",
+                .want_suspend = true };
         if (strcmp(where, "systemd") == 0) {
                 conf.listen = NULL;
                 conf.fd = listen_fd_by_name("admin");

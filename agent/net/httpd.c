@@ -403,7 +403,7 @@ bool listen_bind(const struct sockaddr *sa, socklen_t len, int *ret, struct err 
         return true;
 }
 
-static bool open_socket(struct httpd *h, const char *where, int *ret, struct err *e)
+static bool open_socket(struct httpd *h, const char *where, unsigned unix_mode, int *ret, struct err *e)
 {
         struct sockaddr_storage sa;
         struct address a;
@@ -417,7 +417,13 @@ static bool open_socket(struct httpd *h, const char *where, int *ret, struct err
                 if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
                         (void)unlink(path); /* ours, from before; bind tells if it is not */
                 h->unix_path = text_dup(path);
-                return listen_bind((struct sockaddr *)&un, sizeof un, ret, e, where);
+                if (!listen_bind((struct sockaddr *)&un, sizeof un, ret, e, where))
+                        return false;
+                if (chmod(path, unix_mode ? unix_mode : 0666) == 0)
+                        return true;
+                err_errno(e, errno, "listen", "setting the mode of %s", path);
+                close_p(ret);
+                return false;
         }
         if (!address_parse(where, 0, &a))
                 return err_set(e, ERR_CONFIG, "listen", "\"%s\" is not an address with a port", where);
@@ -454,7 +460,7 @@ bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *
         h->body_max = conf->body_max_bytes;
         clients_init(&h->clients, &conf->limits);
         bool good = timer_new(&h->timer, loop, on_timer, h, e) &&
-                (!conf->listen || open_socket(h, conf->listen, &fd, e)) && start_daemon(h, fd, e);
+                (!conf->listen || open_socket(h, conf->listen, conf->unix_mode, &fd, e)) && start_daemon(h, fd, e);
         if (!good) {
                 if (!h->daemon)
                         close_p(&fd);

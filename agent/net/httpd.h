@@ -39,6 +39,7 @@ struct httpd_limits { /* 0: the default */
 };
 struct httpd_conf {
         const char *listen; /* "127.0.0.1:8402", "[::1]:80", "unix:/run/dcvd/x.sock"; NULL with fd */
+        unsigned unix_mode; /* who may connect to a unix socket, whatever the umask is; 0: everybody */
         int fd; /* an already listening socket, taken over; -1: none */
         size_t body_max_bytes;
         bool want_suspend; /* the handler may answer later */

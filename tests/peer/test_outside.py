@@ -6,12 +6,13 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import time
 import unittest
 
 import namespace
 import probe
-from world import RUNTIME, World
+from world import DCVD_UID, RUNTIME, World
 
 ADMIN = "127.0.0.1:9853"
 STRANGER, READER = (61002, 61002), (61002, 61003)
@@ -162,6 +163,22 @@ class Outside(unittest.TestCase):
                 self.assertEqual((refused, headers["Allow"]), (405, "GET, HEAD"))
         for path in ("/nothing", "//metrics", "/metrics/", "/%6detrics", "/..", "/.well-known/acme-challenge/x"):
             self.assertEqual(get(path)[0], 404, path)
+
+    def test_unix_sockets_let_in_whom_they_are_for(self):
+        world = self.world(services=("double", "nginx"))
+        tokens, admin = f"{RUNTIME}/tokens.sock", f"{RUNTIME}/admin.sock"
+        world.write_config({**self.config, "tokens": {"listen": tokens}, "admin": {"listen": f"unix:{admin}"}})
+        world.start_dcvd(wrap=("sh", "-c", 'umask 077; exec "$@"', "sh"))  # as in the unit
+        ask = lambda path, *more: subprocess.run(  # noqa: E731
+            ["setpriv", "--reuid", "33", "--regid", more[0] if more else "33", "--clear-groups", "curl", "-so", "/dev/null", "-w",
+             "%{http_code}", "--unix-socket", path, "http://dcvd/healthz"], capture_output=True, text=True, check=False).stdout
+        if namespace.has_many_users():
+            self.assertEqual((ask(tokens), ask(admin), ask(admin, str(DCVD_UID))), ("404", "000", "200"))
+        said = lambda server: world.dcvctl("snippet", server).stdout  # noqa: E731
+        self.assertIn(f"proxy_pass http://unix:{tokens}; proxy_set_header Host $host;", said("nginx"))
+        self.assertIn(f'"unix:{tokens}|http://localhost/.well-known/acme-challenge/"', said("apache"))
+        self.assertIn(f"server dcvd unix@{tokens}", said("haproxy"))
+        self.assertIn(f"reverse_proxy unix/{tokens}", said("caddy"))
 
     def test_the_page_is_one_document_without_anything_from_outside(self):
         world = self.world(services=("double", "nginx"))
