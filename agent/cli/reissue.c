@@ -393,8 +393,13 @@ static int ask_first(const struct cli_options *o, struct session *s, json_t *arg
                 return cli_fail(o, &e);
         json_t *also = json_object_get(r, "also");
         bool many = json_array_size(also) > 0;
+        if (!json_str(r, "cert")) { /* a choice that fits several */
+                *ret_go = true;
+                return EXIT_GOOD;
+        }
+        CLEANUP(json_decref_p) json_t *chosen = json_pack("[s]", json_str(r, "cert"));
         CLEANUP(json_decref_p) json_t *others = dry_of_others(s, args, also);
-        CLEANUP(free_p) char *which = many ? question_of(json_object_get(args, "certs"), also) : NULL;
+        CLEANUP(free_p) char *which = many ? question_of(chosen, also) : NULL;
         if (many)
                 buf_addf(&b, "%s.", which ? which : "several certificates would be reissued");
         add_spent(&b, r);
@@ -425,8 +430,10 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
                 return EXIT_USAGE;
         if (staging && compromised)
                 return cli_usage("--staging only tries: a compromised key is replaced without it");
-        if ((json_array_size(names) > 0) + all + (spki != NULL) + (issuer != NULL) + (serial != NULL) != 1)
-                return cli_usage("reissue needs certificates, or one of --all, --spki, --issuer, --serial");
+        int ways = (json_array_size(names) > 0) + all + (spki != NULL) + (issuer != NULL) + (serial != NULL);
+        if (ways != 1)
+                return cli_usage(ways ? "certificates, --all, --spki, --issuer and --serial exclude each other"
+                                      : "reissue needs certificates, or one of --all, --spki, --issuer, --serial");
         if (serial && !serials(serial, &list, &e))
                 return cli_fail(o, &e);
         if (spki && (spki[0] == '@' || !serials(spki, &key, &e) || json_array_size(key) != 1))
@@ -451,7 +458,7 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
         int status = EXIT_GOOD;
         if (o->dry_run)
                 status = dry_run(&mine, s, args);
-        else if (json_array_size(names) == 1 && !o->yes)
+        else if (json_array_size(names) <= 1 && !o->yes) /* of several the daemon asks */
                 status = ask_first(&mine, s, args, &go);
         if (!o->dry_run && go)
                 status = started(&mine, s, args);

@@ -109,6 +109,10 @@ class Operator(unittest.TestCase):
             self.assertIn("not adopted: no local copy of the served certificate; run dcvctl import www ", do(0, "status"))
             probe.until(lambda: re.search(r"(?m)^  REISSUE   yes until \d{4}-\d\d-\d\d \(R2\)$", do(0, "status")), 20, "the CA asked")
             do(1, "status", "--check", "--quiet")
+            for which in (["www"], ["--all"]):
+                self.assertIn("This spends the only reissue of www", do(5, "reissue", *which))
+            self.assertEqual(world.ledger("ReplaceCertificate"), [], "spent and nobody was asked")
+            self.assertIn("exclude each other", do(2, "reissue", "www", "--all", "--yes"))
             status, facts = world.dcvctl_json("status")
             self.assertEqual((status, facts["schema"]), (0, "dcvd.status/1"))
 
