@@ -105,7 +105,8 @@ bool file_temporary_at(int dir_fd, const char *name, char ret[FILE_NAME_SIZE], s
 {
         if (snprintf(ret, FILE_NAME_SIZE, ".dcvd-%s.tmp", name) >= FILE_NAME_SIZE)
                 return err_errno(e, ENAMETOOLONG, "file.write", "%s", name);
-        return unlinkat(dir_fd, ret, 0) == 0 || errno == ENOENT || err_errno(e, errno, "file.write", "removing %s", ret);
+        return unlinkat(dir_fd, ret, 0) == 0 || errno == ENOENT ||
+                err_errno(e, errno, "file.write", "removing %s", ret);
 }
 
 bool dir_sync(int dir_fd, struct err *e)
@@ -262,8 +263,9 @@ bool file_lock(const char *path, int *ret_fd, struct err *e)
                 close_p(&fd);
                 if (error != EAGAIN && error != EACCES)
                         return err_errno(e, error, "lock", "locking %s", path);
-                return err_set(e, ERR_TEMPORARY, "locked", "%s is held by another process%s%s", path,
-                        pid[0] ? ", pid " : "", pid);
+                err_set(e, ERR_TEMPORARY, "locked", "%s is held by another process%s%s", path, pid[0] ? ", pid " : "",
+                        pid);
+                return err_fix(e, "another dcvd or dcvctl works there: let it end, or systemctl stop dcvd");
         }
         char text[24];
         int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());

@@ -1,5 +1,6 @@
 /* dcvctl history */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
@@ -32,8 +33,9 @@ static void print_row(FILE *to, const json_t *row)
         const char *event = json_str(row, "event"), *why = json_str(data, "why");
         format_time(json_i64(row, "at", 0), when, sizeof when);
         fprintf(to, "%s %-16s", when, json_str(row, "cert") ? json_str(row, "cert") : "-");
-        if (json_i64(row, "job", 0))
-                fprintf(to, " job %lld", (long long)json_i64(row, "job", 0));
+        int64_t job = json_i64(row, "job", 0);
+        if (job)
+                fprintf(to, job > 0 ? " job %lld" : " rehearsal %lld", (long long)llabs(job));
         if (event && strcmp(event, "state") == 0 && json_str(data, "from") && json_str(data, "to")) {
                 fprintf(to, " %s -> %s%s%s", json_str(data, "from"), json_str(data, "to"), why && why[0] ? ": " : "",
                         why ? why : "");

@@ -378,11 +378,27 @@ void action_confirm(struct engine *g, const json_t *args, action_done_fn *done, 
         buf_done(&q.names);
 }
 
+static bool is_dismissed(struct engine *g, int64_t id)
+{
+        struct err e;
+        struct incident *i = incident_find(g, id), *old = i ? NULL : read_back(g, id, &e);
+        bool yes = (i || old) && (i ? i : old)->row.state == INCIDENT_DISMISSED;
+        if (old)
+                incident_free(old);
+        return yes;
+}
+
 void action_dismiss(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
         const char *because = json_str(args, "because");
+        int64_t id = json_i64(args, "id", 0);
         struct incident *i = open_one(g, args, &e);
+        if (!i && is_dismissed(g, id)) {
+                CLEANUP(free_p) char *text = text_format("incident %lld was dismissed before", (long long)id);
+                CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:s?}", "exit", 0, "text", text);
+                return done(arg, o, NULL);
+        }
         if (!i)
                 return done(arg, NULL, &e);
         if (!because || !because[0] || strlen(because) > BECAUSE_MAX) {

@@ -246,7 +246,8 @@ static bool spares_its_reissue(const struct revocation *r, const json_t *args, s
         if (json_bool(args, "live", false) || (int64_t)r->set.number == r->cert->row.live_set ||
                 !revocation_takes_live(r->engine, r->cert, r->ca, what, sizeof what))
                 return true;
-        return err_set(e, ERR_RULE, "revoke.both", "%s: %s", r->cert->row.name, what);
+        err_set(e, ERR_RULE, "revoke.both", "%s: %s", r->cert->row.name, what);
+        return err_fix(e, "leave it: it runs out by itself; --live revokes both");
 }
 
 /* A CA that names certificates knows the one of an order by that, and what was imported by the configuration's id. */

@@ -317,7 +317,7 @@ static bool from_any(const char *data, size_t len, const struct evidence_asks *a
                 return from_json(data, len, asks, v, e);
         if (has(data, len, "-----BEGIN "))
                 return from_pem(data, len, asks, v, e);
-        if (memchr(data, '.', len))
+        if (memchr(data, '.', len) && !memchr(data, '\n', len) && !memchr(data, ' ', len))
                 return from_compact(data, len, asks, v, e);
         return from_base64(data, len, asks, v, e);
 }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import stat
 import time
 import unittest
@@ -61,11 +62,19 @@ class Operator(unittest.TestCase):
             do(0, "deploy", "www", "--set", "1")
             self.assertIn("   1 *", do(0, "sets", "www"))
             self.assertEqual(len(world.ledger("ReplaceCertificate")), 1)
+            do(0, "rehearse", "www")
+            self.assertRegex(do(0, "history", "www"), r" rehearsal 1 token-published ")
             for place, _, files in os.walk(STATE):
                 for name in [".", *files]:
                     seen = os.lstat(os.path.join(place, name))
                     self.assertEqual(seen.st_uid, DCVD_UID, f"{place}/{name} is owned by {seen.st_uid}")
                     self.assertEqual(stat.S_IMODE(seen.st_mode) & 0o077, 0, f"{place}/{name}")
+            journal = sqlite3.connect(f"{STATE}/dcvd.db")
+            journal.execute("UPDATE audit SET data = replace(data, 'queued', 'quoted')")
+            journal.commit()
+            journal.close()
+            status, trail = world.dcvctl_json("history")
+            self.assertEqual((status, trail["exit"], trail["intact"]), (1, 1, False))
 
     def test_without_a_daemon_a_look_starts_nothing_and_waits_for_nothing(self):
         with World() as world:
@@ -113,6 +122,7 @@ class Operator(unittest.TestCase):
                 self.assertIn("This spends the only reissue of www", do(5, "reissue", *which))
             self.assertEqual(world.ledger("ReplaceCertificate"), [], "spent and nobody was asked")
             self.assertIn("exclude each other", do(2, "reissue", "www", "--all", "--yes"))
+            self.assertIn("neither PEM, DER, base64 nor a JWS", do(2, "report", "/etc/hosts"))
             status, facts = world.dcvctl_json("status")
             self.assertEqual((status, facts["schema"]), (0, "dcvd.status/1"))
 

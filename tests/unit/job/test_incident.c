@@ -131,6 +131,9 @@ static void what_is_dismissed_stays_so_until_somebody_proves_it(void **state)
         ask(f, action_dismiss, json_pack("{s:I, s:s}", "id", (json_int_t)id, "because", "our own drill"));
         assert_int_equal(f->refused.kind, ERR_NONE);
         assert_true(run_to(f, no_incident));
+        ask(f, action_dismiss, json_pack("{s:I, s:s}", "id", (json_int_t)id, "because", "again"));
+        assert_int_equal(f->refused.kind, ERR_NONE); /* already done */
+        assert_string_equal(json_str(f->result, "text"), "incident 1 was dismissed before");
         take_key(f, REPORT_EXACT, f->key);
         assert_int_equal(f->answer.id, id);
         assert_int_equal(f->answer.act, INCIDENT_CLOSED);
