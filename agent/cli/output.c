@@ -123,7 +123,7 @@ const char *cli_when(int64_t unix_s, char ret[64])
         format_time(unix_s, date, sizeof date);
         int64_t left_s = unix_s - clock_now_s();
         format_span(left_s < 0 ? -left_s : left_s, span, sizeof span);
-        snprintf(ret, 64, left_s < 0 ? "%.10s (%s ago)" : "%.10s (in %s)", date, span);
+        snprintf(ret, 64, left_s <= 0 ? "%.10s (%s ago)" : "%.10s (in %s)", date, span);
         return ret;
 }
 

@@ -13,7 +13,7 @@ static void print_tokens(FILE *to, const json_t *r)
         fprintf(to, "%s\n", json_str(r, "text") ? json_str(r, "text") : "");
         json_array_foreach(json_object_get(r, "tokens"), i, t)
         {
-                fprintf(to, "  %s \"%s\" by %s: %s%s%s\n", json_str(t, "token"), json_str(t, "value"),
+                fprintf(to, "  %s \"%s\" by %s: before, %s%s%s\n", json_str(t, "token"), json_str(t, "value"),
                         json_str(t, "publisher"), json_str(t, "state"), json_str(t, "problem") ? ": " : "",
                         json_str(t, "problem") ? json_str(t, "problem") : "");
         }

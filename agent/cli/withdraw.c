@@ -55,6 +55,7 @@ static int withdraw(const struct cli_options *o, struct session *s, json_t *args
                 CLEANUP(free_p)
                 char *text = text_format("%lld token%s withdrawn", (long long)count, count == 1 ? "" : "s");
                 json_object_set(r, "left", left);
+                json_put_i64(r, "withdrawn", MAX(count - (int64_t)json_array_size(left), 0));
                 if (json_array_size(left) == 0)
                         json_put_text(r, "text", text);
                 else

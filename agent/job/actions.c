@@ -442,10 +442,10 @@ static void cancel_failed(struct job *j, const struct err *err)
 static void cancel_end(struct job *j, const char *kept)
 {
         cancel_with(j,
-                kept ? text_format("cancelled, tokens are withdrawn; the order could not be given back to %s, "
+                kept ? text_format("cancelled, tokens are being withdrawn; the order could not be given back to %s, "
                                    "which costs nothing: %s",
                                j->row.ca, kept)
-                     : text_dup("cancelled; the order was cancelled at the CA, tokens are withdrawn"),
+                     : text_dup("cancelled; the order was cancelled at the CA, tokens are being withdrawn"),
                 kept ? "cancelled by the operator; the order could not be given back to the CA"
                      : "cancelled by the operator; the order was cancelled at the CA");
 }

@@ -42,10 +42,11 @@ void action_publish(struct engine *g, const json_t *args, action_done_fn *done, 
         CLEANUP(free_p)
         char *text = count == 0
                 ? text_format("no token of %s is wanted now: no order of it waits for one", cert->row.name)
-                : text_format("%zu token%s %s published again", count, count == 1 ? "" : "s",
+                : text_format("%zu token%s %s published again%s", count, count == 1 ? "" : "s",
                           dry                  ? "would be"
-                                  : count == 1 ? "is"
-                                               : "are");
+                                  : count == 1 ? "is being"
+                                               : "are being",
+                          dry ? "" : "; dcvctl status --records shows whether they are");
         json_put_text(o, "text", text);
         done(arg, o, NULL);
 }

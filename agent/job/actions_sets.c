@@ -303,9 +303,11 @@ static bool deployable(struct engine *g, struct cert *cert, int64_t number, stru
                         (long long)(cert->job ? cert->job->row.id : cert->starting), cert->row.name);
                 return err_fix(e, "let it end (dcvctl status %s), or dcvctl cancel %s", cert->row.name, cert->row.name);
         }
-        if (number <= 0 || number > UINT32_MAX)
-                return err_set(e, ERR_CONFIG, "set.none", "%s has no set to deploy; dcvctl sets %s", cert->row.name,
-                        cert->row.name);
+        if (number <= 0 || number > UINT32_MAX) {
+                err_set(e, ERR_CONFIG, "set.none", "no set of %s was put to use yet", cert->row.name);
+                return err_fix(e, "dcvctl sets %s lists those there are; dcvctl deploy %s --set N takes one",
+                        cert->row.name, cert->row.name);
+        }
         if (!sets_read(g->sets, cert->row.name, (unsigned)number, s, e))
                 return false;
         if (compromised_has(g->keystore, s->chain.leaf.spki_hex)) {

@@ -89,10 +89,10 @@ class DryRun(unittest.TestCase):
     def taken_away_and_published_again(self, world):
         owner, at = "_dnsauth.example.test", (PRIMARY, "_dnsauth.example.test", "TXT")
         value, = probe.dns_values(*at)
-        self.assertRegex(self.dry(world, 0, "publish", "www"), rf'2 tokens would be published again\n(.*\n)*.*TXT {owner} "{value}" by zone: published')
+        self.assertRegex(self.dry(world, 0, "publish", "www"), rf'2 tokens would be published again\n(.*\n)*.*TXT {owner} "{value}" by zone: before, published')
         world.dns.update("example.test", f"delete {owner}. TXT")
         self.assertEqual(probe.dns_values(*at), [])
-        self.assertIn("2 tokens are published again", self.run_it(world, 0, "publish", "www"))
+        self.assertIn("2 tokens are being published again; dcvctl status --records shows whether they are", self.run_it(world, 0, "publish", "www"))
         probe.until(lambda: probe.dns_values(*at) == [value], what="the record again")
 
     def test_a_retired_certificate_is_forgotten_when_told(self):

@@ -86,14 +86,23 @@ class Exec(AcmeCase):
         line = probe.until(lambda: said(r".*by bad: .*the zone is locked by.*"), 20, "the hook's own words").group(0)
         self.assertIn("exit 3", line)
         self.assertNotIn("\033", probe.read_text(world.dcvd.log))
+        self.keep_what_is_out(world)
         write(f"{HOOKS}/mood", "hang\n")
-        self.assertEqual(world.dcvctl("reissue", "bad", "--yes", "--detach").returncode, 0)
+        self.run_well(world, "issue", "bad", "--detach")
         probe.until(lambda: said(r"the hook did not end within 3 s and was killed"), 40, "the time limit")
         write(f"{HOOKS}/mood", "chatty\n")
         self.assertEqual(world.dcvctl("reissue", "bad", "--yes", "--detach").returncode, 0)
         probe.until(lambda: said(r"bad: job \d+: served -> done"), 60, "the certificate in spite of the noise")
         self.assertLess(os.path.getsize(world.dcvd.log), 400000)
         probe.until(lambda: not [o for o, kind, _ in world.dns.zone_records("example.test") if kind == "TXT"], 10, "a clean zone")
+
+    def keep_what_is_out(self, world):
+        """A hook that does not take its records back: nothing is called gone before it is."""
+        self.assertIn("tokens are being withdrawn", self.run_well(world, "cancel", "bad", "--yes").stdout)
+        status, facts = world.dcvctl_json("withdraw", "bad")
+        self.assertEqual((status, facts["withdrawn"], len(facts["left"])), (1, 0, 1))
+        write(f"{HOOKS}/mood", "good\n")
+        self.assertIn("1 token withdrawn", self.run_well(world, "withdraw", "bad").stdout)
 
 
 if __name__ == "__main__":

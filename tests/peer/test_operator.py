@@ -113,6 +113,7 @@ class Operator(unittest.TestCase):
             self.assertIn("no CA of www has a directory to try orders at", do(2, "reissue", "www", "--staging", "--yes"))
             self.assertIn("only tries", do(2, "reissue", "www", "--staging", "--key-compromised"))
             self.assertIn("has no set 99", do(2, "deploy", "www", "--set", "99"))
+            self.assertIn("dcvctl deploy www --set N takes one", do(2, "deploy", "www"))
             self.assertIn("still in the configuration", do(2, "forget", "www"))
             self.assertIn("no job is running", do(0, "cancel", "www"))
             self.assertIn("not adopted: no local copy of the served certificate; run dcvctl import www ", do(0, "status"))
