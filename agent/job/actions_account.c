@@ -71,6 +71,15 @@ static void answered(void *arg, const char *text, size_t len, const struct err *
         ask_free(a);
 }
 
+static bool ca_unknown(const struct engine *g, const char *name, struct err *e)
+{
+        CLEANUP(buf_done) struct buf list = { .max = 200 };
+        for (size_t i = 0; i < g->conf->ca_count; i++)
+                buf_addf(&list, "%s%s", i ? ", " : "", g->conf->ca[i].name);
+        err_set(e, ERR_CONFIG, "ca.unknown", "there is no CA %s in the configuration", name ? name : "");
+        return err_fix(e, "cas has %s", list.data && g->conf->ca_count > 0 ? list.data : "none");
+}
+
 static bool choose(struct account_ask *a, const json_t *args, struct err *e)
 {
         static const char *const verbs[] = { "show", "rollover", "deactivate" };
@@ -83,7 +92,7 @@ static bool choose(struct account_ask *a, const json_t *args, struct err *e)
         a->verb = (enum ca_account_verb)i;
         a->ca = name ? engine_ca(a->engine, name) : NULL;
         if (!a->ca)
-                return err_set(e, ERR_CONFIG, "ca.unknown", "there is no CA %s in the configuration", name ? name : "");
+                return ca_unknown(a->engine, name, e);
         return a->ca->ops->account ||
                 err_set(e, ERR_CONFIG, "ca.account", "%s is of type %s: it has no account of ours", name,
                         a->ca->ops->type);

@@ -115,6 +115,7 @@ class Operator(unittest.TestCase):
             self.assertIn("has no set 99", do(2, "deploy", "www", "--set", "99"))
             self.assertIn("dcvctl deploy www --set N takes one", do(2, "deploy", "www"))
             self.assertIn("still in the configuration", do(2, "forget", "www"))
+            self.assertIn("there is no CA nobody in the configuration\n        cas has tencent", do(2, "account", "show", "nobody"))
             self.assertIn("no job is running", do(0, "cancel", "www"))
             self.assertIn("not adopted: no local copy of the served certificate; run dcvctl import www ", do(0, "status"))
             probe.until(lambda: re.search(r"(?m)^  REISSUE   yes until \d{4}-\d\d-\d\d \(R2\)$", do(0, "status")), 20, "the CA asked")
