@@ -320,6 +320,7 @@ void job_poll_in(struct job *j, int64_t ms);
 void job_order_again(struct job *j, const char *why); /* a new order at the same CA, from eligible on */
 /* As at an ACME CA, which hands one order to everybody who asks for the same names with the same account. */
 bool job_orders_cost_nothing(const struct job *j);
+bool job_drop_free_order(struct job *j, struct store_batch *b); /* when no more will come of it; false: no memory */
 bool job_may_order_again(const struct job *j); /* not for ever */
 bool job_holds(const struct job *j, const struct token *t); /* a token of its order, not a probe */
 const struct ca_subject *job_subject(struct job *j);

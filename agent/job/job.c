@@ -439,7 +439,9 @@ void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why)
         job_unlock_order(j);
         j->orders_ended = 0;
         j->order_over = false;
-        job_set(&j->row.order_id, NULL); /* its orders row stays open with its tokens until the CA's deadline */
+        if (b_own)
+                (void)job_drop_free_order(j, b_own); /* for its tokens; else they stay until the CA's deadline */
+        job_set(&j->row.order_id, NULL); /* one that was paid for stays open with its tokens until then */
         job_set(&j->row.ca, NULL);
         job_set(&j->row.subject, NULL);
         job_set(&j->row.subject_id, NULL);
@@ -506,7 +508,7 @@ static bool end_batch(struct job *j, enum job_state final, const char *result, s
         else if (final == JOB_FAILED && !j->policy->staging)
                 c->row.last_failure_s = now_s;
         return journal_close_intents(b, j->row.id, result, now_s) && journal_put_cert(b, &c->row) &&
-                (j->row.attempt == 0 || journal_attempt(b, &j->row, result, now_s));
+                job_drop_free_order(j, b) && (j->row.attempt == 0 || journal_attempt(b, &j->row, result, now_s));
 }
 
 void job_end(struct job *j, enum job_state final, const char *result)

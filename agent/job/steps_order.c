@@ -66,6 +66,13 @@ bool job_put_order(struct job *j, struct store_batch *b, bool open, int64_t dead
         return engine_order_put(j->engine, b, &row);
 }
 
+/* Nobody comes back to an order that cost nothing: nothing of it stays published. */
+bool job_drop_free_order(struct job *j, struct store_batch *b)
+{
+        const struct backend_ca *ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
+        return !j->row.order_id || !ca || ca->ops->resolve || job_put_order(j, b, false, 0);
+}
+
 static void order_known(struct job *j, const char *id, const char *how)
 {
         struct store_batch *b = store_batch_new();

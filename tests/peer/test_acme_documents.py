@@ -90,6 +90,7 @@ class AcmeDocuments(FaultyCase):
                 late.append(world.start_dcvctl("issue", cert, "--wait"))
         self.assertEqual([one.wait(120 * probe.BUSY) for one in late], [0] * len(passes), world.dcvd.tail())
         self.assertEqual({n for n in proxy.finalized().values()}, {1})
+        self.files_are_gone(world)
         self.judge(world)
 
     def test_tokens_that_are_no_names_of_files_are_refused(self):
