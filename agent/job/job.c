@@ -438,6 +438,7 @@ void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why)
                 journal_attempt(b_own, &j->row, j->row.err_text ? j->row.err_text : why, clock_now_s());
         job_unlock_order(j);
         j->orders_ended = 0;
+        j->foreign = false;
         j->order_over = false;
         if (b_own)
                 (void)job_drop_free_order(j, b_own); /* for its tokens; else they stay until the CA's deadline */

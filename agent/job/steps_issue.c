@@ -75,8 +75,10 @@ static void fetched(void *arg, const char *text, size_t len, const struct err *e
                 return job_trouble(j, err);
         if (!chain_read(text, len, j->row.spki, &c, &e)) {
                 err_wrap(&e, "certificate of order %s", j->row.order_id);
-                if (strcmp(e.code, "chain.no-leaf") == 0 && job_orders_cost_nothing(j) && job_may_order_again(j))
+                if (strcmp(e.code, "chain.no-leaf") == 0 && job_orders_cost_nothing(j) && !j->foreign) {
+                        j->foreign = true; /* two hosts of one account; a CA that always errs costs two certificates */
                         return job_order_again(j, "somebody else finalized the order, with a key of theirs");
+                }
                 return job_trouble(j, &e);
         }
         CLEANUP(json_decref_p) json_t *meta = issued_meta(j, &c);

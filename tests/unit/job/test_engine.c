@@ -142,12 +142,24 @@ static void an_order_that_somebody_else_finalized_is_followed_by_another(void **
 {
         struct fixture *f = *state;
         fake_ca_orders_cost_nothing(true);
-        fake_ca.others_orders = 2;
+        fake_ca.others_orders = 1;
         reissue(f, "www", false);
         expect_done(f);
         fake_ca_orders_cost_nothing(false);
-        assert_int_equal(fake_ca.orders, 3);
+        assert_int_equal(fake_ca.orders, 2);
         assert_int_equal(sets_live(f->engine->sets, "www"), 1);
+}
+
+static void a_ca_that_always_certifies_another_key_is_asked_twice(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.others_orders = 1000;
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended));
+        fake_ca_orders_cost_nothing(false);
+        assert_int_equal(f->exit, 1);
+        assert_int_equal(fake_ca.orders, 2);
 }
 
 static void a_lost_order_that_cost_nothing_is_opened_again_unasked(void **state)
@@ -605,6 +617,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(orders_that_always_fail_are_not_opened_for_ever, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         an_order_that_somebody_else_finalized_is_followed_by_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_ca_that_always_certifies_another_key_is_asked_twice, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_lost_order_that_cost_nothing_is_opened_again_unasked, setup, teardown),
                 cmocka_unit_test_setup_teardown(validity_is_judged_by_the_clock_of_the_ca, setup, teardown),
