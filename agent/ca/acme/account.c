@@ -472,11 +472,10 @@ static bool refused(struct ca *ca, const struct err *err, struct err *e)
         if (strcmp(err->code, "acme.accountDoesNotExist") == 0 && !ca->conf->terms_agreed)
                 return not_agreed(ca, e);
         *e = *err;
-        bool person =
-                strcmp(err->code, "acme.userActionRequired") == 0 || strcmp(err->code, "acme.agreementRequired") == 0;
-        if (person && !e->fix[0] && ca->directory.terms)
-                err_fix(e, "read %.250s and agree to it", ca->directory.terms);
-        if (strcmp(err->code, "acme.unauthorized") == 0)
+        if (strcmp(err->code, "acme.unauthorized") == 0 && ca->conf->eab.kid && !strstr(err->text, "deactivated"))
+                err_fix(e, "compare cas.%s.eab, its kid and its hmac_key, with what the CA shows for this account",
+                        ca->name);
+        else if (strcmp(err->code, "acme.unauthorized") == 0)
                 err_fix(e, "the account may be deactivated or its binding wrong: %s/accounts/%s holds its key",
                         ca->state_directory, ca->name);
         return false;

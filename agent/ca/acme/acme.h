@@ -20,6 +20,7 @@ struct acme_garble { /* answers that cannot be read, boot time */
 struct acme_place { /* one authorization of it */
         char *url;
         bool known;
+        bool told; /* to validate, by the operation that runs */
         struct acme_authz authz;
 };
 struct acme_note {
@@ -66,7 +67,7 @@ struct ca {
         } nonce[ACME_NONCES_MAX];
         size_t nonce_count;
         struct {
-                struct acme_garble directory, account, order;
+                struct acme_garble directory, account, order, nonce;
         } garble;
         struct acme_note *notes;
         struct ca_call *calls;

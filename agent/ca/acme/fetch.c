@@ -74,6 +74,18 @@ static void alternate_next(struct fetch *f)
         fetch_end(f, f->first, NULL);
 }
 
+/* It was made and counts for the CA's limits: it is asked for again where a copy of the CA's data may only lag. */
+static void not_fetched(struct fetch *f, const struct err *err)
+{
+        struct err e = *err;
+        if (strcmp(e.code, ACME_UNREADABLE) == 0 || text_ends(e.code, "http-404") ||
+                strcmp(e.code, "acme.malformed") == 0) {
+                e.kind = ERR_PROTOCOL;
+                acme_note_unread(acme_note_find(f->look.op.ca, f->look.url), &e);
+        }
+        fetch_end(f, NULL, &e);
+}
+
 static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct fetch *f = (struct fetch *)op;
@@ -81,7 +93,7 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         struct err e;
         (void)tag;
         if (err)
-                return fetch_end(f, NULL, err);
+                return not_fetched(f, err);
         if (!strstr(a->body, "-----BEGIN ")) { /* a page: the certificate is still there to be had */
                 err_set(&e, ERR_PROTOCOL, ACME_UNREADABLE, "%s sent no certificate, but something else", op->ca->name);
                 acme_note_unread(acme_note_find(op->ca, f->look.url), &e);

@@ -269,6 +269,19 @@ static void name_help(const struct http_answer *a, struct err *e)
         texts_done(&pages);
 }
 
+/* RFC 8555 section 7.3.3: terms that changed are in a Link where no page is named to agree on. */
+static void name_terms(const struct ca *ca, const struct http_answer *a, struct err *e)
+{
+        struct texts pages = { 0 };
+        bool person = strcmp(e->code, "acme.userActionRequired") == 0 || strcmp(e->code, "acme.agreementRequired") == 0;
+        if (!person || e->fix[0])
+                return;
+        bool linked = acme_links(a, "terms-of-service", &pages) && pages.count > 0;
+        if (linked || ca->directory.terms)
+                err_fix(e, "read %.250s and agree to it", linked ? pages.item[0] : ca->directory.terms);
+        texts_done(&pages);
+}
+
 static bool is_place(const struct acme_request *r, const char *url)
 {
         return url && strcmp(url, r->url) == 0;
@@ -291,6 +304,13 @@ static void account_is_unknown(struct ca *ca, struct err *e)
                 e->kind = ERR_TEMPORARY;
         else if (ca->conf->terms_agreed)
                 acme_account_fix(ca, e);
+}
+
+/* A read that somebody before the CA refuses, without the CA's words: as good as a page in the place of the answer. */
+static bool is_refused_by_another(const struct acme_request *r, const char *type, int status)
+{
+        bool read = r->sign == ACME_KID && r->payload && !*r->payload;
+        return read && !*type && status < 500 && status != 404 && status != 408 && status != 429;
 }
 
 static void refused(struct acme_request *r, const struct http_answer *a)
@@ -321,7 +341,12 @@ static void refused(struct acme_request *r, const struct http_answer *a)
                 return;
         if (a->status == 404)
                 ca->directory_ms = 0; /* its endpoints may have moved */
+        if (is_refused_by_another(r, type, a->status)) {
+                e.kind = ERR_TEMPORARY;
+                snprintf(e.code, sizeof e.code, "%s", ACME_UNREADABLE);
+        }
         name_help(a, &e);
+        name_terms(ca, a, &e);
         acme_limit_note(ca, is_place(r, ca->directory.new_account), &e); /* no account: no order at all */
         finish(r, NULL, &e);
 }
@@ -359,11 +384,11 @@ static void accepted(struct acme_request *r, const struct http_answer *a)
 }
 
 /* Where it leads to is told, for whoever wrote the old place into the configuration. */
-static void redirected(struct acme_request *r, const struct http_answer *a)
+static void redirected(struct acme_request *r, const char *url, const struct http_answer *a)
 {
         const char *to = http_answer_header(a, "location");
         struct err e;
-        err_set(&e, ERR_PROTOCOL, "acme.redirect", "%s: %s answers with a redirect (%d)%s%.300s; %s", r->what, r->url,
+        err_set(&e, ERR_PROTOCOL, "acme.redirect", "%s: %s answers with a redirect (%d)%s%.300s; %s", r->what, url,
                 a->status, to ? " to " : "", to ? to : "",
                 r->sign == ACME_GET ? "none is followed" : "a signed request follows none");
         finish(r, NULL, &e);
@@ -374,7 +399,8 @@ static void answered(void *arg, const struct http_answer *a, const struct err *e
         struct acme_request *r = arg;
         struct err e;
         r->http = NULL;
-        if (err && err->kind == ERR_UNKNOWN && r->repeat && ++r->lost <= LOST_TRIES && again(r))
+        bool lost = err && err->kind == ERR_UNKNOWN && strcmp(err->code, "http.size") != 0; /* that comes again */
+        if (lost && r->repeat && ++r->lost <= LOST_TRIES && again(r))
                 return;
         if (err) {
                 e = *err;
@@ -385,7 +411,7 @@ static void answered(void *arg, const struct http_answer *a, const struct err *e
         }
         note_server(r->op->ca, a);
         if (a->status >= 300 && a->status < 400)
-                return redirected(r, a);
+                return redirected(r, r->url, a);
         if (a->status >= 400)
                 return refused(r, a);
         accepted(r, a);
@@ -459,20 +485,25 @@ static void nonce_answered(void *arg, const struct http_answer *a, const struct 
                 return finish(r, NULL, &e);
         }
         note_server(ca, a);
+        if (a->status >= 300 && a->status < 400)
+                return redirected(r, ca->directory.new_nonce, a);
         CLEANUP(free_p) char *nonce = a->status < 300 ? nonce_take(ca) : NULL;
         if (!nonce && a->status >= 400) {
-                acme_problem(a->status, NULL, retry_after_of(a), "newNonce", &e);
+                acme_problem(a->status, NULL, retry_after_of(a), ca->directory.new_nonce, &e);
+                err_wrap(&e, "%s: newNonce", r->what);
                 r->nonce_gone = a->status == 404;
                 if (r->nonce_gone && ask_where(r, &e))
                         return;
                 acme_limit_note(ca, true, &e);
                 return finish(r, NULL, &e);
         }
-        if (!nonce) {
-                err_set(&e, ERR_PROTOCOL, "acme.nonce", "%s: newNonce of %s brought no usable nonce", r->what,
-                        ca->name);
+        if (!nonce) { /* a maintenance page, most likely; nothing of ours was sent yet */
+                err_set(&e, ERR_PROTOCOL, "acme.nonce", "%s: newNonce: %s brought no usable nonce (%d)", r->what,
+                        ca->directory.new_nonce, a->status);
+                acme_unread(&ca->garble.nonce, &e);
                 return finish(r, NULL, &e);
         }
+        ca->garble.nonce.since_ms = 0;
         if (!send_signed(r, nonce, &e))
                 finish(r, NULL, &e);
 }

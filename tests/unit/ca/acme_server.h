@@ -47,6 +47,7 @@ static struct {
         unsigned revocations;
         bool renewal_info, refuse_replaces, rolled;
         bool no_nonces; /* only newNonce gives any */
+        bool nonceless; /* nobody gives any, not even newNonce */
         const char *algorithms; /* newAccount is refused, and this JSON list said, where alg is not `takes` */
         const char *takes;
         bool refused; /* that happened */
@@ -305,7 +306,7 @@ static void fake_reply(const struct http_call *c, struct fake_answer *ret)
         bool nonce = strcmp(c->url + strlen(c->url) - 6, "/nonce") == 0;
         if (nonce && server.moved && strcmp(c->url, BASE "/nonce") == 0)
                 return gone(ret);
-        if (nonce || !server.no_nonces)
+        if (!server.nonceless && (nonce || !server.no_nonces))
                 give_nonce(ret);
         if (nonce) {
                 assert_string_equal(c->method, "HEAD");

@@ -105,16 +105,101 @@ static void what_could_be_read_in_between_begins_the_day_anew(void **arg)
         }
 }
 
-static void an_unreadable_answer_to_a_challenge_is_told_by_the_next_look(void **arg)
+/* Whether it was told shows when its authorization is read: one that is still pending is told (again). */
+static void an_unreadable_answer_to_a_challenge_is_resolved_by_reading(void **arg)
 {
         (void)arg;
         order();
         view();
         server.garble_url = "/chall/";
         server.garble = "<html>";
+        server.garble_times = 1;
         validate();
         must();
-        assert_int_equal(server.challenges, 2);
+        assert_int_equal(server.challenges, 3); /* of the other one nothing is repeated */
+        server.answer_url = "/chall/";
+        server.answer_status = 200;
+        server.answer_body = "<html>maintenance";
+        unsigned read = server.authz_read;
+        validate();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_int_equal(server.authz_read - read, 4);
+        assert_int_equal(server.challenges, 3);
+        server.answer_url = NULL;
+        validate(); /* the job's next try */
+        must();
+        assert_int_equal(server.challenges, 5);
+        server.garble_url = "/chall/";
+        server.garble_times = 0;
+        validate();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        server.status = "ready";
+        unsigned told = server.challenges;
+        validate(); /* it had been told for all that */
+        must();
+        assert_int_equal(server.challenges, told);
+}
+
+/* A firewall's or a balancer's own 403; and a certificate that a copy of the CA's data does not have yet. */
+static void a_read_that_is_refused_without_a_word_is_asked_for_again(void **arg)
+{
+        static const struct {
+                const char *url, *state, *body;
+                int status;
+                void (*read)(void);
+                bool passes;
+        } row[] = { { "/orders/", "processing", "<html>no", 403, view, true },
+                { "/authz/", "pending", "", 405, view, true }, { "/cert", "valid", "<html>", 401, fetch, true },
+                { "/cert", "valid", "", 404, fetch, true },
+                { "/cert", "valid", "{\"type\": \"" URN "malformed\"}", 404, fetch, true },
+                { "/cert", "valid", "{\"type\": \"" URN "unauthorized\"}", 403, fetch, false },
+                { "/orders/", "processing", "{\"type\": \"" URN "unauthorized\"}", 403, view, false } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                order();
+                server.status = row[i].state;
+                if (row[i].read == fetch) {
+                        view();
+                        view();
+                } else {
+                        ca_acme.close(ca);
+                        open_ca();
+                        attach(VALIDATION_DNS);
+                }
+                server.answer_url = row[i].url;
+                server.answer_status = row[i].status;
+                server.answer_body = row[i].body;
+                row[i].read();
+                if (said.good || (said.err.kind == ERR_TEMPORARY) != row[i].passes)
+                        fail_msg("row %zu: %s", i, said.err.text);
+                fake_advance(25 * 3600 * 1000);
+                row[i].read();
+                assert_true(said.err.kind == ERR_PROTOCOL || said.err.kind == ERR_DENIED);
+                server.answer_url = NULL;
+                row[i].read();
+                must();
+                (void)end(arg);
+                (void)begin(arg);
+        }
+}
+
+static void new_nonces_that_do_not_come_pass_for_a_day(void **arg)
+{
+        (void)arg;
+        server.nonceless = true;
+        order();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_non_null(strstr(said.err.text, "newNonce: " BASE "/nonce brought no usable nonce (200)"));
+        fake_advance(25 * 3600 * 1000);
+        order();
+        assert_int_equal(said.err.kind, ERR_PROTOCOL);
+        server.nonceless = false;
+        order();
+        must();
+        acme_nonces_drop(ca);
+        server.nonceless = true;
+        order();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_int_equal(server.new_orders, 1);
 }
 
 static void what_is_no_json_ends_one_job_at_worst(void **arg)
@@ -305,7 +390,9 @@ int main(void)
                 TEST(an_unreadable_answer_to_finalize_is_resolved_by_reading),
                 TEST(an_unreadable_answer_to_a_read_is_asked_for_again),
                 TEST(what_could_be_read_in_between_begins_the_day_anew),
-                TEST(an_unreadable_answer_to_a_challenge_is_told_by_the_next_look),
+                TEST(an_unreadable_answer_to_a_challenge_is_resolved_by_reading),
+                TEST(a_read_that_is_refused_without_a_word_is_asked_for_again),
+                TEST(new_nonces_that_do_not_come_pass_for_a_day),
                 TEST(what_is_no_json_ends_one_job_at_worst),
                 TEST(an_order_whose_answer_is_no_order_is_read_where_it_is),
                 TEST(an_order_without_a_place_passes_and_what_may_be_left_is_said),
