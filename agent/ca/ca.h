@@ -109,6 +109,7 @@ struct ca_view {
         bool ready; /* the certificate can be fetched */
         enum ca_end end;
         bool end_again; /* a new order may succeed: nothing was spent, what failed can pass */
+        int64_t again_after_s; /* not sooner; 0: that is not said */
         char end_reason[460]; /* escaped */
         char state[120]; /* "status 11, PENDING-DCV" */
         char party[80], act[160], place[160]; /* "your company" / "send the confirmation letter" / console URL */

@@ -380,14 +380,14 @@ bool job_may_order_again(const struct job *j)
 }
 
 /* Waits first, with its tokens taken back: what failed (a name server, a firewall) may pass, and CAs count failures. */
-static void ended_again(struct job *j, struct err *e)
+static void ended_again(struct job *j, int64_t least_s, struct err *e)
 {
         if (j->order_over)
                 return job_order_again(j, e->text);
         j->order_over = true;
         tokens_let_go(j->engine, j->row.id);
         e->kind = ERR_TEMPORARY;
-        e->retry_after_s = ORDER_AGAIN_S << j->orders_ended;
+        e->retry_after_s = MAX(ORDER_AGAIN_S << j->orders_ended, least_s);
         job_trouble(j, e);
 }
 
@@ -405,7 +405,7 @@ static void ended(struct job *j, const struct ca_view *v)
         if (v->place[0] || v->act[0])
                 err_fix(&e, "%s", v->place[0] ? v->place : v->act);
         if (v->end_again && job_may_order_again(j))
-                return ended_again(j, &e);
+                return ended_again(j, v->again_after_s, &e);
         job_trouble(j, &e);
 }
 

@@ -34,6 +34,7 @@ struct acme_note {
         size_t place_count;
         bool fresh; /* order is what the CA answered just now: the next look need not ask */
         bool finalizing; /* a CSR was sent by this process */
+        int64_t taken_ms; /* boot time when the CA said that it took it: none is sent again; 0: it did not */
         unsigned looks; /* since something was sent: polls are farther and farther apart */
         int64_t told_ms; /* boot time; 0: not told; of an earlier process: when this one heard of it */
         struct acme_garble garble;
@@ -215,6 +216,7 @@ struct acme_look {
         char *url;
         enum acme_depth depth;
         bool may_use_fresh;
+        bool anew; /* what was pending when it was read last is read again */
         size_t open, next;
         void (*seen)(struct acme_look *l, struct acme_note *n, const struct err *err);
         void (*given)(struct acme_look *l, const struct err *err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/crash.h"
 #include "agent/base/json.h"
 #include "agent/base/log.h"
@@ -46,6 +47,7 @@ static bool take(struct finalize *f, const struct acme_answer *a, struct err *e)
         }
         n->looks = 0;
         n->fresh = true;
+        n->taken_ms = clock_boot_ms();
         return true;
 }
 
@@ -76,7 +78,8 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
         if (err)
                 return finalize_end(f, err);
         l->may_use_fresh = false;
-        if (n->order.status != ACME_READY) { /* taken already, or another thing to do: the view decides */
+        if (n->order.status != ACME_READY ||
+                n->taken_ms) { /* taken already, or another thing to do: the view decides */
                 n->fresh = true;
                 return finalize_end(f, NULL);
         }

@@ -34,6 +34,8 @@ static void place_answered(struct ca_call *op, void *tag, const struct acme_answ
         struct acme_authz authz;
         struct err e;
         l->open--;
+        if (err && p->known) /* it was read before */
+                return next_places(l);
         if (err)
                 return strcmp(err->code, ACME_UNREADABLE) == 0 ? tell_unread(l, err) : tell(l, err);
         if (!acme_authz_read(a->json, &authz, &e)) {
@@ -52,7 +54,8 @@ static bool is_wanted(const struct acme_look *l, const struct acme_note *n, cons
 {
         if (l->depth == ACME_LOOK_ALL)
                 return true;
-        return l->depth == ACME_LOOK_OPEN && n->order.status == ACME_PENDING && !p->known;
+        return l->depth == ACME_LOOK_OPEN && n->order.status == ACME_PENDING &&
+                (!p->known || (l->anew && p->authz.status == ACME_PENDING));
 }
 
 static void next_places(struct acme_look *l)

@@ -116,6 +116,7 @@ static bool take(
                 return err_memory(e);
         n->validation = o->validation;
         n->looks = 0;
+        n->taken_ms = 0;
         texts_done(&n->names);
         if (!texts_copy(&n->names, &o->names))
                 return err_memory(e);

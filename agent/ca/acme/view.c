@@ -10,10 +10,12 @@
 #include "validators/persist.h"
 
 #define PATIENCE_MS (10 * 60 * 1000) /* a CA that was told and never comes */
+#define ORDER_ALONE_MS 5000 /* so long the order says enough; then its authorizations are read too */
 
 struct view {
         struct acme_look look;
         struct ca_view last; /* of an order that is given up, while its authorizations go back */
+        struct err why; /* nothing can be done for it, while they go back */
         ca_view_fn *done;
         ca_text_fn *text_done;
         void *arg;
@@ -107,6 +109,16 @@ static const json_t *authz_error(const struct acme_authz *a)
         return NULL;
 }
 
+/* One that nothing can make valid any more; NULL: none. The order's own status may lag behind it. */
+static const struct acme_authz *closed_place(const struct acme_note *n)
+{
+        for (size_t i = 0; i < n->place_count; i++)
+                if (n->place[i].known && n->place[i].authz.status >= ACME_INVALID &&
+                        n->place[i].authz.status <= ACME_REVOKED)
+                        return &n->place[i].authz;
+        return NULL;
+}
+
 static void end_fill(const struct acme_note *n, struct ca_view *v)
 {
         struct buf b = { .max = 4096 };
@@ -119,15 +131,20 @@ static void end_fill(const struct acme_note *n, struct ca_view *v)
                 if (!error)
                         continue;
                 acme_problem_inside(error, a->name, &e);
+                v->again_after_s = MAX(v->again_after_s, e.retry_after_s);
                 v->end_again = v->end_again && (e.kind == ERR_TEMPORARY || e.kind == ERR_RATE_LIMITED);
                 buf_addf(&b, "%s%.220s", b.len ? "; " : "", e.text);
                 snprintf(v->act, sizeof v->act, "%s", e.fix);
         }
         if (n->order.error && b.len == 0) { /* else it repeats what was said of one of the names */
                 acme_problem_inside(n->order.error, "the order", &e);
+                v->again_after_s = MAX(v->again_after_s, e.retry_after_s);
                 v->end_again = e.kind == ERR_TEMPORARY || e.kind == ERR_RATE_LIMITED;
                 buf_add(&b, e.text);
         }
+        const struct acme_authz *closed = closed_place(n);
+        if (b.len == 0 && closed)
+                buf_addf(&b, "the authorization of %s is %s", closed->name, acme_status_name(closed->status));
         snprintf(v->end_reason, sizeof v->end_reason, "%s", b.len && b.data ? b.data : "the CA gave no reason");
         buf_done(&b);
 }
@@ -142,9 +159,17 @@ static void deadline_fill(const struct ca *ca, struct acme_note *n, struct ca_vi
         snprintf(v->state, sizeof v->state, "%s", acme_status_name(n->order.status));
 }
 
-static bool is_forgotten(const struct acme_note *n)
+static bool is_over(int64_t since_ms)
 {
-        return n->told_ms && clock_boot_ms() - n->told_ms > PATIENCE_MS;
+        return since_ms && clock_boot_ms() - since_ms > PATIENCE_MS;
+}
+
+static bool given_up(struct ca_view *v, const char *why)
+{
+        v->end = CA_END_FAILED;
+        v->end_again = true;
+        snprintf(v->end_reason, sizeof v->end_reason, "%s", why);
+        return true;
 }
 
 static bool view_fill(const struct ca *ca, struct acme_note *n, struct ca_view *v, struct err *e)
@@ -153,15 +178,18 @@ static bool view_fill(const struct ca *ca, struct acme_note *n, struct ca_view *
         switch (n->order.status) {
         case ACME_PENDING:
                 v->validation_wanted = true;
-                if (!is_forgotten(n))
-                        return proofs_fill(ca, n, v, e);
-                v->end = CA_END_FAILED;
-                v->end_again = true;
-                snprintf(v->end_reason, sizeof v->end_reason,
-                        "the CA was told to validate and did nothing for 10 minutes");
-                return true;
+                if (closed_place(n)) {
+                        end_fill(n, v);
+                        return true;
+                }
+                if (is_over(n->told_ms))
+                        return given_up(v, "the CA was told to validate and did nothing for 10 minutes");
+                return proofs_fill(ca, n, v, e);
         case ACME_READY:
-                v->csr_wanted = true;
+                if (is_over(n->taken_ms))
+                        return given_up(v, "the CA took the CSR, and asked for it again for 10 minutes");
+                v->csr_wanted = n->taken_ms == 0; /* else it shows an old state: it is not sent twice */
+                v->issuing = n->taken_ms != 0;
                 return true;
         case ACME_PROCESSING:
                 v->issuing = true;
@@ -200,6 +228,15 @@ static void given(struct acme_look *l, const struct err *err)
         view_tell(w, &w->last, NULL);
 }
 
+static void given_for_nothing(struct acme_look *l, const struct err *err)
+{
+        struct view *w = (struct view *)l;
+        if (err)
+                log_info(l->op.ca->name, "%s", err->text);
+        acme_note_forget(l->op.ca, l->url);
+        view_tell(w, NULL, &w->why);
+}
+
 static void seen(struct acme_look *l, struct acme_note *n, const struct err *err)
 {
         struct view *w = (struct view *)l;
@@ -219,7 +256,14 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
                 w->last = v; /* without proofs */
                 return acme_look_give_back(l, given);
         }
-        view_tell(w, good ? &v : NULL, good ? NULL : &e);
+        if (good) {
+                view_tell(w, &v, NULL);
+        } else if (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL) { /* the job ends, or goes to another CA */
+                w->why = e;
+                acme_look_give_back(l, given_for_nothing);
+        } else {
+                view_tell(w, NULL, &e);
+        }
         ca_view_done(&v);
 }
 
@@ -240,8 +284,10 @@ struct ca_call *acme_view(struct ca *ca, const char *order_id, ca_view_fn *done,
         struct view *w = view_new(ca, arg, e);
         if (!w)
                 return NULL;
+        const struct acme_note *n = acme_note_find(ca, order_id);
         w->done = done;
         w->look.may_use_fresh = true;
+        w->look.anew = n && n->told_ms && clock_boot_ms() - n->told_ms > ORDER_ALONE_MS;
         if (!acme_look_begin(&w->look, ca, order_id, ACME_LOOK_OPEN, seen, e)) {
                 acme_op_free(&w->look.op);
                 return NULL;

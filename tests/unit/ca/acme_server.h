@@ -70,6 +70,7 @@ static struct {
         bool moved; /* newNonce and newOrder are elsewhere: the old places are gone */
         unsigned directories;
         bool one_open; /* one of the two is pending still in an order that failed */
+        const char *first_status; /* of one of the two, whatever the order's is */
 } server;
 
 static char state[] = "/tmp/acme-test-XXXXXX";
@@ -142,7 +143,8 @@ static char *authz_text(const char *url)
                            "[{\"type\": \"http-01\", \"status\": \"pending\", \"url\": \"" BASE
                            "/chall/h%s\", \"token\": \"tok-h%s\"}, {\"type\": \"dns-01\", \"status\": "
                            "\"pending\", \"url\": \"" BASE "/chall/%s\", \"token\": \"tok%s\"%s%s}]}",
-                server.first_valid && !wild                                                   ? "valid"
+                server.first_status && !wild                                                  ? server.first_status
+                        : server.first_valid && !wild                                         ? "valid"
                         : strcmp(server.status, "pending") == 0 || (server.one_open && !wild) ? "pending"
                         : strcmp(server.status, "invalid") == 0                               ? "invalid"
                                                                                               : "valid",

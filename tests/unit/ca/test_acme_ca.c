@@ -396,6 +396,48 @@ static void an_order_that_failed_says_why_and_whether_another_may_help(void **ar
 }
 
 /* I5, I8: not even over a restart, when only the job still knows what was ordered. */
+/* Some servers leave the order pending then, or for a while. */
+static void an_authorization_that_is_closed_ends_the_order(void **arg)
+{
+        static const char *const row[] = { "invalid", "deactivated", "expired", "revoked" };
+        (void)arg;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                for (int late = 0; late < 2; late++) {
+                        order();
+                        if (late) {
+                                view();
+                                validate();
+                                must();
+                                view();
+                                fake_advance(6000);
+                        }
+                        server.first_status = row[i];
+                        view();
+                        must();
+                        assert_int_equal(said.view.end, CA_END_FAILED);
+                        assert_true(said.view.end_again);
+                        assert_non_null(strstr(said.view.end_reason, row[i]));
+                        assert_int_equal(server.given_back, 1); /* the other one */
+                        (void)end(arg);
+                        (void)begin(arg);
+                }
+        }
+}
+
+static void a_limit_of_failures_is_waited_out(void **arg)
+{
+        CLEANUP(free_p) char *error = text_dup("{\"type\": \"" URN "rateLimited\", \"detail\": \"too many failed\"}");
+        (void)arg;
+        order();
+        server.authz_error = error;
+        server.status = "invalid";
+        view();
+        view();
+        assert_true(said.view.end_again);
+        assert_int_equal(said.view.again_after_s, 3600);
+        server.authz_error = NULL;
+}
+
 static void no_proof_is_shown_for_a_name_that_nobody_ordered(void **arg)
 {
         (void)arg;
@@ -769,6 +811,8 @@ int main(void)
                 TEST(a_restart_does_not_wait_for_such_a_ca_for_ever),
                 TEST(what_a_failed_order_left_pending_goes_back),
                 TEST(an_order_is_given_up_even_if_nothing_can_be_given_back),
+                TEST(an_authorization_that_is_closed_ends_the_order),
+                TEST(a_limit_of_failures_is_waited_out),
                 TEST(only_certificates_are_taken_for_a_chain),
                 TEST(a_given_up_order_has_its_authorizations_given_back),
                 TEST(a_revocation_is_signed_by_the_key_it_blocks),

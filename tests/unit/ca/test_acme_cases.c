@@ -141,6 +141,38 @@ static void a_key_of_the_kind_that_the_ca_takes_is_made_once(void **arg)
         }
 }
 
+static void terms_that_changed_are_shown_where_they_are(void **arg)
+{
+        (void)arg;
+        order();
+        server.answer_url = "/order";
+        server.answer_status = 403;
+        server.answer_body = "{\"type\": \"" URN "userActionRequired\", \"detail\": \"because\"}";
+        order();
+        assert_string_equal(said.err.fix, "read " BASE "/terms and agree to it"); /* of the directory */
+        server.link = "<https://ca.example/terms/2>;rel=\"terms-of-service\"";
+        order();
+        assert_string_equal(said.err.fix, "read https://ca.example/terms/2 and agree to it");
+}
+
+static void a_binding_that_is_refused_is_named(void **arg)
+{
+        (void)arg;
+        char path[80];
+        snprintf(path, sizeof path, "%s/eab", state);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        assert_true(fputs("c2VjcmV0", f) >= 0 && fclose(f) == 0);
+        assert_int_equal(chmod(path, 0600), 0);
+        conf.eab = (struct acme_eab){ .kid = (char *)(uintptr_t) "k1",
+                .hmac_key = { .source = SECRET_FILE, .name = path } };
+        server.answer_url = "/account";
+        server.answer_status = 403;
+        server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"bad MAC\"}";
+        order();
+        assert_non_null(strstr(said.err.fix, "compare cas.le.eab, its kid and its hmac_key"));
+}
+
 static void an_accounts_key_is_never_replaced_by_itself(void **arg)
 {
         (void)arg;
@@ -292,6 +324,7 @@ static void a_validation_that_is_not_offered_is_told_with_what_is(void **arg)
         assert_int_equal(said.err.kind, ERR_DENIED);
         assert_non_null(strstr(said.err.text, "tls-alpn-01"));
         assert_non_null(strstr(said.err.text, "http-01, dns-01"));
+        assert_int_equal(server.given_back, 2); /* nothing will come of that order */
 }
 
 static void the_time_to_come_back_is_theirs_within_reason(void **arg)
@@ -364,6 +397,38 @@ static void an_order_that_fails_in_the_making_says_why(void **arg)
                 assert_non_null(strstr(said.view.end_reason, row[i].text));
                 server.order_error = NULL;
         }
+}
+
+/* It goes back for a moment (a copy of a database that lags), or for ever: one CSR was taken, and no other is sent. */
+static void a_csr_that_was_taken_is_never_sent_again(void **arg)
+{
+        (void)arg;
+        order();
+        server.status = "ready";
+        view();
+        view();
+        finalize();
+        must();
+        server.status = "ready";
+        view(); /* what finalize brought */
+        for (int i = 0; i < 3; i++) {
+                view();
+                must();
+                assert_true(said.view.issuing && !said.view.csr_wanted);
+                finalize();
+                must();
+        }
+        assert_int_equal(server.finalizes, 1);
+        server.status = "valid";
+        view(); /* what finalize read */
+        view();
+        assert_true(said.view.ready);
+        server.status = "ready";
+        fake_advance(11 * 60 * 1000);
+        view();
+        assert_int_equal(said.view.end, CA_END_FAILED);
+        assert_non_null(strstr(said.view.end_reason, "asked for it again for 10 minutes"));
+        assert_int_equal(server.finalizes, 1);
 }
 
 static void an_order_that_was_not_ready_is_read_and_goes_on(void **arg)
@@ -751,6 +816,9 @@ int main(void)
                 TEST(the_time_to_come_back_is_theirs_within_reason),
                 TEST(an_order_in_the_making_is_asked_for_when_they_say),
                 TEST(an_order_that_fails_in_the_making_says_why),
+                TEST(a_csr_that_was_taken_is_never_sent_again),
+                TEST(terms_that_changed_are_shown_where_they_are),
+                TEST(a_binding_that_is_refused_is_named),
                 TEST(an_order_that_was_not_ready_is_read_and_goes_on),
                 TEST(without_the_preferred_chain_the_default_one_is_good),
                 TEST(revocations_are_signed_with_what_the_key_is),
