@@ -8,6 +8,7 @@ import unittest
 
 import probe
 from acme_faults import FaultyCase, altered
+from acme_proxy import Proxy
 from acme_world import folder_of
 
 
@@ -106,7 +107,7 @@ class AcmeDocuments(FaultyCase):
         self.judge(world)
 
     def test_certificates_of_another_kind_than_ordered_are_never_installed(self):
-        world, pebble, proxy = self.prepared(11, names=2)
+        world, pebble, proxy = self.prepared(12, names=2)
         other = OtherCa(proxy)
         rows = [("a name less", lambda names: other.leaf(names[:1]), "does not cover n"),
                 ("a name more", lambda names: other.leaf([*names, "more.example.test"]), "nobody asked for more.example.test"),
@@ -124,10 +125,33 @@ class AcmeDocuments(FaultyCase):
                                                   2 if what == "another key" else 1)
                     self.assertEqual(status, 0 if passes else 1, said)
                     self.assertRegex(said, "done" if passes else words)
+        with self.subTest("what follows a NUL"):
+            hidden = lambda status, headers, body: (status, headers, body.replace(b"-----\n-----", b"-----\n\0\n-----", 1))
+            _, status, said = self.harmed(world, pebble, proxy, ("POST /certZ/", hidden), 1)
+            self.assertEqual(status, 1, said)
+            self.assertIn("sent something else than certificates", said)
         with self.subTest("another issuer"):  # nobody could check the leaf alone
             _, status, said = self.harmed(world, pebble, proxy, ("POST /certZ/", other.issuer), 1)
             self.assertEqual(status, 1, said)
             self.assertIn("none of the certificates that came with it issued the certificate", said)
+        self.judge(world)
+
+    def test_an_alternate_chain_for_another_certificate_is_not_taken(self):
+        world = self.world()
+        pebble = self.pebble(world, alternates=1)
+        proxy = Proxy(pebble)
+        world.children.append(proxy)
+        world.start_nginx([])
+        other, names = OtherCa(proxy), [next(self.names)]
+        world.write_config({"cas": {"pebble": proxy.ca(preferred_chain="Somebody else")}, "certificates": {
+            "c0": {"names": names, "ca": "pebble", "publisher": "site", "validation": "file", "propagation": {"consecutive": 1},
+                   "deploy": [{"directory": folder_of("c0")}]}},
+                            "publishers": {"site": {"type": "webroot", "directory": world.webroot}}})
+        world.start_dcvd()
+        struck = proxy.harm("POST /certZ/.*/alternate/", other.leaf(names, own_key=True), times=10)
+        self.run_well(world, "issue", "c0", "--wait")
+        self.assertEqual((struck.struck, pebble.issued()), (1, 1))
+        self.assertIn("none of the 2 chains offered ends below", probe.read_text(world.dcvd.log))
         self.judge(world)
 
     def test_what_was_sent_before_does_nothing_when_it_is_sent_again(self):

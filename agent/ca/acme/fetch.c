@@ -39,6 +39,21 @@ static void fetch_end(struct fetch *f, const char *pem, const struct err *err)
         acme_op_free(&f->look.op);
 }
 
+/* A NUL would hide what follows it. */
+static bool is_chain(const struct acme_answer *a)
+{
+        return !memchr(a->body, '\0', a->body_len) && chain_has_only_certificates(a->body, a->body_len);
+}
+
+/* The first block of the default chain is its leaf, but for a few CAs, whose alternates are done without. */
+static bool has_same_leaf(const char *chain, const char *other)
+{
+        static const char end[] = "-----END CERTIFICATE-----";
+        const char *from = strstr(chain, "-----BEGIN CERTIFICATE-----"), *to = from ? strstr(from, end) : NULL;
+        CLEANUP(free_p) char *leaf = to ? text_dup_n(from, (size_t)(to - from)) : NULL;
+        return leaf && strstr(other, leaf);
+}
+
 static void alternate_next(struct fetch *f);
 
 static void alternate_answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
@@ -48,7 +63,7 @@ static void alternate_answered(struct ca_call *op, void *tag, const struct acme_
         (void)tag;
         if (err) /* the default chain is good too */
                 log_err(op->ca->name, "an alternate chain could not be fetched", err);
-        else if (chain_ends_below(a->body, a->body_len, wanted))
+        else if (chain_ends_below(a->body, a->body_len, wanted) && is_chain(a) && has_same_leaf(f->first, a->body))
                 return fetch_end(f, a->body, NULL);
         alternate_next(f);
 }
@@ -99,7 +114,7 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
                 acme_note_unread(acme_note_find(op->ca, f->look.url), &e);
                 return fetch_end(f, NULL, &e);
         }
-        if (!chain_has_only_certificates(a->body, a->body_len)) {
+        if (!is_chain(a)) {
                 err_set(&e, ERR_PROTOCOL, "acme.chain", "%s sent something else than certificates", op->ca->name);
                 return fetch_end(f, NULL, &e);
         }

@@ -114,6 +114,12 @@ static bool take(
         struct acme_note *n = acme_note_get(o->op.ca, url);
         if (!n)
                 return err_memory(e);
+        const char *profile = o->op.ca->conf->profile, *echoed = json_str(a->json, "profile");
+        if (profile && echoed && strcmp(profile, echoed) != 0) {
+                err_set(e, ERR_DENIED, "acme.profile", "%s opened the order with profile %.60s, not with %s",
+                        o->op.ca->name, echoed, profile);
+                return err_fix(e, "change or remove cas.%s.profile", o->op.ca->name);
+        }
         n->validation = o->validation;
         n->looks = 0;
         n->taken_ms = 0;
