@@ -130,8 +130,11 @@ static int64_t renewal_s(const struct cert *c)
                 !cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index))
                 return 0;
         /* The CA's word, unless it would leave no time for a second try. */
-        int64_t at_s = c->window_renew_s ? MIN(c->window_renew_s, end_s - life_s / 10)
-                                         : when_renew_s(c->live_not_before_s, end_s, c->renew_jitter);
+        int64_t rule_s = when_renew_s(c->live_not_before_s, end_s, c->renew_jitter);
+        int64_t at_s = c->window_renew_s ? MIN(c->window_renew_s, end_s - life_s / 10) : rule_s;
+        /* One that wants each new certificate renewed at once would get them one after another for ever. */
+        if (c->hurried_s && c->row.last_success_s >= c->hurried_s && at_s < rule_s)
+                at_s = MAX(at_s, MIN(c->hurried_s + c->engine->conf->limit_cooldown_ms / 1000, rule_s));
         /* A journal that was lost makes it wait, but never until the end. */
         return MAX(at_s, MIN(c->engine->rest_until_s, end_s - life_s / 10));
 }
@@ -397,6 +400,8 @@ static void renewal_started(void *arg, const json_t *result, const struct err *e
 static void renew(struct cert *c, const struct conf_cert *conf)
 {
         size_t index = 0;
+        if (clock_now_s() < when_renew_s(c->live_not_before_s, c->row.live_not_after_s, c->renew_jitter))
+                c->hurried_s = clock_now_s();
         (void)cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index);
         CLEANUP(json_decref_p)
         json_t *args = json_pack("{s:[s], s:s, s:s, s:i, s:b}", "certs", c->row.name, "reason", "renewal", "trigger",

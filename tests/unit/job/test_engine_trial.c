@@ -130,12 +130,38 @@ static void renewal_information_is_asked_for_what_lives(void **state)
         fake_ca_renews(false);
 }
 
+/* It may be about to revoke it; but one that says so of every new certificate does not get them one after another. */
+static void a_ca_that_always_hurries_is_obeyed_once(void **state)
+{
+        struct fixture *f = *state;
+        struct cert *c = engine_cert(f->engine, "www");
+        int64_t now_s = clock_now_s(), most_ms = (now_s + 60) * 1000;
+        fake_ca_renews(true);
+        f->engine->clock_suspect_until_ms = INT64_MAX; /* nothing renews meanwhile */
+        reissue(f, "www", false);
+        expect_done(f);
+        fake_ca.window_start_s = now_s - 7200;
+        fake_ca.window_end_s = now_s - 3600;
+        ask_for_the_window(f, c);
+        cert_plan(c);
+        assert_true(c->due.entry.due_ms < most_ms);
+        c->hurried_s = now_s; /* that was obeyed, and the next one is as old */
+        c->row.last_success_s = now_s + 1;
+        cert_plan(c);
+        assert_true(c->due.entry.due_ms > most_ms);
+        c->row.last_success_s = now_s - 1; /* it failed: tried again as ever */
+        cert_plan(c);
+        assert_true(c->due.entry.due_ms < most_ms);
+        fake_ca_renews(false);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_trial_orders_all_and_leaves_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_real_job_ends_a_trial_and_is_not_joined_to_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(renewal_information_is_asked_for_what_lives, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_ca_that_always_hurries_is_obeyed_once, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
