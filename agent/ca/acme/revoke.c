@@ -14,6 +14,7 @@ struct revoke {
         const struct key *key; /* NULL: not here, or tried */
         char *certificate; /* base64url */
         enum ca_reason reason;
+        bool unread; /* an answer could not be read */
         ca_done_fn *done;
         void *arg;
 };
@@ -55,6 +56,10 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         (void)a;
         if (!err || strcmp(err->code, "acme.alreadyRevoked") == 0)
                 return revoke_end(r, NULL);
+        if (strcmp(err->code, ACME_UNREADABLE) == 0 && !r->unread) { /* what was done meanwhile is alreadyRevoked */
+                r->unread = true;
+                return ask(r);
+        }
         if (strcmp(err->code, "acme.badRevocationReason") == 0 && other_reason(r)) {
                 log_info(op->ca->name, "%s; again %s", err->text,
                         r->reason == CA_UNSPECIFIED ? "without a reason" : "as keyCompromise");

@@ -182,6 +182,25 @@ static void a_read_that_is_refused_without_a_word_is_asked_for_again(void **arg)
         }
 }
 
+static void a_revocation_that_is_answered_by_a_page_is_asked_for_once_more(void **arg)
+{
+        static const uint8_t der[] = { 0x30, 0 };
+        const struct ca_revoke_request r = { .der = der, .der_len = sizeof der };
+        struct err e;
+        (void)arg;
+        order();
+        for (unsigned i = 0; i < 2; i++) {
+                server.revocations = 0;
+                server.garble_url = "/revoke";
+                server.garble = "<html>";
+                server.garble_times = i == 0; /* once, always */
+                forget();
+                wait_for(ca_acme.revoke(ca, &r, on_done, NULL, &e), &e);
+                assert_true(said.good == (i == 0));
+                assert_int_equal(server.revocations, 2);
+        }
+}
+
 static void new_nonces_that_do_not_come_pass_for_a_day(void **arg)
 {
         (void)arg;
@@ -392,6 +411,7 @@ int main(void)
                 TEST(what_could_be_read_in_between_begins_the_day_anew),
                 TEST(an_unreadable_answer_to_a_challenge_is_resolved_by_reading),
                 TEST(a_read_that_is_refused_without_a_word_is_asked_for_again),
+                TEST(a_revocation_that_is_answered_by_a_page_is_asked_for_once_more),
                 TEST(new_nonces_that_do_not_come_pass_for_a_day),
                 TEST(what_is_no_json_ends_one_job_at_worst),
                 TEST(an_order_whose_answer_is_no_order_is_read_where_it_is),
