@@ -451,7 +451,7 @@ static bool verify_one(struct verify *v, const struct cert *c, const struct conf
         CLEANUP(free_p) struct look_known *known = NULL;
         size_t known_count = 0;
         struct set s = { 0 };
-        if (!sets_read(v->g->sets, c->row.name, (unsigned)c->row.live_set, &s, e))
+        if (!sets_read_public(v->g->sets, c->row.name, (unsigned)c->row.live_set, &s, e))
                 return false;
         if (c->row.served && json_read(c->row.served, strlen(c->row.served), 8, &before, NULL))
                 known = known_endpoints(before, &known_count);

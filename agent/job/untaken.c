@@ -35,7 +35,7 @@ bool cert_has_set_of(const struct cert *c, const char *sha256, unsigned *ret_num
                 return true;
         for (size_t i = count; i-- > 0 && *ret_number == 0;) {
                 struct set s = { 0 };
-                if (sets_read(c->engine->sets, c->row.name, number[i], &s, &e) &&
+                if (sets_read_public(c->engine->sets, c->row.name, number[i], &s, &e) &&
                         strcmp(s.chain.leaf.sha256, sha256) == 0)
                         *ret_number = number[i];
                 set_done(&s);

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/util.h"
@@ -171,6 +172,20 @@ static void what_was_said_of_before_a_job_is_over_with_it(void **state)
         clock_fake(-1, -1);
 }
 
+/* It is asked by status and before each automatic start: a set whose key is damaged was made all the same. */
+static void a_set_is_known_by_its_certificate_alone(void **state)
+{
+        struct fixture *f = *state;
+        unsigned number;
+        reissue(f, "www", false);
+        expect_done(f);
+        CLEANUP(free_p) char *key = text_format("%s/sets/www/1/privkey.pem", f->directory);
+        assert_int_equal(truncate(key, 40), 0);
+        const struct cert *c = engine_cert(f->engine, "www");
+        assert_true(cert_has_set_of(c, c->row.live_sha256, &number));
+        assert_int_equal(number, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -178,6 +193,7 @@ int main(void)
                 cmocka_unit_test(a_kept_key_that_is_live_signs_no_revocation),
                 cmocka_unit_test(a_marked_key_is_revoked_when_nothing_live_has_it),
                 cmocka_unit_test(a_key_of_its_own_signs),
+                cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
