@@ -231,9 +231,8 @@ void action_list(struct engine *g, const json_t *args, action_done_fn *done, voi
                 err_set(&e, ERR_CONFIG, "ca.unknown", "no CA %s is configured that can list its certificates",
                         name ? name : "");
                 err_fix(&e,
-                        "name one of cas: of type tencent, or what is here: certbot lego acme.sh dehydrated nginx "
-                        "apache "
-                        "haproxy");
+                        "name one of cas: of type tencent, or what is here: "
+                        "certbot lego acme.sh dehydrated nginx apache haproxy");
         } else if (l->ca->ops->list(l->ca->ca, search, listed, l, &e))
                 return;
         free(l);

@@ -199,9 +199,8 @@ static void judge_end(const char *cert, const json_t *said, struct judgements *o
         if (text)
                 judge(out, "O24",
                         (struct judgement_words){ .subject = cert,
-                                .fix = "buy a new certificate and set its certificate_id, or name a CA in the list "
-                                       "that "
-                                       "renews (ca: [..., letsencrypt])" },
+                                .fix = "buy a new certificate and set its certificate_id, or name a CA in the "
+                                       "list that renews (ca: [..., letsencrypt])" },
                         "%s", text);
 }
 

@@ -450,8 +450,6 @@ bool cert_shared_key(struct engine *g, const char *spki, struct texts *ret);
 /* actions.c: the certificate that "cert" names, with "did you mean" */
 bool action_cert(struct engine *g, const json_t *args, struct cert **ret, struct err *e);
 
-/* dry_run.c */
-
 /* actions_key.c */
 /* args: of action_reissue. An operator's word about the key that lives in c? An incident's is about one that was there
  * before. */
@@ -463,6 +461,7 @@ void dry_run_note_key(struct engine *g, const struct cert *c, const json_t *args
 /* I6: every other certificate with that key is replaced too, and what is kept of it. */
 void reissue_take_others(struct engine *g, const struct cert *c, const char *reason, json_t *also);
 
+/* dry_run.c */
 bool dry_run_start(
         struct engine *g, struct cert *c, const json_t *args, action_done_fn *done, void *arg, struct err *e);
 void revocations_cancel(struct engine *g);
