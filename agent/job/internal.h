@@ -472,6 +472,7 @@ void account_asks_cancel(struct engine *g);
 void looks_cancel(struct engine *g); /* actions_check.c: also */
 void dry_runs_cancel(struct engine *g); /* each is answered: the backends are about to go */
 
+/* actions_cancel.c */
 void job_cancel_order(struct job *j);
 void job_give_back_no_more(struct job *j, const struct err *err); /* while cancelling: the CA takes too long */
 void job_cancel_over(struct job *j); /* the job ends, or the daemon: whoever asked to cancel it is told */
