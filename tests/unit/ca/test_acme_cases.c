@@ -513,6 +513,14 @@ static void a_profile_that_is_not_offered_is_refused_before_an_order(void **arg)
         order();
         must();
         assert_non_null(strstr(server.payload, "\"profile\":\"shortlived\""));
+        server.answer_url = "/order"; /* another one than was ordered is none */
+        server.answer_status = 201;
+        server.answer_location = BASE "/orders/1";
+        server.answer_body = "{\"status\": \"pending\", \"finalize\": \"" BASE
+                             "/finalize\", \"authorizations\": [\"" BASE "/authz/1\"], \"profile\": \"classic\"}";
+        order();
+        assert_string_equal(said.err.code, "acme.profile");
+        assert_non_null(strstr(said.err.text, "with profile classic, not with shortlived"));
 }
 
 static void on_key_type(void *arg, const struct ca_subject *s, const struct err *err)
