@@ -145,8 +145,16 @@ static void a_ca_that_always_hurries_is_obeyed_once(void **state)
         ask_for_the_window(f, c);
         cert_plan(c);
         assert_true(c->due.entry.due_ms < most_ms);
+        f->engine->clock_suspect_until_ms = 0;
+        f->exit = -1;
+        cert_due(c);
+        expect_done(f);
+        assert_in_range(c->hurried_s, now_s, clock_now_s());
         c->hurried_s = now_s; /* that was obeyed, and the next one is as old */
         c->row.last_success_s = now_s + 1;
+        fake_ca.window_start_s = now_s - 7200;
+        fake_ca.window_end_s = now_s - 3600;
+        ask_for_the_window(f, c);
         cert_plan(c);
         assert_true(c->due.entry.due_ms > most_ms);
         c->row.last_success_s = now_s - 1; /* it failed: tried again as ever */
