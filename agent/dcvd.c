@@ -247,7 +247,7 @@ static int run(const char *path, struct conf *conf)
         size_t count = conf->cert_count;
         log_init("dcvd", (enum log_level)conf->log_level, (enum log_format)conf->log_format);
         warn_of_owner(path);
-        systemd_take_sockets(); /* before the broker is forked: no helper is to have them */
+        systemd_take_sockets(); /* before the broker is started: no helper is to have them */
         if (!start_privileges(conf, path, &helper_fd, &e) || !config_take_env_secrets(conf, NULL, &e) ||
                 !check_secrets(conf, &e)) {
                 log_err("", "dcvd cannot start", &e);

@@ -1,4 +1,4 @@
-/* An engine in dcvctl's own process: under the lock, as the owner of the state directory, with a helper broker forked
+/* An engine in dcvctl's own process: under the lock, as the owner of the state directory, with a helper broker started
  * first. */
 #ifndef DCVD_CLI_LOCAL_H
 #define DCVD_CLI_LOCAL_H

@@ -68,7 +68,7 @@ static void judge_helper(struct check_context *c, struct judgements *out)
                 struct stat own;
                 const char *directory = cert->target[i].directory;
                 if (geteuid() == 0 || stat(directory, &own) < 0)
-                        continue; /* started as root, dcvd forks a broker first */
+                        continue; /* started as root, dcvd starts a broker first */
                 if (own.st_uid != st.st_uid && !(own.st_mode & S_IWOTH))
                         judge(out, "O13",
                                 (struct judgement_words){ .subject = directory,

@@ -17,29 +17,31 @@
 
 struct session {
         int in, out;
-        const char *path;
-        const struct conf_kind *kinds;
-        struct conf *conf; /* NULL until it is needed */
+        struct helper_conf *conf;
         int64_t until_ms;
         unsigned requests;
 };
 
-/* The configuration as it is now. */
-static bool load(struct session *s, struct err *e)
+bool helper_conf_load(struct helper_conf *c, struct err *e)
 {
         struct conf_problems p = { 0 };
-        if (s->conf && config_unchanged(s->conf))
+        if (c->loaded && config_unchanged(c->loaded))
                 return true;
-        config_free(s->conf);
-        s->conf = NULL;
-        if (!config_check_owner(s->path, geteuid(), e))
+        helper_conf_forget(c);
+        if (!config_check_owner(c->path, geteuid(), e))
                 return false;
-        bool good = config_load(s->path, s->kinds, &s->conf, &p);
+        bool good = config_load(c->path, c->kinds, &c->loaded, &p);
         if (!good)
                 err_set(e, ERR_CONFIG, "helper.config", "%s",
                         p.text.count ? p.text.item[0] : "the configuration cannot be read");
         conf_problems_done(&p);
         return good;
+}
+
+void helper_conf_forget(struct helper_conf *c)
+{
+        config_free(c->loaded);
+        c->loaded = NULL;
 }
 
 /* The user is lowered for good: nothing was done before, nothing can be done after. */
@@ -56,7 +58,8 @@ static bool serve_one(struct session *s, bool *ret_more)
         json_t *answer = json_object();
         s->requests++;
         bool whole = helper_request_read(s->in, &r, &e), hook = whole && strcmp(r.verb, "hook") == 0;
-        bool good = whole && load(s, &e) && (!hook || lower(s, &e)) && helper_do(s->conf, &r, answer, &e);
+        bool good = whole && helper_conf_load(s->conf, &e) && (!hook || lower(s, &e)) &&
+                helper_do(s->conf->loaded, &r, answer, &e);
         if (!good)
                 log_err("", r.verb ? r.verb : "request", &e);
         *ret_more = whole && !hook && s->requests < REQUESTS_MAX && clock_boot_ms() < s->until_ms;
@@ -68,15 +71,12 @@ static bool serve_one(struct session *s, bool *ret_more)
         return good && told;
 }
 
-bool helper_serve(int in, int out, const char *config_path, const struct conf_kind *kinds)
+bool helper_serve(int in, int out, struct helper_conf *conf)
 {
-        struct session s = {
-                .in = in, .out = out, .path = config_path, .kinds = kinds, .until_ms = clock_boot_ms() + MORE_MS
-        };
+        struct session s = { .in = in, .out = out, .conf = conf, .until_ms = clock_boot_ms() + MORE_MS };
         bool good, more;
         do
                 good = serve_one(&s, &more);
         while (more && helper_request_comes(in, WAIT_MS));
-        config_free(s.conf);
         return good;
 }

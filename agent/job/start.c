@@ -126,11 +126,11 @@ bool start_privileges(struct conf *conf, const char *config_path, int *ret_helpe
                         return false;
                 if (!realpath(config_path, config))
                         return err_errno(e, errno, "config", "%s", config_path);
-                if (!helper_broker_fork(path, config, ret_helper_fd, e))
+                if (!helper_broker_start(path, config, ret_helper_fd, e))
                         return false;
         }
         const struct rlimit none = { 0, 0 };
         (void)setrlimit(
-                RLIMIT_CORE, &none); /* a second line; the broker, forked before, hands its own to what it runs */
+                RLIMIT_CORE, &none); /* a second line; the broker, started before, hands its own to what it runs */
         return (geteuid() != 0 || drop_root(conf, e)) && make_runtime(conf->runtime_directory, e);
 }

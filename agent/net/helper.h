@@ -1,9 +1,9 @@
 /* Requests to dcvd-helper: the little that needs other rights. A request is a JSON header line and a blob of bytes, its
  * answer one JSON line; with "more" in it the helper takes another request on the connection, one after another, so
  * that a burst is served by one start. Whoever sends only one may shut its side down. The helper is reached through a
- * systemd socket (Accept=yes), or through a broker that the mains fork before anything else and that does nothing but
- * start dcvd-helper. The framing of both sides is here, so that it is written once; what the verbs mean is the deploy
- * room's. */
+ * systemd socket (Accept=yes), or through a broker, dcvd-helper again, that the mains start before anything else and
+ * that does nothing but fork helpers. The framing of both sides is here, so that it is written once; what the verbs
+ * mean is the deploy room's. */
 #ifndef DCVD_NET_HELPER_H
 #define DCVD_NET_HELPER_H
 
@@ -21,9 +21,19 @@ struct helper_call;
 #define HELPER_BLOB_MAX (320 * 1024)
 #define HELPER_ANSWER_MAX (256 * 1024)
 
-/* Forks the broker (call before threads, sockets and secrets). The broker execs helper_path as `dcvd-helper --config
- * FILE`, with the request socket as stdin and stdout, and dies with its parent. ret_fd is our end. */
-bool helper_broker_fork(const char *helper_path, const char *config_path, int *ret_fd, struct err *e);
+/* Starts the broker (call before threads, sockets and secrets): helper_path as `dcvd-helper --broker --config FILE`,
+ * with its end of a socket as stdin and stdout, and a clean environment. It ends when the other end, *ret_fd, is closed
+ * and what it started has ended. */
+bool helper_broker_start(const char *helper_path, const char *config_path, int *ret_fd, struct err *e);
+/* The broker's life, until the other end of from is closed: for each socket that comes, a process that runs helper()
+ * with it as stdin and stdout, at most 16 beside each other. from: its socket, usually stdin. */
+struct helper_broker {
+        void *arg;
+        void (*before)(void *arg); /* in the broker, before each of them is forked: what all would do */
+        void (*helper)(void *arg); /* in the process of its own, which ends when it returns */
+        void (*rest)(void *arg); /* in the broker: none of them runs any more */
+};
+void helper_broker_serve(int from, const struct helper_broker *b);
 
 /* systemd's sockets: of what needs root, and of hooks. */
 #define HELPER_SOCKET "/run/dcvd-helper/socket"

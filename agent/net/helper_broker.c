@@ -1,9 +1,11 @@
-/* The broker: forked before anything else, it keeps the rights it was started with and does nothing but start
- * dcvd-helper on a socket that it is handed. */
+/* The broker: dcvd-helper, started before anything else, which keeps the rights it was started with and does nothing
+ * but fork a helper for each socket that it is handed. The fork is that of a small process with its libraries mapped,
+ * bound and read: a start of its own for each helper cost several times as much. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,7 +14,6 @@
 #include <unistd.h>
 
 #include "agent/base/err.h"
-#include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/net/helper.h"
 
@@ -41,25 +42,6 @@ static int receive_fd(int from)
         return fd;
 }
 
-static void become_helper(int fd, const char *helper_path, const char *config_path)
-{
-        char *argv[] = { (char *)"dcvd-helper", (char *)"--config", (char *)config_path, NULL };
-        char *envp[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                (char *)"LANG=C.UTF-8", NULL };
-        if (dup2(fd, STDIN_FILENO) >= 0 && dup2(fd, STDOUT_FILENO) >= 0)
-                execve(helper_path, argv, envp);
-        _exit(127);
-}
-
-/* Secrets may come in the environment ({env: NAME}); neither the broker nor a helper uses any of it, and
- * /proc/PID/environ would show it for as long as the broker lives. */
-static void forget_environment(void)
-{
-        for (char **variable = environ; variable && *variable; variable++)
-                wipe(*variable, strlen(*variable));
-        environ = NULL;
-}
-
 static void one_ended(int signum)
 {
         (void)signum;
@@ -79,16 +61,48 @@ static void hear_of_ends(sigset_t *ret_before)
         (void)sigdelset(ret_before, SIGCHLD);
 }
 
-/* Never returns. */
-static void serve(int from, const char *helper_path, const char *config_path)
+/* What a helper runs starts with what it has: signals as before, nothing open of the broker's. */
+static void become_helper(const struct helper_broker *b, int from, int fd, const sigset_t *before)
+{
+        (void)signal(SIGCHLD, SIG_DFL);
+        (void)sigprocmask(SIG_SETMASK, before, NULL);
+        (void)prctl(PR_SET_NAME, "dcvd-helper");
+        if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+                _exit(127);
+        close_p(&fd);
+        if (from > STDOUT_FILENO)
+                close_p(&from);
+        b->helper(b->arg);
+        exit(EXIT_SUCCESS);
+}
+
+static void start_one(const struct helper_broker *b, int from, int fd, const sigset_t *before, unsigned *running)
+{
+        b->before(b->arg);
+        pid_t pid = fork();
+        if (pid == 0)
+                become_helper(b, from, fd, before);
+        if (pid > 0)
+                ++*running;
+}
+
+void helper_broker_serve(int from, const struct helper_broker *b)
 {
         unsigned running = 0;
         sigset_t before;
+        /* A terminal's interrupt is for the program in front; the broker ends when its parent does. */
+        (void)signal(SIGINT, SIG_IGN);
+        (void)signal(SIGHUP, SIG_IGN);
+        (void)signal(SIGTERM, SIG_IGN);
+        (void)prctl(PR_SET_NAME, "dcvd-broker");
         hear_of_ends(&before);
         for (;;) {
                 struct pollfd asked = { .fd = from, .events = POLLIN };
+                bool busy = running > 0;
                 while (running > 0 && waitpid(-1, NULL, running >= AT_ONCE ? 0 : WNOHANG) > 0)
                         running--;
+                if (busy && running == 0)
+                        b->rest(b->arg);
                 if (ppoll(&asked, 1, NULL, &before) < 0 && errno == EINTR)
                         continue;
                 int fd = receive_fd(from);
@@ -96,44 +110,46 @@ static void serve(int from, const char *helper_path, const char *config_path)
                         break;
                 if (fd < 0)
                         continue;
-                pid_t pid = fork();
-                if (pid == 0) {
-                        (void)sigprocmask(SIG_SETMASK, &before, NULL); /* exec keeps it */
-                        become_helper(fd, helper_path, config_path);
-                }
-                if (pid > 0)
-                        running++;
+                start_one(b, from, fd, &before, &running);
                 close_p(&fd);
         }
         /* A helper that has begun ends what it began. */
         while (running > 0 && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
                 running--;
-        _exit(0);
 }
 
-bool helper_broker_fork(const char *helper_path, const char *config_path, int *ret_fd, struct err *e)
+/* Nothing of ours but the socket, and no environment: secrets may be in it ({env: NAME}), and /proc/PID/environ would
+ * show it for as long as the broker lives. */
+static int start(const char *helper_path, const char *config_path, int fd)
+{
+        char *argv[] = { (char *)"dcvd-helper", (char *)"--broker", (char *)"--config", (char *)config_path, NULL };
+        char *envp[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                (char *)"LANG=C.UTF-8", NULL };
+        posix_spawn_file_actions_t files;
+        pid_t pid;
+        int r = posix_spawn_file_actions_init(&files);
+        if (r != 0)
+                return r;
+        r = posix_spawn_file_actions_adddup2(&files, fd, STDIN_FILENO);
+        if (r == 0)
+                r = posix_spawn_file_actions_adddup2(&files, fd, STDOUT_FILENO);
+        if (r == 0)
+                r = posix_spawn(&pid, helper_path, &files, NULL, argv, envp);
+        (void)posix_spawn_file_actions_destroy(&files);
+        return r;
+}
+
+bool helper_broker_start(const char *helper_path, const char *config_path, int *ret_fd, struct err *e)
 {
         int pair[2];
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return err_errno(e, errno, "helper.broker", "making the helper's socket");
-        pid_t pid = fork();
-        if (pid < 0) {
-                int error = errno;
-                close_p(&pair[0]);
-                close_p(&pair[1]);
-                return err_errno(e, error, "helper.broker", "starting the helper's broker");
-        }
-        if (pid == 0) {
-                close_p(&pair[0]);
-                forget_environment();
-                /* A terminal's interrupt is for the program in front; the broker ends when its parent does. */
-                (void)signal(SIGINT, SIG_IGN);
-                (void)signal(SIGHUP, SIG_IGN);
-                (void)signal(SIGTERM, SIG_IGN);
-                (void)prctl(PR_SET_NAME, "dcvd-broker");
-                serve(pair[1], helper_path, config_path);
-        }
+        int r = start(helper_path, config_path, pair[1]);
         close_p(&pair[1]);
+        if (r != 0) {
+                close_p(&pair[0]);
+                return err_errno(e, r, "helper.broker", "starting %s", helper_path);
+        }
         *ret_fd = pair[0];
         return true;
 }

@@ -12,6 +12,7 @@
 #include "agent/net/helper.h"
 #include "agent/net/loop.h"
 #include "base/scratch_dir.h"
+#include "script_helper.h"
 
 #define STEPS 6
 
@@ -36,7 +37,6 @@ static int set_up(void **state)
 {
         struct bed *b = calloc(1, sizeof *b);
         struct err e;
-        int fd;
         assert_int_equal(scratch_dir_make((void **)&b->dir), 0);
         CLEANUP(free_p)
         char *script = text_format(
@@ -44,7 +44,7 @@ static int set_up(void **state)
                 "echo \"$line\" >asked.$n\nhead -c \"${b%%%%[!0-9]*}\" >blob.$n\n[ ! -s answer.$n ] || cat answer.$n\n",
                 b->dir->path);
         scratch_file(b->dir, "helper", 0755, script);
-        assert_true(helper_broker_fork(scratch_path(b->dir, "helper"), "/etc/dcvd/dcvd.yaml", &fd, &e));
+        int fd = script_helper_broker(scratch_path(b->dir, "helper"));
         assert_true(loop_open(&b->loop, &e) && helper_open(&b->helper, b->loop, NULL, NULL, fd, &e));
         b->target[0] = (struct conf_target){ .directory = (char *)"/tls/a" };
         b->target[1] = (struct conf_target){ .directory = (char *)"/tls/b" };

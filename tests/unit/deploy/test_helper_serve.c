@@ -97,7 +97,9 @@ static void *run(void *arg)
 {
         struct bed *b = arg;
         CLEANUP(free_p) char *path = text_format("%s/dcvd.yaml", b->place);
-        b->good = helper_serve(b->theirs, b->theirs, path, kinds);
+        struct helper_conf conf = { .path = path, .kinds = kinds };
+        b->good = helper_serve(b->theirs, b->theirs, &conf);
+        helper_conf_forget(&conf);
         close(b->theirs);
         return NULL;
 }

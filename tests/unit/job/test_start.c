@@ -98,7 +98,7 @@ int __wrap_lchown(const char *path, uid_t uid, gid_t gid)
         return 0;
 }
 
-/* The end of the broker, if one was forked. */
+/* The end of the broker, if one was started. */
 static void close_broker(int fd)
 {
         if (fd < 0)
@@ -195,7 +195,7 @@ static void without_the_user_root_stays_root(void **state)
         close_broker(fd);
 }
 
-static void with_the_socket_of_systemd_no_broker_is_forked(void **state)
+static void with_the_socket_of_systemd_no_broker_is_started(void **state)
 {
         struct scratch_dir *s = *state;
         struct err e;
@@ -213,7 +213,7 @@ int main(void)
                 cmocka_unit_test(what_cannot_be_is_refused_and_named),
                 IN_DIR(root_makes_the_directories_and_becomes_the_user),
                 IN_DIR(without_the_user_root_stays_root),
-                IN_DIR(with_the_socket_of_systemd_no_broker_is_forked),
+                IN_DIR(with_the_socket_of_systemd_no_broker_is_started),
         };
         log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
         (void)umask(022);

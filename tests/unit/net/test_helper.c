@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,16 +21,14 @@
 #include "agent/net/helper.h"
 #include "agent/net/loop.h"
 #include "base/scratch_dir.h"
+#include "script_helper.h"
 
 static const char script[] =
         "#!/bin/sh\n"
         "read -r line\n"
         "n=${line##*'\"blob\":'}\n"
         "case $line in\n"
-        "*'\"verb\":\"count\"'*) n=$(head -c \"${n%%[!0-9]*}\" | wc -c); echo \"{\\\"bytes\\\": $n, \\\"arguments\\\": "
-        "\\\"$*\\\"}\";;\n"
-        "*'\"verb\":\"secrets\"'*) n=$(cat /proc/self/environ /proc/$PPID/environ | grep -c TEST_SECRET)\n"
-        " echo \"{\\\"found\\\": $n}\";;\n"
+        "*'\"verb\":\"count\"'*) n=$(head -c \"${n%%[!0-9]*}\" | wc -c); echo \"{\\\"bytes\\\": $n}\";;\n"
         "*'\"verb\":\"refuse\"'*)\n"
         " echo '{\"was\":3,\"error\":{\"kind\":\"rule\",\"code\":\"deploy.test\",\"text\":\"no\",\"fix\":\"mend "
         "it\"}}';;\n"
@@ -66,11 +66,8 @@ struct bed {
 static void set_up(struct bed *b, struct scratch_dir *s, const char *program)
 {
         struct err e;
-        int fd;
         *b = (struct bed){ .dir = s };
-        assert_int_equal(setenv("DCVD_UNIT", "TEST_SECRET", 1), 0);
-        assert_true(helper_broker_fork(program, "/etc/dcvd/dcvd.yaml", &fd, &e));
-        assert_string_equal(getenv("DCVD_UNIT"), "TEST_SECRET"); /* ours is as it was */
+        int fd = script_helper_broker(program);
         assert_true(loop_open(&b->loop, &e) && helper_open(&b->helper, b->loop, NULL, NULL, fd, &e));
 }
 
@@ -143,20 +140,132 @@ static void the_blob_comes_whole_and_the_configuration_is_named(void **state)
         set_up(&b, *state, put_script(*state));
         call(&b, "count", blob, 0, &s);
         assert_int_equal(json_i64(s.answer, "bytes", 0), 200000);
-        assert_string_equal(json_str(s.answer, "arguments"), "--config /etc/dcvd/dcvd.yaml");
         json_decref(s.answer);
         tear_down(&b);
 }
 
-static void neither_broker_nor_helper_has_the_environment(void **state)
+/* ---- the broker ---- */
+
+static const char broker_script[] = "#!/bin/sh\n"
+                                    "grep -c TEST_SECRET /proc/$$/environ\n"
+                                    "echo \"$*\"\n"
+                                    "exit 3\n";
+
+/* What it writes to its standard output comes over the socket. */
+static void the_broker_gets_its_arguments_and_nothing_else_of_ours(void **state)
 {
-        struct bed b;
-        struct said s;
-        set_up(&b, *state, put_script(*state));
-        call(&b, "secrets", "", 0, &s);
-        assert_int_equal(json_i64(s.answer, "found", -1), 0);
-        json_decref(s.answer);
-        tear_down(&b);
+        struct scratch_dir *s = *state;
+        struct err e;
+        int fd, status;
+        char said[3][100] = { "", "", "" };
+        scratch_file(s, "helper", 0755, broker_script);
+        assert_int_equal(setenv("DCVD_UNIT", "TEST_SECRET", 1), 0);
+        if (!helper_broker_start(scratch_path(s, "helper"), "/etc/dcvd/dcvd.yaml", &fd, &e))
+                fail_msg("%s", e.text);
+        assert_string_equal(getenv("DCVD_UNIT"), "TEST_SECRET"); /* ours is as it was */
+        for (size_t i = 0; i < ARRAY_LEN(said); i++)
+                assert_true(recv(fd, said[i], sizeof said[i] - 1, 0) >= 0);
+        assert_string_equal(said[0], "0\n");
+        assert_string_equal(said[1], "--broker --config /etc/dcvd/dcvd.yaml\n");
+        assert_string_equal(said[2], "");
+        assert_true(wait(&status) > 0);
+        assert_int_equal(WEXITSTATUS(status), 3);
+        close(fd);
+}
+
+static void a_broker_that_cannot_be_started_is_named(void **state)
+{
+        struct err e;
+        int fd;
+        (void)state;
+        assert_false(helper_broker_start("/nowhere/dcvd-helper", "/etc/dcvd/dcvd.yaml", &fd, &e));
+        assert_string_equal(e.code, "helper.broker");
+        assert_string_equal(e.text, "starting /nowhere/dcvd-helper: No such file or directory");
+        assert_int_equal(wait(NULL), -1);
+}
+
+struct life {
+        unsigned before;
+        int fd;
+};
+
+static void count_start(void *arg)
+{
+        struct life *l = arg;
+        l->before++;
+}
+
+static void tell_count(void *arg)
+{
+        const struct life *l = arg;
+        char byte;
+        char said = (char)('0' + l->before);
+        _exit(write(STDOUT_FILENO, &said, 1) == 1 && read(STDIN_FILENO, &byte, 1) == 0 ? 0 : 1); /* until we close it */
+}
+
+static void tell_rest(void *arg)
+{
+        const struct life *l = arg;
+        (void)!write(l->fd, "r", 1);
+}
+
+static int connect_to(int broker)
+{
+        int pair[2];
+        char byte = 1;
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = { 0 };
+        struct iovec io = { &byte, 1 };
+        struct msghdr m = {
+                .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+        };
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof pair[1]);
+        memcpy(CMSG_DATA(c), &pair[1], sizeof pair[1]);
+        assert_int_equal(sendmsg(broker, &m, 0), 1);
+        close(pair[1]);
+        return pair[0];
+}
+
+/* Two beside each other: it rests once, when both have ended. */
+static void a_broker_prepares_each_helper_and_rests_after_the_last(void **state)
+{
+        int pair[2], told[2], helper[2];
+        char said[2], rest[3];
+        struct pollfd quiet;
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                struct life l = { .fd = told[1] };
+                close(pair[0]);
+                close(told[0]);
+                helper_broker_serve(pair[1], &(struct helper_broker){ &l, count_start, tell_count, tell_rest });
+                _exit(0);
+        }
+        close(pair[1]);
+        close(told[1]);
+        for (int i = 0; i < 2; i++) {
+                helper[i] = connect_to(pair[0]);
+                assert_int_equal(read(helper[i], &said[i], 1), 1);
+        }
+        assert_memory_equal(said, "12", 2);
+        quiet = (struct pollfd){ .fd = told[0], .events = POLLIN };
+        assert_int_equal(poll(&quiet, 1, 0), 0); /* both run */
+        close(helper[0]);
+        close(helper[1]);
+        assert_int_equal(read(told[0], rest, 1), 1);
+        close(pair[0]);
+        assert_int_equal(read(told[0], rest, sizeof rest), 0); /* once: now it has ended */
+        assert_int_equal(wait(NULL), pid);
+        close(told[0]);
 }
 
 static void a_program_that_is_not_there_is_a_helper_without_an_answer(void **state)
@@ -446,7 +555,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_DIR(what_a_helper_answers_is_told_by_its_kind),
                 IN_DIR(the_blob_comes_whole_and_the_configuration_is_named),
-                IN_DIR(neither_broker_nor_helper_has_the_environment),
+                IN_DIR(the_broker_gets_its_arguments_and_nothing_else_of_ours),
+                cmocka_unit_test(a_broker_that_cannot_be_started_is_named),
+                cmocka_unit_test(a_broker_prepares_each_helper_and_rests_after_the_last),
                 IN_DIR(a_helper_that_ended_is_no_zombie),
                 IN_DIR(a_program_that_is_not_there_is_a_helper_without_an_answer),
                 IN_DIR(after_a_cancel_nobody_is_told),
