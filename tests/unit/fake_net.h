@@ -37,6 +37,7 @@ struct fake_answer {
         int status;
         char *body; /* allocated; NULL: a transport failure of this kind */
         enum err_kind failed;
+        const char *failed_code; /* NULL: http.test */
         const char *date; /* header, or NULL for none */
         const char *retry_after;
         struct http_header more[4];
@@ -218,7 +219,7 @@ static void fake_deliver(struct http_call *c)
                 .headers = headers,
                 .header_count = count };
         struct err e;
-        err_set(&e, said.failed, "http.test", "the connection failed");
+        err_set(&e, said.failed, said.failed_code ? said.failed_code : "http.test", "the connection failed");
         c->done(c->arg, said.body ? &answer : NULL, said.body ? NULL : &e);
         free(said.body);
         fake_call_free(c);

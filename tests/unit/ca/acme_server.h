@@ -26,7 +26,7 @@ extern const struct ca_ops ca_acme;
 
 /* ---- the server ---- */
 
-enum { LOSE_BEFORE = 1, LOSE_AFTER = 2 };
+enum { LOSE_BEFORE = 1, LOSE_AFTER = 2, LOSE_TOO_LARGE = 3 };
 static struct {
         const char *status; /* of the order */
         bool told, finalized_lost;
@@ -349,6 +349,7 @@ static void fake_reply(const struct http_call *c, struct fake_answer *ret)
                 free(ret->body);
                 ret->body = NULL;
                 ret->failed = ERR_UNKNOWN;
+                ret->failed_code = server.lose_how == LOSE_TOO_LARGE ? "http.size" : NULL;
         }
 }
 

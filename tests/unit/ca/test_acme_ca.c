@@ -83,6 +83,21 @@ static void a_lost_new_order_is_repeated_and_a_lost_read_too(void **arg)
         assert_int_equal(said.err.kind, ERR_TEMPORARY);
 }
 
+/* It would come again. */
+static void an_answer_that_is_too_large_is_not_asked_for_again(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        server.lose = "/authz/";
+        server.lose_how = LOSE_TOO_LARGE;
+        server.lose_times = 100;
+        view();
+        assert_string_equal(said.err.code, "http.size");
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_int_equal(server.lose_times, 100 - 1);
+}
+
 /* I2: after a lost answer the order is read; the CSR goes again only if it did not arrive, and it is the same one. */
 static void finalize_is_sent_once_or_known_to_be_lost(void **arg)
 {
@@ -791,6 +806,7 @@ int main(void)
                 TEST(an_order_goes_its_way_with_few_requests),
                 TEST(refused_nonces_are_signed_anew_but_not_for_ever),
                 TEST(a_lost_new_order_is_repeated_and_a_lost_read_too),
+                TEST(an_answer_that_is_too_large_is_not_asked_for_again),
                 TEST(finalize_is_sent_once_or_known_to_be_lost),
                 TEST(another_process_reads_before_it_finalizes),
                 TEST(strange_places_and_redirects_are_refused),

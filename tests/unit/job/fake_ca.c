@@ -273,6 +273,7 @@ static void view_run(struct ca_call *c)
         if (fake_ca.failing_orders > 0 && fake_ca.validated) {
                 v.end = CA_END_FAILED;
                 v.end_again = true;
+                v.again_after_s = fake_ca.again_after_s;
                 fake_ca.open = false;
                 snprintf(v.end_reason, sizeof v.end_reason, "www.example.test: connection refused");
         } else if (fake_ca.closed) {

@@ -19,6 +19,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         bool mute; /* it does not */
         bool wrong_key; /* the certificate is for another key */
         unsigned failing_orders; /* end without a certificate, and another may succeed */
+        int64_t again_after_s; /* but not before */
         unsigned others_orders; /* are finalized by somebody else, with another key */
         bool person; /* a review stands between validation and issue, until approved */
         bool approved, closed;

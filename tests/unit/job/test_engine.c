@@ -127,6 +127,26 @@ static void an_order_that_failed_is_followed_by_another(void **state)
         assert_false(fake_ca.doubled);
 }
 
+static bool waits_for_another_order(struct fixture *f)
+{
+        const struct job *j = f->engine->job_count ? f->engine->job[0] : NULL;
+        return j && j->order_over && !j->moving && j->due.entry.index;
+}
+
+/* A limit of the CA's, say. */
+static void another_order_comes_when_the_ca_takes_it(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.failing_orders = 1;
+        fake_ca.again_after_s = 3600;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_another_order));
+        assert_true(f->engine->job[0]->row.due_ms > clock_now_ms() + 3590 * 1000);
+        assert_int_equal(fake_ca.orders, 1);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 2);
+}
+
 static void orders_that_always_fail_are_not_opened_for_ever(void **state)
 {
         struct fixture *f = *state;
@@ -614,6 +634,7 @@ int main(void)
                         what_an_acme_ca_refuses_is_refused_however_young_the_order_is, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_certificate_for_another_key_is_never_installed, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_failed_is_followed_by_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(another_order_comes_when_the_ca_takes_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(orders_that_always_fail_are_not_opened_for_ever, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         an_order_that_somebody_else_finalized_is_followed_by_another, setup, teardown),
