@@ -88,26 +88,20 @@ static bool is_canonical(enum key_type type, const X509_PUBKEY *public)
         return (type == KEY_RSA_2048 || type == KEY_RSA_3072 || type == KEY_RSA_4096) && parameter == V_ASN1_NULL;
 }
 
-static bool take_spki(EVP_PKEY *pkey, const X509_PUBKEY *public, struct cert_info *ret, struct err *e)
-{
-        unsigned char *der = NULL;
-        int len = is_canonical(ret->key_type, public) ? i2d_X509_PUBKEY(public, &der) : 0;
-        if (len <= 0)
-                return pkey ? spki_hex(pkey, ret->spki_hex, e) : err_memory(e);
-        sha256_hex(der, (size_t)len, ret->spki_hex);
-        OPENSSL_free(der);
-        return true;
-}
-
 static bool take_key(X509 *x, struct cert_info *ret, struct err *e)
 {
         const X509_PUBKEY *public = X509_get_X509_PUBKEY(x);
-        EVP_PKEY *pkey = X509_get0_pubkey(x); /* NULL out of cert_parse_fields: then it has a usual form */
-        ret->key_type = pkey ? pkey_type(pkey) : public_type(public);
-        if (ret->key_type == KEY_NONE)
+        EVP_PKEY *pkey = X509_get0_pubkey(x);
+        unsigned char *der = NULL;
+        if (!pkey)
                 return openssl_err(e, ERR_PROTOCOL, "cert.format", "the public key of a certificate cannot be read");
-        openssl_clear();
-        return take_spki(pkey, public, ret, e);
+        ret->key_type = pkey_type(pkey);
+        int len = is_canonical(ret->key_type, public) ? i2d_X509_PUBKEY(public, &der) : 0;
+        if (len <= 0)
+                return spki_hex(pkey, ret->spki_hex, e);
+        sha256_hex(der, (size_t)len, ret->spki_hex);
+        OPENSSL_free(der);
+        return true;
 }
 
 bool cert_fill(X509 *x, const uint8_t *der, size_t len, struct cert_info *ret, struct err *e)
@@ -151,7 +145,7 @@ bool chain_from_der(const uint8_t *der, size_t len, struct cert_info *ret, struc
         CLEANUP(cert_free_p) X509 *x = NULL;
         struct cert_info c = { 0 };
         unsigned refused = openssl_refused();
-        bool good = cert_parse_fields(der, len, &x, e) && cert_fill(x, der, len, &c, e);
+        bool good = cert_parse(der, len, &x, e) && cert_fill(x, der, len, &c, e);
         if (openssl_refused() != refused)
                 good = err_memory(e);
         if (!good) {

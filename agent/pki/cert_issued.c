@@ -48,19 +48,6 @@ static void pair_add(X509 *cert, X509 *issuer)
         X509_free(old_issuer);
 }
 
-/* The certificate with its public key, one reference more. NULL: no memory. */
-static X509 *whole_of(X509 *x)
-{
-        unsigned char *der = NULL;
-        X509 *whole = NULL;
-        if (X509_get0_pubkey(x) && X509_up_ref(x))
-                return x;
-        int len = i2d_X509(x, &der);
-        bool good = len > 0 && cert_parse(der, (size_t)len, &whole, NULL);
-        OPENSSL_free(der);
-        return good ? whole : NULL;
-}
-
 static bool judge(X509 *cert, X509 *issuer)
 {
         EVP_PKEY *pkey = X509_get0_pubkey(issuer);
@@ -73,13 +60,7 @@ bool cert_issued_by(X509 *cert, X509 *issuer)
                 return false;
         if (pair_known(cert, issuer))
                 return true;
-        CLEANUP(cert_free_p) X509 *above = whole_of(issuer);
-        bool good = above && judge(cert, above);
-        if (!good && above &&
-                !X509_get0_pubkey(cert)) { /* read without its key, a certificate may lack what it takes */
-                CLEANUP(cert_free_p) X509 *below = whole_of(cert);
-                good = below && judge(below, above);
-        }
+        bool good = judge(cert, issuer);
         openssl_clear();
         if (good)
                 pair_add(cert, issuer);

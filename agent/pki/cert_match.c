@@ -37,9 +37,9 @@ static void hash_spki(EVP_PKEY *key, char ret[65])
 }
 
 /* i2d_PUBKEY keeps the form a point was given in, so the other form is asked for on a copy. */
-static void hash_compressed(EVP_PKEY *key, char ret[65])
+static void hash_compressed(const X509 *x, char ret[65])
 {
-        CLEANUP(pkey_free_p) EVP_PKEY *copy = EVP_PKEY_dup(key);
+        CLEANUP(pkey_free_p) EVP_PKEY *copy = cert_pkey_general(x);
         if (copy &&
                 EVP_PKEY_set_utf8_string_param(copy, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                         OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED) == 1)
@@ -68,7 +68,7 @@ bool cert_key_names(const uint8_t *der, size_t len, struct cert_names_of_key *re
         if (!key || !spki_hex(key, names.spki, e))
                 return openssl_err(e, ERR_PROTOCOL, "cert.format", "the public key of a certificate cannot be read");
         if (EVP_PKEY_is_a(key, "EC"))
-                hash_compressed(key, names.spki_compressed);
+                hash_compressed(x, names.spki_compressed);
         if (EVP_PKEY_is_a(key, "RSA"))
                 hash_modulus(key, names.modulus);
         const ASN1_OCTET_STRING *aki = X509_get0_authority_key_id(x);
@@ -159,7 +159,7 @@ bool cert_issuer_is(const uint8_t *der, size_t len, const char *text)
         CLEANUP(cert_free_p) X509 *x = NULL;
         CLEANUP(free_p) char *copy = text && strlen(text) <= ISSUER_TEXT_MAX ? text_dup(text) : NULL;
         struct part part[ISSUER_PARTS_MAX];
-        if (!copy || !cert_parse_fields(der, len, &x, NULL))
+        if (!copy || !cert_parse(der, len, &x, NULL))
                 return false;
         bool slashes = copy[0] == '/';
         size_t count = split(copy + slashes, slashes ? '/' : ',', part);

@@ -56,7 +56,7 @@ static bool add(struct bundle *b, uint8_t *der, size_t len, struct err *e)
                 }
         bool good = b->count < CHAIN_CERTS_MAX ||
                 err_set(e, ERR_PROTOCOL, "chain.size", "more than %d different certificates", CHAIN_CERTS_MAX);
-        good = good && cert_parse_fields(der, len, &n.x, e) && cert_fill(n.x, der, len, &n.info, e);
+        good = good && cert_parse(der, len, &n.x, e) && cert_fill(n.x, der, len, &n.info, e);
         if (!good) {
                 entry_done(&n);
                 return false;

@@ -169,7 +169,7 @@ static bool open_above(struct checked *c, struct err *e)
         size_t len = 0;
         while (pem_next(&at, end, &der, &len, &mine)) {
                 struct entry n = { 0 };
-                bool good = c->above_count < CHAIN_CERTS_MAX && cert_parse_fields(der, len, &n.x, &mine) &&
+                bool good = c->above_count < CHAIN_CERTS_MAX && cert_parse(der, len, &n.x, &mine) &&
                         cert_fill(n.x, der, len, &n.info, &mine);
                 free(der);
                 if (!good) {
@@ -196,7 +196,7 @@ bool chain_check(const struct chain *chain, const struct chain_rules *r, struct 
         };
         CLEANUP(checked_done) struct checked c = { .chain = chain, .rules = r };
         unsigned refused = openssl_refused();
-        bool good = cert_parse_fields(chain->leaf_der, chain->leaf_der_len, &c.x, e) && open_above(&c, e);
+        bool good = cert_parse(chain->leaf_der, chain->leaf_der_len, &c.x, e) && open_above(&c, e);
         for (size_t i = 0; good && i < ARRAY_LEN(rule); i++)
                 good = rule[i](&c, e);
         return openssl_refused() == refused ? good : err_memory(e);

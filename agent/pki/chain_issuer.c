@@ -33,7 +33,7 @@ bool chain_ends_below(const void *text, size_t len, const char *common_name)
         bool last = false;
         for (unsigned i = 0; i < BLOCKS_MAX && pem_next(&at, end, &der, &der_len, &e); i++) {
                 CLEANUP(cert_free_p) X509 *x = NULL;
-                bool good = cert_parse_fields(der, der_len, &x, &e);
+                bool good = cert_parse(der, der_len, &x, &e);
                 last = good && issuer_is(x, common_name);
                 free(der);
                 if (!good)
@@ -75,7 +75,7 @@ static char *serial_text(X509 *x)
 bool cert_renewal_id(const uint8_t *der, size_t len, char **ret, struct err *e)
 {
         CLEANUP(cert_free_p) X509 *x = NULL;
-        if (!cert_parse_fields(der, len, &x, e))
+        if (!cert_parse(der, len, &x, e))
                 return false;
         const ASN1_OCTET_STRING *issuer = X509_get0_authority_key_id(x);
         if (!issuer)

@@ -114,7 +114,7 @@ bool revocation_places(const uint8_t *der, size_t len, struct revocation_places 
 {
         CLEANUP(cert_free_p) X509 *x = NULL;
         struct revocation_places p = { 0 };
-        if (!cert_parse_fields(der, len, &x, e))
+        if (!cert_parse(der, len, &x, e))
                 return false;
         if (!take_points(x, &p.crl, e)) {
                 revocation_places_done(&p);

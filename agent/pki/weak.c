@@ -19,6 +19,11 @@ static void bn_free_p(BIGNUM **n)
         BN_free(*n);
 }
 
+static void pkey_free_p(EVP_PKEY **k)
+{
+        EVP_PKEY_free(*k);
+}
+
 static void pkey_ctx_free_p(EVP_PKEY_CTX **c)
 {
         EVP_PKEY_CTX_free(*c);
@@ -266,7 +271,7 @@ bool cert_list_hash(const uint8_t *der, size_t len, uint8_t ret[32])
         CLEANUP(cert_free_p) X509 *x = NULL;
         CLEANUP(bn_free_p) BIGNUM *n = NULL;
         struct err e;
-        EVP_PKEY *pkey = cert_parse(der, len, &x, &e) ? X509_get0_pubkey(x) : NULL;
+        CLEANUP(pkey_free_p) EVP_PKEY *pkey = cert_parse(der, len, &x, &e) ? cert_pkey_general(x) : NULL;
         bool good = false;
         if (pkey && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519)
                 good = hash_raw(pkey, ret);

@@ -1,9 +1,11 @@
-/* A certificate read without its key says what the whole one says, whatever is wrong with it. */
+/* A certificate is read as OpenSSL reads it, whatever is wrong with it, and without decoders where its key is a usual
+ * one. */
 #include "make_cert.h"
 
-#include "agent/pki/cert_internal.h"
+#include <openssl/ec.h>
 
-#define FLAGS_OF_THE_KEY (EXFLAG_SS | EXFLAG_NO_FINGERPRINT) /* and of the hash: nobody here asks for them */
+#include "agent/pki/cert_internal.h"
+#include "agent/pki/key_internal.h"
 
 static struct made root, rsa_root, other_root, leaf[5];
 
@@ -45,20 +47,6 @@ static size_t der_of(X509 *x, uint8_t **ret)
         return (size_t)len;
 }
 
-/* The first few are read whole in any case. */
-static void read_some(void)
-{
-        for (size_t i = 0; i < 8; i++) {
-                struct made m = make_cert(&(struct cert_spec){ .subject = "some" });
-                CLEANUP(cert_free_p) X509 *x = NULL;
-                uint8_t *der;
-                size_t len = der_of(m.x, &der);
-                assert_true(cert_parse_fields(der, len, &x, NULL));
-                OPENSSL_free(der);
-                made_done(&m);
-        }
-}
-
 static void same_info(const struct cert_info *a, const struct cert_info *b)
 {
         assert_string_equal(a->sha256, b->sha256);
@@ -76,34 +64,56 @@ static void same_info(const struct cert_info *a, const struct cert_info *b)
         assert_int_equal(a->is_ca, b->is_ca);
 }
 
-/* Fields first: the whole one takes their place among the known ones. True: it could be read, by issuer's hand or not.
- */
+/* As d2i_X509 does, to the last byte. */
+static X509 *by_openssl(const uint8_t *der, size_t len)
+{
+        const unsigned char *at = der;
+        X509 *x = d2i_X509(NULL, &at, (long)len);
+        if (x && at == der + len)
+                return x;
+        X509_free(x);
+        return NULL;
+}
+
+static void same_key(X509 *a, X509 *b)
+{
+        EVP_PKEY *key = X509_get0_pubkey(a), *want = X509_get0_pubkey(b);
+        const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(a), *same = X509_get0_pubkey_bitstr(b);
+        char hex[65], want_hex[65];
+        assert_int_equal(bits->length, same->length);
+        assert_memory_equal(bits->data, same->data, (size_t)same->length);
+        assert_int_equal(key != NULL, want != NULL);
+        if (!want)
+                return;
+        assert_int_equal(EVP_PKEY_eq(key, want), 1);
+        assert_true(spki_hex(key, hex, NULL) && spki_hex(want, want_hex, NULL));
+        assert_string_equal(hex, want_hex);
+}
+
+/* True: it could be read, by issuer's hand or not. */
 static bool judged_alike(const uint8_t *der, size_t len, X509 *issuer, bool *ret_issued)
 {
-        CLEANUP(cert_free_p) X509 *fields = NULL, *whole = NULL;
+        CLEANUP(cert_free_p) X509 *x = NULL, *want = by_openssl(der, len);
         struct cert_info a = { 0 }, b = { 0 };
         struct err ea = { 0 }, eb = { 0 };
-        bool read = cert_parse_fields(der, len, &fields, &ea);
-        bool filled = read && cert_fill(fields, der, len, &a, &ea);
-        bool issued = read && cert_issued_by(fields, issuer);
-        assert_int_equal(cert_parse(der, len, &whole, &eb), read);
-        assert_int_equal(read && cert_fill(whole, der, len, &b, &eb), filled);
-        assert_string_equal(ea.code, eb.code);
-        assert_string_equal(ea.text, eb.text);
-        if (filled) {
+        bool read = cert_parse(der, len, &x, &ea);
+        bool filled = read && cert_fill(x, der, len, &a, &ea);
+        assert_int_equal(want != NULL, read);
+        assert_int_equal(read && cert_fill(want, der, len, &b, &eb), filled);
+        if (filled)
                 same_info(&a, &b);
-                assert_non_null(X509_get0_pubkey(whole));
-        }
+        else if (read)
+                assert_string_equal(ea.code, eb.code);
+        *ret_issued = read && cert_issued_by(x, issuer);
         if (read) {
-                assert_int_equal(X509_get_extension_flags(fields) & ~(uint32_t)FLAGS_OF_THE_KEY,
-                        X509_get_extension_flags(whole) & ~(uint32_t)FLAGS_OF_THE_KEY);
-                assert_int_equal(X509_get_extended_key_usage(fields), X509_get_extended_key_usage(whole));
-                assert_int_equal(X509_get_key_usage(fields), X509_get_key_usage(whole));
-                assert_int_equal(cert_issued_by(whole, issuer), issued);
+                same_key(x, want);
+                assert_int_equal(X509_get_extension_flags(x), X509_get_extension_flags(want));
+                assert_int_equal(X509_get_extended_key_usage(x), X509_get_extended_key_usage(want));
+                assert_int_equal(X509_get_key_usage(x), X509_get_key_usage(want));
+                assert_int_equal(cert_issued_by(want, issuer), *ret_issued);
         }
         cert_info_done(&a);
         cert_info_done(&b);
-        *ret_issued = issued;
         return filled;
 }
 
@@ -113,7 +123,6 @@ static void every_damage_is_judged_alike(void **state)
         static const uint8_t damage[] = { 0x01, 0x80 };
         bool issued = false;
         (void)state;
-        read_some();
         for (size_t i = 0; i < ARRAY_LEN(leaf); i++) {
                 uint8_t *der;
                 size_t len = der_of(leaf[i].x, &der), bad = 0;
@@ -135,22 +144,145 @@ static void every_damage_is_judged_alike(void **state)
         }
 }
 
-static void the_key_comes_with_who_asks_for_it(void **state)
+/* What decoders read belongs to a provider. */
+static bool is_usual(X509 *x)
 {
-        CLEANUP(cert_free_p) X509 *fields = NULL, *whole = NULL, *again = NULL;
-        struct made m = make_cert(&(struct cert_spec){ .subject = "f.example" });
-        uint8_t *der;
-        size_t len = der_of(m.x, &der);
+        return !EVP_PKEY_get0_provider(X509_get0_pubkey(x));
+}
+
+static void a_usual_key_takes_no_decoders(void **state)
+{
+        static const bool usual[ARRAY_LEN(leaf)] = { true, true, true, false, true };
         (void)state;
-        read_some();
-        assert_true(cert_parse_fields(der, len, &fields, NULL));
-        assert_null(X509_get0_pubkey(fields)); /* else nothing was gained */
-        assert_true(cert_parse(der, len, &whole, NULL));
-        assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(whole), m.key->pkey), 1);
-        assert_true(cert_parse_fields(der, len, &again, NULL));
-        assert_ptr_equal(again, whole); /* one place among the known for both */
-        OPENSSL_free(der);
-        made_done(&m);
+        for (size_t i = 0; i < ARRAY_LEN(leaf); i++) {
+                CLEANUP(cert_free_p) X509 *x = NULL, *again = NULL;
+                uint8_t *der;
+                size_t len = der_of(leaf[i].x, &der);
+                assert_true(cert_parse(der, len, &x, NULL) && cert_parse(der, len, &again, NULL));
+                assert_ptr_equal(again, x); /* remembered */
+                assert_int_equal(is_usual(x), usual[i]);
+                assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(x), leaf[i].key->pkey), 1);
+                OPENSSL_free(der);
+        }
+}
+
+/* The key of m written in another way: from the bytes of the usual one. Signed anew, as only then it is encoded anew.
+ */
+static void rewrite(struct made *m, int parameter, int curve, size_t (*change)(uint8_t *octets, size_t len))
+{
+        const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(m->x);
+        size_t len = (size_t)bits->length;
+        uint8_t *octets = OPENSSL_zalloc(len + 8);
+        X509_PUBKEY *public = X509_get_X509_PUBKEY(m->x);
+        ASN1_OBJECT *algorithm = NULL;
+        assert_non_null(octets);
+        memcpy(octets, bits->data, len);
+        len = change(octets, len);
+        assert_int_equal(X509_PUBKEY_get0_param(&algorithm, NULL, NULL, NULL, public), 1);
+        assert_int_equal(X509_PUBKEY_set0_param(public, OBJ_dup(algorithm), parameter,
+                                 parameter == V_ASN1_OBJECT ? OBJ_nid2obj(curve) : NULL, octets, (int)len),
+                1);
+        assert_true(X509_sign(m->x, m->key->pkey, EVP_sha256()) > 0);
+}
+
+static size_t as_it_is(uint8_t *octets, size_t len)
+{
+        (void)octets;
+        return len;
+}
+
+static size_t compressed(uint8_t *octets, size_t len)
+{
+        octets[0] = (uint8_t)(POINT_CONVERSION_COMPRESSED | (octets[len - 1] & 1));
+        return (len + 1) / 2;
+}
+
+static size_t hybrid(uint8_t *octets, size_t len)
+{
+        octets[0] = (uint8_t)(POINT_CONVERSION_HYBRID | (octets[len - 1] & 1));
+        return len;
+}
+
+static size_t off_the_curve(uint8_t *octets, size_t len)
+{
+        octets[len - 1] ^= 1;
+        return len;
+}
+
+static size_t at_infinity(uint8_t *octets, size_t len)
+{
+        (void)len;
+        octets[0] = 0;
+        return 1;
+}
+
+static size_t none(uint8_t *octets, size_t len)
+{
+        (void)octets, (void)len;
+        return 0;
+}
+
+static size_t longer(uint8_t *octets, size_t len)
+{
+        octets[len] = 0;
+        return len + 1;
+}
+
+/* A zero before the modulus: 30 82 xx xx 02 82 xx xx ... */
+static size_t padded(uint8_t *octets, size_t len)
+{
+        memmove(octets + 9, octets + 8, len - 8);
+        octets[8] = 0;
+        octets[3]++;
+        octets[7]++;
+        return len + 1;
+}
+
+static void an_unusual_key_is_left_to_openssl(void **state)
+{
+        static const struct {
+                enum key_type type;
+                int parameter, curve;
+                size_t (*change)(uint8_t *octets, size_t len);
+                bool usual, good;
+        } row[] = {
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, as_it_is, true, true },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, compressed, false, true },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, hybrid, false, true },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, off_the_curve, false, false },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, at_infinity, false, true },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, none, false, false },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_X9_62_prime256v1, longer, false, false },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_secp384r1, as_it_is, false, false },
+                { KEY_EC_P256, V_ASN1_OBJECT, NID_secp256k1, as_it_is, false, false },
+                { KEY_EC_P256, V_ASN1_NULL, 0, as_it_is, false, false },
+                { KEY_EC_P256, V_ASN1_UNDEF, 0, as_it_is, false, false },
+                { KEY_EC_P384, V_ASN1_OBJECT, NID_secp384r1, as_it_is, true, true },
+                { KEY_EC_P384, V_ASN1_OBJECT, NID_X9_62_prime256v1, as_it_is, false, false },
+                { KEY_RSA_2048, V_ASN1_NULL, 0, as_it_is, true, true },
+                { KEY_RSA_2048, V_ASN1_UNDEF, 0, as_it_is, false, true },
+                { KEY_RSA_2048, V_ASN1_OBJECT, NID_secp384r1, as_it_is, false, true },
+                { KEY_RSA_2048, V_ASN1_NULL, 0, padded, false, true },
+                { KEY_RSA_2048, V_ASN1_NULL, 0, longer, false, true },
+                { KEY_RSA_2048, V_ASN1_NULL, 0, none, false, false },
+        };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct made m = make_cert(&(struct cert_spec){ .subject = "f.example", .type = row[i].type });
+                CLEANUP(cert_free_p) X509 *x = NULL;
+                bool issued;
+                uint8_t *der;
+                rewrite(&m, row[i].parameter, row[i].curve, row[i].change);
+                size_t len = der_of(m.x, &der);
+                if (judged_alike(der, len, root.x, &issued) != row[i].good)
+                        fail_msg("row %zu", i);
+                if (row[i].good) {
+                        assert_true(cert_parse(der, len, &x, NULL));
+                        assert_int_equal(is_usual(x), row[i].usual);
+                }
+                OPENSSL_free(der);
+                made_done(&m);
+        }
 }
 
 static void a_pair_once_found_is_no_other(void **state)
@@ -171,7 +303,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_damage_is_judged_alike),
-                cmocka_unit_test(the_key_comes_with_who_asks_for_it),
+                cmocka_unit_test(a_usual_key_takes_no_decoders),
+                cmocka_unit_test(an_unusual_key_is_left_to_openssl),
                 cmocka_unit_test(a_pair_once_found_is_no_other),
         };
         return cmocka_run_group_tests(tests, make_all, free_all);
