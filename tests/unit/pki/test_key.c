@@ -6,6 +6,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
@@ -373,9 +376,33 @@ static void the_secure_heap_is_made_once(void **state)
         assert_int_equal(CRYPTO_secure_malloc_initialized(), 1);
 }
 
+static void told(void)
+{
+        _exit(1);
+}
+
+/* Other threads may be at work in it. */
+static void the_end_of_the_process_leaves_openssl_as_it_is(void **state)
+{
+        int status = 0;
+        (void)state;
+#ifdef DCVD_SANITIZE
+        skip();
+#endif
+        pid_t pid = fork();
+        if (pid == 0) {
+                struct key *k = NULL;
+                (void)OPENSSL_atexit(told);
+                exit(key_generate(KEY_EC_P256, &k, NULL) ? 0 : 2);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_end_of_the_process_leaves_openssl_as_it_is),
                 cmocka_unit_test(the_secure_heap_is_made_once),
                 cmocka_unit_test(every_type_is_made_written_and_read_back_the_same),
                 cmocka_unit_test(types_have_names_and_only_these_can_be_made),
