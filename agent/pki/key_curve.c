@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/param_build.h>
+#include <string.h>
 
 #include "agent/pki/key_internal.h"
 
@@ -49,6 +50,25 @@ static unsigned char *point_of(EVP_PKEY *pkey, size_t *ret_len)
                 return point;
         OPENSSL_free(point);
         return NULL;
+}
+
+bool curve_parts_match(EVP_PKEY *pkey)
+{
+        unsigned char point[POINT_MAX], product[POINT_MAX];
+        size_t len = 0;
+        BIGNUM *n = NULL;
+        EC_GROUP *group = EC_GROUP_new_by_curve_name(curve_nid(pkey));
+        EC_POINT *p = group ? EC_POINT_new(group) : NULL;
+        bool good = p && EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_PRIV_KEY, &n) == 1 &&
+                BN_cmp(n, EC_GROUP_get0_order(group)) < 0 && EC_POINT_mul(group, p, n, NULL, NULL, NULL) == 1 &&
+                EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &len) == 1 &&
+                len > 0 && /* its first octet says in which form it is, the lowest bit apart */
+                EC_POINT_point2oct(group, p, point[0] & ~1U, product, sizeof product, NULL) == len &&
+                memcmp(product, point, len) == 0;
+        BN_clear_free(n);
+        EC_POINT_free(p);
+        EC_GROUP_free(group);
+        return good;
 }
 
 bool curve_set_public(X509_PUBKEY *public, EVP_PKEY *pkey)

@@ -34,6 +34,9 @@ enum key_type pkey_type(const EVP_PKEY *pkey);
  * general functions do it then, or say why not. */
 bool curve_set_public(X509_PUBKEY *public, EVP_PKEY *pkey);
 PKCS8_PRIV_KEY_INFO *curve_to_pkcs8(EVP_PKEY *pkey);
+/* The point belongs to the scalar. What EVP_PKEY_pairwise_check asks besides, the order of the point, is that of any
+ * multiple of the generator, and costs it four times as much. */
+bool curve_parts_match(EVP_PKEY *pkey);
 EVP_PKEY *curve_from_pkcs8(const PKCS8_PRIV_KEY_INFO *info);
 /* What signs with this key: SHA-256, SHA-384 for P-384, SM3 for SM2, NULL where the algorithm brings its own. */
 const EVP_MD *pkey_digest(EVP_PKEY *pkey);

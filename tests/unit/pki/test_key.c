@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -251,6 +252,47 @@ static void halves_of_two_keys_are_refused(void **state)
         key_free(b);
 }
 
+/* The generator is the point of 1, and of no other number below the order. */
+static void a_number_that_is_none_of_the_curve_is_refused(void **state)
+{
+        static const struct {
+                unsigned plus, orders;
+                bool good;
+        } row[] = { { 1, 0, true }, { 0, 0, false }, { 2, 0, false }, { 0, 1, false }, { 1, 1, false } };
+        EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+        struct key *made = NULL;
+        unsigned char *der = NULL;
+        (void)state;
+        assert_true(key_generate(KEY_EC_P256, &made, NULL));
+        PKCS8_PRIV_KEY_INFO *info = curve_to_pkcs8(made->pkey);
+        int n = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+        assert_int_equal(EC_POINT_point2oct(group, EC_GROUP_get0_generator(group), POINT_CONVERSION_UNCOMPRESSED,
+                                 der + n - 65, 65, NULL),
+                65);
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct key *read = NULL;
+                struct err e = { 0 };
+                BIGNUM *number = BN_new();
+                char *data;
+                BN_set_word(number, row[i].plus);
+                if (row[i].orders)
+                        BN_add(number, number, EC_GROUP_get0_order(group));
+                assert_int_equal(BN_bn2binpad(number, der + n - 65 - 5 - 32, 32), 32); /* before the point's header */
+                BIO *bio = BIO_new(BIO_s_mem());
+                PEM_write_bio(bio, PEM_STRING_PKCS8INF, "", der, n);
+                long len = BIO_get_mem_data(bio, &data);
+                if (key_read_pem(data, (size_t)len, NULL, &read, &e) != row[i].good)
+                        fail_msg("row %zu", i);
+                key_free(read);
+                BIO_free(bio);
+                BN_free(number);
+        }
+        OPENSSL_free(der);
+        PKCS8_PRIV_KEY_INFO_free(info);
+        EC_GROUP_free(group);
+        key_free(made);
+}
+
 static void a_compressed_point_does_not_change_the_name(void **state)
 {
         (void)state;
@@ -412,6 +454,7 @@ int main(void)
                 cmocka_unit_test(traditional_and_commented_keys_are_read),
                 cmocka_unit_test(what_is_no_private_key_is_refused),
                 cmocka_unit_test(halves_of_two_keys_are_refused),
+                cmocka_unit_test(a_number_that_is_none_of_the_curve_is_refused),
                 cmocka_unit_test(a_compressed_point_does_not_change_the_name),
                 cmocka_unit_test(curve_keys_are_written_as_openssl_writes_them),
                 cmocka_unit_test(only_the_usual_form_of_a_curve_key_is_read_directly),
