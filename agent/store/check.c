@@ -1,4 +1,4 @@
-/* What is looked at before the journal is opened for writing, so that a newer or damaged one stays exactly as it is. */
+/* What is looked at before anything is written, so that a newer or damaged journal stays exactly as it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -108,22 +108,6 @@ static bool header_check(const char *path, size_t known, struct err *e)
         return version <= known || newer(path, (int32_t)version, known, e);
 }
 
-/* Path as a SQLite URI. */
-static char *uri(const char *path, const char *parameters)
-{
-        struct buf b = { 0 };
-        buf_add(&b, path[0] == '/' ? "file://" : "file:");
-        for (const char *p = path; *p; p++)
-                if (strchr("%?#", *p))
-                        buf_addf(&b, "%%%02x", (unsigned)(unsigned char)*p);
-                else
-                        buf_addc(&b, *p);
-        buf_add(&b, parameters);
-        char *text = buf_steal(&b);
-        buf_done(&b);
-        return text;
-}
-
 static bool quick_check(struct connection *c, struct err *e)
 {
         sqlite3_stmt *stmt = NULL;
@@ -140,36 +124,30 @@ static bool quick_check(struct connection *c, struct err *e)
         return good;
 }
 
-/* Without a write-ahead log nothing but the file counts, and "immutable" leaves no trace beside it. With one, it must
- * be read too. A rollback journal means that the very first start was cut off: only a writer can read that. */
-static bool content_check(const char *path, const struct files *f, size_t known, struct err *e)
+/* By the connection that writes afterwards: each connection parses the whole schema. Until it writes it does no more
+ * than a reader, but closed after a refusal it would move a write-ahead log into the file. */
+bool journal_check(struct connection *c, const struct journal_found *f, size_t known, struct err *e)
 {
-        bool rollback = f->there[ROLLBACK], wal = f->there[WAL] && f->size[WAL] > 0;
-        CLEANUP(free_p) char *name = uri(path, rollback ? "?mode=rw" : wal ? "?mode=ro" : "?mode=ro&immutable=1");
-        struct connection c;
         int64_t version = 0, tables = 0;
-        if (!name)
-                return err_memory(e);
-        int flags = SQLITE_OPEN_URI | (rollback ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
-        if (!connection_open(&c, name, flags, e))
-                return err_wrap(e, "journal %s", path);
-        c.path = path;
-        bool good = connection_i64(&c, "PRAGMA user_version", &version, e);
+        (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, f->log, NULL);
+        bool good = connection_i64(c, "PRAGMA user_version", &version, e);
         if (good && (version < 0 || (uint64_t)version > known))
-                good = newer(path, version, known, e);
-        good = good && quick_check(&c, e);
-        good = good && connection_i64(&c, "SELECT count(*) FROM sqlite_schema", &tables, e);
+                good = newer(c->path, version, known, e);
+        good = good && quick_check(c, e);
+        good = good && connection_i64(c, "SELECT count(*) FROM sqlite_schema", &tables, e);
         if (good && version == 0 && tables > 0)
-                good = store_damaged(path, "it is a database, but not one of dcvd's", e);
-        connection_close(&c);
+                good = store_damaged(c->path, "it is a database, but not one of dcvd's", e);
+        if (good)
+                (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         return good;
 }
 
-bool journal_check(const char *path, size_t migration_count, struct err *e)
+bool journal_look(const char *path, size_t known, struct journal_found *ret, struct err *e)
 {
         struct files f = { 0 };
         if (!look(path, &f, e))
                 return false;
+        *ret = (struct journal_found){ .content = f.size[MAIN] > 0, .log = f.size[WAL] > 0 };
         /* SQLite deletes a write-ahead log that has no database beside it, and with it what was committed last. */
         if (f.size[MAIN] == 0 && f.size[WAL] > 0)
                 return store_damaged(path, "it is absent or empty, but its write-ahead log is there", e);
@@ -179,5 +157,5 @@ bool journal_check(const char *path, size_t migration_count, struct err *e)
                 return true; /* made by a start that ended right after */
         if (f.size[MAIN] < SMALLEST_PAGE)
                 return store_damaged(path, "it was cut short", e);
-        return header_check(path, migration_count, e) && content_check(path, &f, migration_count, e);
+        return header_check(path, known, e);
 }

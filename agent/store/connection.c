@@ -97,7 +97,11 @@ bool connection_open(struct connection *c, const char *path, int flags, struct e
         (void)sqlite3_set_authorizer(c->db, no_transactions, c);
         (void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, TEXT_MAX);
         (void)sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, 0);
-        return true;
+        /* Before the schema is read: it makes SQLite forget that. */
+        if (connection_exec(c, "PRAGMA temp_store=MEMORY", e))
+                return true;
+        connection_close(c);
+        return false;
 }
 
 void connection_close(struct connection *c)

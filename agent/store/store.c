@@ -21,12 +21,14 @@ static bool set_up(struct store *s, const struct store_conf *conf, enum store_or
         static const char *const settings[] = {
                 "PRAGMA journal_mode=WAL",
                 "PRAGMA synchronous=FULL",
-                "PRAGMA temp_store=MEMORY",
                 "PRAGMA cell_size_check=ON",
                 "PRAGMA cache_size=-1024",
                 "PRAGMA journal_size_limit=4194304",
         };
-        if (!connection_open(&s->writer, s->path, SQLITE_OPEN_READWRITE, e))
+        struct journal_found found = { 0 };
+        if (!journal_look(s->path, conf->migration_count, &found, e) ||
+                !connection_open(&s->writer, s->path, SQLITE_OPEN_READWRITE, e) ||
+                (found.content && !journal_check(&s->writer, &found, conf->migration_count, e)))
                 return false;
         for (size_t i = 0; i < ARRAY_LEN(settings); i++)
                 if (!connection_exec(&s->writer, settings[i], e))
@@ -85,7 +87,7 @@ bool store_open(struct store **ret, const struct store_conf *conf, enum store_or
                 store_close(s);
                 return err_memory(e);
         }
-        if (!journal_check(s->path, conf->migration_count, e) || !set_up(s, conf, &origin, e) || !start_writer(s, e)) {
+        if (!set_up(s, conf, &origin, e) || !start_writer(s, e)) {
                 store_close(s);
                 return false;
         }

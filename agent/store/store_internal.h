@@ -69,8 +69,15 @@ void connection_give(struct connection *c, sqlite3_stmt *stmt);
 bool connection_err(const struct connection *c, const char *what, struct err *e);
 bool store_damaged(const char *path, const char *why, struct err *e);
 
-/* Looks at the files without writing to them: owner, mode, header, version, PRAGMA quick_check. Makes an absent one. */
-bool journal_check(const char *path, size_t migration_count, struct err *e);
+struct journal_found {
+        bool content; /* else it is empty */
+        bool log; /* a write-ahead log with something in it */
+};
+/* Looks at the files without writing to them: kind, owner, mode, header, version. Makes an absent one. known: how many
+ * migrations there are. */
+bool journal_look(const char *path, size_t known, struct journal_found *ret, struct err *e);
+/* Reads the content: version, PRAGMA quick_check. What it refuses stays as it is when the connection is closed. */
+bool journal_check(struct connection *c, const struct journal_found *f, size_t known, struct err *e);
 bool journal_migrate(struct connection *c, const struct store_conf *conf, enum store_origin *ret_origin, struct err *e);
 
 /* Which files we write to: a commit into a file that was removed or replaced would be lost. */

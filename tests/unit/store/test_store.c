@@ -29,6 +29,31 @@ static void refused(const struct scratch *t, size_t migrations, enum err_kind ki
         assert_true(e.fix[0] != '\0');
 }
 
+static char *bytes_of(const char *path, size_t *ret_len)
+{
+        char *data = NULL;
+        return file_read(path, 1 << 20, &data, ret_len, NULL) ? data : NULL;
+}
+
+/* To the byte: the file, and the write-ahead log where there is one. */
+static void refused_and_left(const struct scratch *t, size_t migrations, const char *code)
+{
+        char wal[96];
+        size_t len[4] = { 0 };
+        snprintf(wal, sizeof wal, "%s-wal", t->path);
+        CLEANUP(free_p) char *main_before = bytes_of(t->path, &len[0]);
+        CLEANUP(free_p) char *wal_before = bytes_of(wal, &len[1]);
+        refused(t, migrations, ERR_CONFIG, code);
+        CLEANUP(free_p) char *main_after = bytes_of(t->path, &len[2]);
+        CLEANUP(free_p) char *wal_after = bytes_of(wal, &len[3]);
+        assert_int_equal(len[0], len[2]);
+        assert_memory_equal(main_before, main_after, len[0]);
+        assert_int_equal(wal_before != NULL, wal_after != NULL);
+        assert_int_equal(len[1], len[3]);
+        if (wal_before)
+                assert_memory_equal(wal_before, wal_after, len[1]);
+}
+
 static void a_fresh_journal_is_private_and_new_then_existing(void **state)
 {
         struct scratch *t = *state;
@@ -97,48 +122,42 @@ static void a_newer_journal_is_refused_and_left_untouched(void **state)
 {
         struct scratch *t = *state;
         make_journal(t, 3);
-        CLEANUP(free_p) char *before = NULL, *after = NULL;
-        size_t before_len, after_len;
-        assert_true(file_read(t->path, 1 << 20, &before, &before_len, NULL));
-        refused(t, 2, ERR_CONFIG, "store.newer");
-        assert_true(file_read(t->path, 1 << 20, &after, &after_len, NULL));
-        assert_int_equal(before_len, after_len);
-        assert_memory_equal(before, after, after_len);
-        char wal[96];
-        snprintf(wal, sizeof wal, "%s-wal", t->path);
-        assert_int_not_equal(access(wal, F_OK), 0);
+        refused_and_left(t, 2, "store.newer");
         struct store_conf conf = conf_of(t, 3);
         store_close(open_good(&conf, STORE_EXISTING));
 }
 
-/* The version can be in the write-ahead log alone: a copy of a running journal shows it. */
-static void a_newer_version_in_the_log_alone_is_seen(void **state)
+/* As a kill leaves it: a copy of a running one, with what was committed last in the log alone. */
+static void copy_running(const struct scratch *t, enum store_origin origin, struct scratch *ret_copy)
 {
-        struct scratch *t = *state;
-        char copy[96], wal[104];
+        char wal[104];
         struct store_conf conf = conf_of(t, 3);
-        struct store *s = open_good(&conf, STORE_NEW);
-        CLEANUP(free_p) char *main_data = NULL, *wal_data = NULL;
+        struct store *s = open_good(&conf, origin);
+        assert_true(store_commit_own(s, insert_job("last"), NULL, NULL, NULL));
+        assert_true(store_flush(s, NULL));
         size_t main_len, wal_len;
-        assert_true(file_read(t->path, 1 << 20, &main_data, &main_len, NULL));
-        assert_true(file_read(s->wal_path, 1 << 20, &wal_data, &wal_len, NULL));
+        CLEANUP(free_p) char *main_data = bytes_of(t->path, &main_len);
+        CLEANUP(free_p) char *wal_data = bytes_of(s->wal_path, &wal_len);
         store_close(s);
         assert_true(main_len >= 100 && wal_len > 0);
-        assert_int_equal(main_data[63], 0); /* not yet in the header */
-        struct scratch other = *t;
-        snprintf(other.path, sizeof other.path, "%s/copy?#%%.db", t->directory);
-        snprintf(copy, sizeof copy, "%s", other.path);
-        snprintf(wal, sizeof wal, "%s-wal", copy);
-        write_file(copy, 0600, main_data, main_len);
+        assert_int_equal(main_data[63], origin == STORE_NEW ? 0 : 3); /* the version in the header */
+        *ret_copy = *t;
+        snprintf(ret_copy->path, sizeof ret_copy->path, "%s/copy?#%%.db", t->directory);
+        snprintf(wal, sizeof wal, "%s-wal", ret_copy->path);
+        write_file(ret_copy->path, 0600, main_data, main_len);
         write_file(wal, 0600, wal_data, wal_len);
-        refused(&other, 2, ERR_CONFIG, "store.newer");
-        CLEANUP(free_p) char *wal_after = NULL;
-        size_t wal_after_len;
-        assert_true(file_read(wal, 1 << 20, &wal_after, &wal_after_len, NULL));
-        assert_int_equal(wal_len, wal_after_len);
-        assert_memory_equal(wal_data, wal_after, wal_len);
-        struct store_conf all = conf_of(&other, 3);
+}
+
+static void a_newer_version_in_the_log_alone_is_seen(void **state)
+{
+        struct scratch copy;
+        copy_running(*state, STORE_NEW, &copy);
+        refused_and_left(&copy, 2, "store.newer");
+        struct store_conf all = conf_of(&copy, 3);
         store_close(open_good(&all, STORE_EXISTING));
+        char wal[104];
+        snprintf(wal, sizeof wal, "%s-wal", copy.path);
+        assert_int_not_equal(access(wal, F_OK), 0); /* moved into the file */
 }
 
 static void zero_at(const char *path, off_t at, size_t len)
@@ -175,9 +194,20 @@ static void a_damaged_journal_is_refused_with_what_to_do(void **state)
                         assert_int_equal(truncate(t->path, row[i].cut), 0);
                 else
                         zero_at(t->path, row[i].zero_at, MIN(row[i].zero_len, (size_t)st.st_size));
-                refused(t, 3, ERR_CONFIG, "store.damaged");
+                refused_and_left(t, 3, "store.damaged");
                 assert_int_equal(unlink(t->path), 0);
         }
+}
+
+static void a_damaged_journal_keeps_its_log(void **state)
+{
+        struct scratch *t = *state, copy;
+        struct stat st;
+        make_journal(t, 3);
+        copy_running(t, STORE_EXISTING, &copy);
+        assert_int_equal(stat(copy.path, &st), 0);
+        zero_at(copy.path, st.st_size - 4096, 4096); /* a page that the log does not have */
+        refused_and_left(&copy, 3, "store.damaged");
 }
 
 static void a_log_without_its_journal_is_not_thrown_away(void **state)
@@ -353,6 +383,7 @@ int main(void)
                 TEST(a_newer_journal_is_refused_and_left_untouched),
                 TEST(a_newer_version_in_the_log_alone_is_seen),
                 TEST(a_damaged_journal_is_refused_with_what_to_do),
+                TEST(a_damaged_journal_keeps_its_log),
                 TEST(a_log_without_its_journal_is_not_thrown_away),
                 TEST(a_foreign_database_is_refused),
                 TEST(wrong_mode_owner_and_kind_are_refused_with_the_command),
