@@ -37,8 +37,7 @@ static bool set_up(struct store *s, const struct store_conf *conf, enum store_or
                 return false;
         if (!file_identity_of(s->path, &s->journal_id) || !file_identity_of(s->wal_path, &s->wal_id))
                 return err_errno(e, errno, "store.open", "journal %s and its -wal", s->path);
-        return connection_open(&s->reader, s->path, SQLITE_OPEN_READONLY, e) &&
-                connection_exec(&s->reader, "PRAGMA cache_size=-512", e);
+        return true;
 }
 
 /* Signals are the loop's: the thread is born with all of them blocked. */
@@ -151,7 +150,8 @@ bool store_commit_own(struct store *s, struct store_batch *b, store_done_fn *don
                 *s->queue_end = b;
                 s->queue_end = &b->next;
                 s->queue_count++;
-                pthread_cond_signal(&s->queued);
+                if (!s->borrowed)
+                        pthread_cond_signal(&s->queued);
         }
         pthread_mutex_unlock(&s->lock);
         if (room)

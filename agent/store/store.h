@@ -42,7 +42,8 @@ bool store_commit_own(struct store *s, struct store_batch *b, store_done_fn *don
 /* Waits for everything queued: for the end of a program and for start-up. Dispatches the callbacks. */
 bool store_flush(struct store *s, struct err *e);
 
-/* Reads. Blocking, on a connection of its own; for start-up, one-shot programs, and rows by key on the loop (microseconds). */
+/* Reads what is committed. Blocking, without waiting for the writer; for start-up, one-shot programs, and rows by key on the loop
+ * (microseconds). What its callback commits is written after it. */
 struct store_row; /* valid during the callback */
 typedef bool store_row_fn(void *arg, const struct store_row *row); /* false stops */
 bool store_query(struct store *s, const char *sql, const char *types, store_row_fn *fn, void *arg, struct err *e, ...);

@@ -88,7 +88,8 @@ struct file_identity {
 
 struct store {
         char *path, *wal_path;
-        struct connection writer, reader;
+        struct connection writer; /* the thread's while it commits, else whoever queries borrows it */
+        struct connection reader; /* for queries meanwhile; opened when it is needed first */
         struct file_identity journal_id, wal_id;
         void (*wake)(void *arg);
         void *wake_arg;
@@ -102,10 +103,12 @@ struct store {
         struct store_batch *answers, **answers_end;
         size_t answer_count;
         bool stop, committing;
+        unsigned borrowed; /* queries that run by the writer's connection, one inside the other */
         uint64_t commits; /* transactions that reached COMMIT with success */
 };
 void *writer_main(void *arg); /* arg: struct store */
 bool file_identity_of(const char *path, struct file_identity *ret);
+bool store_is_ours(const struct store *s, struct err *e); /* path and -wal lead to the files that we write */
 /* Takes the oldest answer off the list; NULL if none. */
 struct store_batch *store_answer(struct store *s);
 /* For tests and metrics: how many transactions were committed. */

@@ -33,7 +33,7 @@ static bool same_file(const char *path, const struct file_identity *want)
 }
 
 /* SQLite goes on writing into a file that was unlinked: after a restart nothing of it would be there. */
-static bool still_ours(const struct store *s, struct err *e)
+bool store_is_ours(const struct store *s, struct err *e)
 {
         if (same_file(s->path, &s->journal_id) && same_file(s->wal_path, &s->wal_id))
                 return true;
@@ -83,7 +83,7 @@ static bool commit(struct store *s, struct err *e)
 static bool commit_all(struct store *s, struct store_batch *group, struct err *e)
 {
         struct connection *c = &s->writer;
-        if (!still_ours(s, e) || !connection_control(c, CONTROL_BEGIN, e))
+        if (!store_is_ours(s, e) || !connection_control(c, CONTROL_BEGIN, e))
                 return false;
         bool good = true;
         for (struct store_batch *b = group; good && b; b = b->next)
@@ -153,7 +153,7 @@ void *writer_main(void *arg)
         struct store *s = arg;
         pthread_mutex_lock(&s->lock);
         for (;;) {
-                while (!s->queue && !s->stop)
+                while ((!s->queue || s->borrowed) && !s->stop)
                         pthread_cond_wait(&s->queued, &s->lock);
                 struct store_batch *group = take_queue(s);
                 if (!group)

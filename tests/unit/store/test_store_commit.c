@@ -1,6 +1,7 @@
 /* Committing: groups, answers, what happens when one batch or the disk fails, and when the process dies. */
 #include "scratch.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -340,6 +341,113 @@ static void a_journal_removed_while_running_takes_no_commit(void **state)
         store_close(s);
 }
 
+static void while_nothing_is_written_queries_open_no_connection(void **state)
+{
+        struct gate g;
+        struct store *s = open_gated(*state, &g);
+        for (int i = 0; i < 3; i++) {
+                char name[16];
+                snprintf(name, sizeof name, "%d", i);
+                assert_true(store_commit_own(s, insert_job(name), NULL, NULL, NULL));
+                assert_true(store_flush(s, NULL));
+                assert_int_equal(count_of(s, "SELECT count(*) FROM job"), i + 1);
+        }
+        assert_null(s->reader.db);
+        store_close(s);
+}
+
+/* Another program that writes: whoever commits has to wait for it. */
+static sqlite3 *lock_journal(const struct scratch *t)
+{
+        sqlite3 *other = NULL;
+        assert_int_equal(sqlite3_open(t->path, &other), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        return other;
+}
+
+static void wait_until_committing(struct store *s)
+{
+        for (bool committing = false; !committing; sched_yield()) {
+                pthread_mutex_lock(&s->lock);
+                committing = s->committing;
+                pthread_mutex_unlock(&s->lock);
+        }
+}
+
+static void a_query_does_not_wait_for_the_writer(void **state)
+{
+        struct scratch *t = *state;
+        struct gate g;
+        struct store *s = open_gated(t, &g);
+        sqlite3 *other = lock_journal(t);
+        assert_true(store_commit_own(s, insert_job("slow"), NULL, NULL, NULL));
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 0);
+        wait_until_committing(s);
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 0);
+        sqlite3_close(other);
+        assert_true(store_flush(s, NULL));
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 1);
+        store_close(s);
+}
+
+/* By a connection that is opened only then. */
+static void a_query_never_reads_another_file(void **state)
+{
+        struct scratch *t = *state;
+        struct gate g;
+        struct store *s = open_gated(t, &g);
+        struct err e = { 0 };
+        int64_t n = -1;
+        char aside[96];
+        sqlite3 *other = lock_journal(t), *replaced = NULL;
+        assert_true(store_commit_own(s, insert_job("slow"), NULL, NULL, NULL));
+        wait_until_committing(s);
+        snprintf(aside, sizeof aside, "%s/aside", t->directory);
+        assert_int_equal(rename(t->path, aside), 0);
+        assert_int_equal(sqlite3_open(t->path, &replaced), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(replaced, "CREATE TABLE job(id)", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(replaced);
+        assert_false(store_query(s, "SELECT count(*) FROM job", "", take_i64, &n, &e));
+        assert_string_equal(e.code, "store.gone");
+        assert_int_equal(rename(aside, t->path), 0);
+        sqlite3_close(other);
+        assert_true(store_flush(s, NULL));
+        store_close(s);
+}
+
+struct reading {
+        struct store *store;
+        uint64_t commits; /* before */
+        unsigned rows;
+};
+
+static bool commit_for_row(void *arg, const struct store_row *row)
+{
+        struct reading *r = arg;
+        char name[16];
+        snprintf(name, sizeof name, "new %lld", (long long)row_i64(row, 0));
+        assert_true(store_commit_own(r->store, insert_job(name), NULL, NULL, NULL));
+        assert_int_equal(count_of(r->store, "SELECT count(*) FROM job"), 3);
+        assert_int_equal(store_commit_count(r->store), r->commits);
+        r->rows++;
+        return true;
+}
+
+static void what_a_query_commits_is_written_after_it(void **state)
+{
+        struct gate g;
+        struct store *s = open_gated(*state, &g);
+        for (const char *name = "abc"; *name; name++)
+                assert_true(store_commit_own(s, insert_job(name), NULL, NULL, NULL));
+        assert_true(store_flush(s, NULL));
+        struct reading r = { .store = s, .commits = store_commit_count(s) };
+        assert_true(store_query(s, "SELECT id FROM job", "", commit_for_row, &r, NULL));
+        assert_int_equal(r.rows, 3);
+        assert_true(store_flush(s, NULL));
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 6);
+        store_close(s);
+}
+
 #ifdef DCVD_CRASH_POINTS
 static void commit_and_die(const struct scratch *t, const char *where)
 {
@@ -392,6 +500,10 @@ int main(void)
                 TEST(a_full_journal_refuses_the_large_and_takes_the_small),
                 TEST(a_disk_that_refuses_is_temporary_and_the_writer_goes_on),
                 TEST(a_journal_removed_while_running_takes_no_commit),
+                TEST(while_nothing_is_written_queries_open_no_connection),
+                TEST(a_query_does_not_wait_for_the_writer),
+                TEST(a_query_never_reads_another_file),
+                TEST(what_a_query_commits_is_written_after_it),
 #ifdef DCVD_CRASH_POINTS
                 TEST(a_kill_before_commit_loses_all_of_it_and_after_nothing),
 #endif
