@@ -205,25 +205,43 @@ bool alert_seen_add(struct engine *g, const char *source, const struct report_se
         return true;
 }
 
+struct seen_load {
+        struct seen_table *table;
+        int64_t now_s;
+        bool any_over;
+};
+
 static bool seen_row(void *arg, const struct store_row *row)
 {
-        struct engine *g = arg;
+        struct seen_load *l = arg;
         struct seen_entry entry = { .expires_s = row_i64(row, 1), .incident = row_i64(row, 2) };
         const char *hex = row_text(row, 0);
         size_t n = 0;
         bool full;
+        if (entry.expires_s <= l->now_s) {
+                l->any_over = true;
+                return true;
+        }
         return !hex || !hex_decode(hex, strlen(hex), entry.hash, sizeof entry.hash, &n) || n != sizeof entry.hash ||
-                seen_table_put(&g->incidents->seen, &entry, clock_now_s(), &full);
+                seen_table_put(l->table, &entry, l->now_s, &full);
+}
+
+static void forget_over(struct engine *g, int64_t now_s)
+{
+        struct store_batch *b = store_batch_new();
+        if (b && store_batch_add(b, "DELETE FROM alert_seen WHERE expires <= ?", "i", now_s))
+                engine_commit_logged(g, b);
+        else
+                store_batch_free(b);
 }
 
 bool seen_load(struct engine *g, struct err *e)
 {
-        g->incidents->seen.max = ALERT_SEEN_MAX;
-        struct store_batch *b = store_batch_new();
-        if (b && store_batch_add(b, "DELETE FROM alert_seen WHERE expires < ?", "i", clock_now_s()))
-                engine_commit_logged(g, b);
-        else
-                store_batch_free(b);
-        return store_query(g->store, "SELECT hash, expires, incident FROM alert_seen WHERE expires > ?", "i", seen_row,
-                g, e, clock_now_s());
+        struct seen_load l = { .table = &g->incidents->seen, .now_s = clock_now_s() };
+        l.table->max = ALERT_SEEN_MAX;
+        if (!store_query(g->store, "SELECT hash, expires, incident FROM alert_seen", "", seen_row, &l, e))
+                return false;
+        if (l.any_over) /* else nearly every start would begin with a commit for nothing */
+                forget_over(g, l.now_s);
+        return true;
 }

@@ -4,6 +4,7 @@
 #include "agent/base/metrics.h"
 #include "agent/job/incident_evidence.h"
 #include "agent/job/incident_look.h"
+#include "agent/store/store_internal.h"
 #include "incident_fixture.h"
 
 static void take_name(struct fixture *f)
@@ -802,6 +803,35 @@ static void what_was_seen_long_ago_leaves_the_journal(void **state)
         assert_int_equal(rows, 70);
 }
 
+static int64_t remembered(struct fixture *f)
+{
+        int64_t rows = -1;
+        struct err e;
+        assert_true(store_query(f->engine->store, "SELECT count(*) FROM alert_seen", "", counted, &rows, &e));
+        return rows;
+}
+
+static void a_start_forgets_what_was_seen_long_ago_and_else_writes_nothing(void **state)
+{
+        struct fixture *f = *state;
+        struct err e;
+        struct report_seen seen = { "msg_1", clock_now_s() + 600 };
+        struct store_batch *b = store_batch_new();
+        assert_true(store_batch_add(b, "INSERT INTO alert_seen(hash, source, expires, incident) VALUES(?,?,?,?)",
+                "ttii", "ab", "old", clock_now_s() - 1, (int64_t)0));
+        assert_true(alert_seen_add(f->engine, "scanner", &seen, &e));
+        engine_commit_logged(f->engine, b);
+        assert_true(store_flush(f->engine->store, &e));
+        assert_int_equal(remembered(f), 2);
+        restart(f);
+        assert_true(store_flush(f->engine->store, &e));
+        assert_int_equal(remembered(f), 1);
+        restart(f);
+        assert_true(store_flush(f->engine->store, &e));
+        assert_int_equal(store_commit_count(f->engine->store), 0);
+        assert_int_equal(remembered(f), 1);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -835,6 +865,7 @@ int main(void)
                 TEST(a_flood_of_one_alert_is_one_incident),
                 TEST(a_flood_fills_half_of_the_replay_memory),
                 TEST(what_was_seen_long_ago_leaves_the_journal),
+                TEST(a_start_forgets_what_was_seen_long_ago_and_else_writes_nothing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
