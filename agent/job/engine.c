@@ -229,11 +229,29 @@ static void wake(void *arg)
         (void)uv_async_send(arg); /* fails only for a closed handle: the loop is ending */
 }
 
-static bool open_store(struct engine *g, enum store_origin *origin, struct err *e)
+/* The jobs that were moved in one turn of the loop share a transaction: it is written before the loop waits. */
+static void turn_over(uv_prepare_t *prepare)
 {
-        CLEANUP(free_p) char *path = text_format("%s/dcvd.db", g->conf->state_directory);
+        struct engine *g = prepare->data;
+        (void)uv_prepare_stop(prepare);
+        store_write(g->store);
+}
+
+static void queued(void *arg)
+{
+        (void)uv_prepare_start(arg, turn_over); /* cannot fail */
+}
+
+/* How the loop and the writer tell each other. */
+static bool open_handles(struct engine *g, struct err *e)
+{
+        g->turn = calloc(1, sizeof *g->turn);
+        if (!g->turn)
+                return err_memory(e);
+        (void)uv_prepare_init(loop_uv(g->loop), g->turn); /* cannot fail */
+        g->turn->data = g;
         g->wake = calloc(1, sizeof *g->wake);
-        if (!path || !g->wake)
+        if (!g->wake)
                 return err_memory(e);
         g->wake->data = g;
         if (uv_async_init(loop_uv(g->loop), g->wake, woken) != 0) {
@@ -241,11 +259,23 @@ static bool open_store(struct engine *g, enum store_origin *origin, struct err *
                 g->wake = NULL;
                 return err_set(e, ERR_TEMPORARY, "loop", "the loop takes no more handles");
         }
+        return true;
+}
+
+static bool open_store(struct engine *g, enum store_origin *origin, struct err *e)
+{
+        CLEANUP(free_p) char *path = text_format("%s/dcvd.db", g->conf->state_directory);
+        if (!path)
+                return err_memory(e);
+        if (!open_handles(g, e))
+                return false;
         struct store_conf conf = { .path = path,
                 .migrations = journal_migrations,
                 .migration_count = journal_migration_count,
                 .wake = wake,
-                .wake_arg = g->wake };
+                .wake_arg = g->wake,
+                .queued = queued,
+                .queued_arg = g->turn };
         return store_open(&g->store, &conf, origin, e);
 }
 
@@ -503,6 +533,8 @@ void engine_close(struct engine *g)
                 store_close(g->store);
         if (g->wake)
                 uv_close((uv_handle_t *)g->wake, (uv_close_cb)free);
+        if (g->turn)
+                uv_close((uv_handle_t *)g->turn, (uv_close_cb)free);
         if (g->sets)
                 sets_close(g->sets);
         if (g->keystore)

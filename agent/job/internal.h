@@ -163,7 +163,8 @@ struct engine {
         struct http *http;
         struct helper *helper;
         struct store *store;
-        uv_async_t *wake;
+        uv_async_t *wake; /* the writer has answers */
+        uv_prepare_t *turn; /* there is something for the writer, at the end of this turn of the loop */
         struct keystore *keystore;
         struct sets *sets;
         struct propagation_engine *propagation;

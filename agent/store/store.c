@@ -64,6 +64,9 @@ static struct store *store_new(const struct store_conf *conf)
         s->wal_path = text_format("%s-wal", conf->path);
         s->wake = conf->wake;
         s->wake_arg = conf->wake_arg;
+        s->queued_fn = conf->queued;
+        s->queued_arg = conf->queued_arg;
+        s->turn_end = &s->turn;
         s->queue_end = &s->queue;
         s->answers_end = &s->answers;
         pthread_mutex_init(&s->lock, NULL);
@@ -113,6 +116,7 @@ void store_close(struct store *s)
 {
         if (!s)
                 return;
+        store_write(s);
         if (s->thread_runs) {
                 pthread_mutex_lock(&s->lock);
                 s->stop = true;
@@ -142,23 +146,41 @@ bool store_commit_own(struct store *s, struct store_batch *b, store_done_fn *don
                 store_batch_free(b);
                 return err_memory(e);
         }
+        pthread_mutex_lock(&s->lock);
+        bool room = s->queue_count + s->turn_count < QUEUE_MAX;
+        pthread_mutex_unlock(&s->lock);
+        if (!room) {
+                store_batch_free(b);
+                return err_set(e, ERR_TEMPORARY, "store.busy", "journal %s: %d changes wait for the disk already",
+                        s->path, QUEUE_MAX);
+        }
         b->done = done;
         b->arg = arg;
+        *s->turn_end = b;
+        s->turn_end = &b->next;
+        if (s->turn_count++ > 0)
+                return true; /* it was told of the first */
+        if (s->queued_fn)
+                s->queued_fn(s->queued_arg);
+        else
+                store_write(s);
+        return true;
+}
+
+void store_write(struct store *s)
+{
+        if (!s->turn)
+                return;
         pthread_mutex_lock(&s->lock);
-        bool room = s->queue_count < QUEUE_MAX;
-        if (room) {
-                *s->queue_end = b;
-                s->queue_end = &b->next;
-                s->queue_count++;
-                if (!s->borrowed)
-                        pthread_cond_signal(&s->queued);
-        }
+        *s->queue_end = s->turn;
+        s->queue_end = s->turn_end;
+        s->queue_count += s->turn_count;
+        if (!s->borrowed)
+                pthread_cond_signal(&s->queued);
         pthread_mutex_unlock(&s->lock);
-        if (room)
-                return true;
-        store_batch_free(b);
-        return err_set(
-                e, ERR_TEMPORARY, "store.busy", "journal %s: %d changes wait for the disk already", s->path, QUEUE_MAX);
+        s->turn = NULL;
+        s->turn_end = &s->turn;
+        s->turn_count = 0;
 }
 
 void store_dispatch(struct store *s)
@@ -179,6 +201,7 @@ static bool settle(struct store *s)
 {
         struct timespec limit;
         int rc = 0;
+        store_write(s);
         clock_gettime(CLOCK_MONOTONIC, &limit);
         limit.tv_sec += FLUSH_S;
         pthread_mutex_lock(&s->lock);
@@ -192,7 +215,7 @@ static bool settle(struct store *s)
 static bool anything_left(struct store *s)
 {
         pthread_mutex_lock(&s->lock);
-        bool left = s->queue || s->committing || s->answers;
+        bool left = s->turn || s->queue || s->committing || s->answers;
         pthread_mutex_unlock(&s->lock);
         return left;
 }

@@ -18,6 +18,8 @@ struct store_conf {
         size_t migration_count;
         void (*wake)(void *arg); /* called in the writer's thread when answers are waiting: hands over to the loop (uv_async_send) */
         void *wake_arg;
+        void (*queued)(void *arg); /* called when the first batch waits for store_write; NULL: none waits for that */
+        void *queued_arg;
 };
 enum store_origin { STORE_NEW, STORE_EXISTING };
 /* Opens or creates (0600); PRAGMA quick_check; ERR_CONFIG "store.damaged" (names the file and what to do), "store.newer" (made by a newer
@@ -39,6 +41,8 @@ size_t store_batch_count(const struct store_batch *b);
  * ERR_BUG constraint). If one batch of a group fails, the others are committed without it. last_rowid: of the batch's last INSERT. */
 typedef void store_done_fn(void *arg, int64_t last_rowid, const struct err *err);
 bool store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
+/* Hands to the writer what was queued since the last call, as one transaction: to be called when a turn of the loop is over. */
+void store_write(struct store *s);
 /* Waits for everything queued: for the end of a program and for start-up. Dispatches the callbacks. */
 bool store_flush(struct store *s, struct err *e);
 

@@ -93,8 +93,12 @@ struct store {
         struct file_identity journal_id, wal_id;
         void (*wake)(void *arg);
         void *wake_arg;
+        void (*queued_fn)(void *arg);
+        void *queued_arg;
         pthread_t thread;
         bool thread_runs;
+        struct store_batch *turn, **turn_end; /* queued in this turn of the loop, which alone sees them */
+        size_t turn_count;
 
         pthread_mutex_t lock; /* all below */
         pthread_cond_t queued, answered;

@@ -1,6 +1,8 @@
 /* What a job writes into the journal: a token before it is out, and nothing more often than it must. */
 #include "test.h"
 
+#include <sched.h>
+
 #include "agent/net/loop.h"
 #include "agent/store/store_internal.h"
 #include "engine_fixture.h"
@@ -16,15 +18,63 @@ bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_
         return __real_store_commit_own(s, b, done, arg, e);
 }
 
-/* A job alone shares no transaction, but for what it happens to queue while the disk is busy: what it commits, each
- * waiting for the disk, is what it costs. */
+/* Each transaction waits for the disk: that is what a job costs. */
 static void a_job_commits_no_more_often_than_it_must(void **state)
 {
         struct fixture *f = *state;
         commits = 0;
+        uint64_t before = store_commit_count(f->engine->store);
         reissue(f, "www", false);
         expect_done(f);
         assert_in_range(commits, 10, 16);
+        uint64_t transactions = store_commit_count(f->engine->store) - before;
+        assert_in_range(transactions, 10, commits - 1); /* the withdrawal of its token goes with its end */
+}
+
+struct noted {
+        unsigned count;
+};
+
+static void note(void *arg, int64_t rowid, const struct err *e)
+{
+        struct noted *n = arg;
+        (void)rowid;
+        assert_null(e);
+        n->count++;
+}
+
+static struct noted noted;
+
+static bool all_noted(struct fixture *f)
+{
+        (void)f;
+        return noted.count == 3;
+}
+
+/* Whatever the writer was given is on disk. */
+static void let_writer_work(struct store *s)
+{
+        for (bool works = true; works; sched_yield()) {
+                pthread_mutex_lock(&s->lock);
+                works = s->queue || s->committing;
+                pthread_mutex_unlock(&s->lock);
+        }
+}
+
+static void what_one_turn_of_the_loop_commits_is_one_transaction(void **state)
+{
+        struct fixture *f = *state;
+        struct err e;
+        uint64_t before = store_commit_count(f->engine->store);
+        noted.count = 0;
+        for (int i = 0; i < 3; i++) {
+                struct store_batch *b = store_batch_new();
+                assert_true(journal_audit(b, i, NULL, 0, "test", NULL));
+                assert_true(engine_commit(f->engine, b, note, &noted, &e));
+                let_writer_work(f->engine->store);
+        }
+        assert_true(run_to(f, all_noted));
+        assert_int_equal(store_commit_count(f->engine->store) - before, 1);
 }
 
 struct heard {
@@ -97,6 +147,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_job_commits_no_more_often_than_it_must, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_one_turn_of_the_loop_commits_is_one_transaction, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_token_is_recorded_published_and_withdrawn_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_token_that_is_not_in_the_journal_is_not_published, setup, teardown),
         };

@@ -448,6 +448,62 @@ static void what_a_query_commits_is_written_after_it(void **state)
         store_close(s);
 }
 
+static void count_call(void *arg)
+{
+        ++*(unsigned *)arg;
+}
+
+static void what_one_turn_queues_is_one_transaction(void **state)
+{
+        struct scratch *t = *state;
+        unsigned told = 0;
+        struct store_conf conf = conf_of(t, 3);
+        conf.queued = count_call;
+        conf.queued_arg = &told;
+        struct store *s = open_good(&conf, STORE_NEW);
+        struct said said = { 0 };
+        struct note note[] = { { &said, "a" }, { &said, "b" }, { &said, "c" } };
+        for (size_t turn = 0; turn < 3; turn++) {
+                char name[16];
+                said.text[0] = '\0';
+                for (size_t i = 0; i < ARRAY_LEN(note); i++) {
+                        snprintf(name, sizeof name, "%zu %s", turn, note[i].name);
+                        assert_true(store_commit_own(s, insert_job(name), note_done, &note[i], NULL));
+                        assert_int_equal(told, turn + 1); /* once, by the first */
+                }
+                assert_int_equal(count_of(s, "SELECT count(*) FROM job"), turn * ARRAY_LEN(note));
+                assert_int_equal(store_commit_count(s), turn);
+                store_write(s);
+                assert_true(store_flush(s, NULL));
+                assert_string_equal(said.text, "a b c ");
+                assert_int_equal(store_commit_count(s), turn + 1);
+        }
+        store_write(s); /* nothing is left of it */
+        assert_true(store_flush(s, NULL));
+        assert_int_equal(store_commit_count(s), 3);
+        store_close(s);
+}
+
+static void what_no_turn_ended_is_written_by_flush_and_close(void **state)
+{
+        struct scratch *t = *state;
+        unsigned told = 0;
+        struct store_conf conf = conf_of(t, 3);
+        conf.queued = count_call;
+        conf.queued_arg = &told;
+        struct store *s = open_good(&conf, STORE_NEW);
+        struct said said = { 0 };
+        struct note n = { &said, "a" };
+        assert_true(store_commit_own(s, insert_job("a"), note_done, &n, NULL));
+        assert_true(store_flush(s, NULL));
+        assert_string_equal(said.text, "a ");
+        assert_true(store_commit_own(s, insert_job("b"), NULL, NULL, NULL));
+        store_close(s);
+        s = open_good(&conf, STORE_EXISTING);
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 2);
+        store_close(s);
+}
+
 #ifdef DCVD_CRASH_POINTS
 static void commit_and_die(const struct scratch *t, const char *where)
 {
@@ -504,6 +560,8 @@ int main(void)
                 TEST(a_query_does_not_wait_for_the_writer),
                 TEST(a_query_never_reads_another_file),
                 TEST(what_a_query_commits_is_written_after_it),
+                TEST(what_one_turn_queues_is_one_transaction),
+                TEST(what_no_turn_ended_is_written_by_flush_and_close),
 #ifdef DCVD_CRASH_POINTS
                 TEST(a_kill_before_commit_loses_all_of_it_and_after_nothing),
 #endif
