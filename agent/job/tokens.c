@@ -322,8 +322,10 @@ static void published(void *arg, const char *handle, const struct err *err)
         job_set(&t->row.state, "published");
         t->busy = true;
         if (!commit(t, published_committed, "token-published"))
-                published_committed(
+                return published_committed(
                         t, 0, NULL); /* it is out; the row still says recorded, which a restart publishes again */
+        if (!t->row.probe)
+                tell_holders(t, NULL); /* that they go on is written behind it, in the same transaction */
 }
 
 static void publish_now(struct token *t);
