@@ -150,7 +150,7 @@ static bool commit_start(struct reissue *r, struct start *s, const char *event, 
         json_put_text(data, "reason", s->row.reason);
         json_put_text(data, "trigger", s->row.trigger);
         json_put_bool(data, "compromised", s->row.compromised);
-        if (b && journal_put_job(b, &s->row) && journal_audit(b, clock_now_s(), s->row.cert, s->row.id, event, data))
+        if (b && journal_add_job(b, &s->row) && journal_audit(b, clock_now_s(), s->row.cert, s->row.id, event, data))
                 return engine_commit(r->g, b, started, s, e);
         store_batch_free(b);
         return err_memory(e);

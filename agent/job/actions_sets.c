@@ -362,7 +362,7 @@ void action_deploy(struct engine *g, const json_t *args, action_done_fn *done, v
                         .cert_sha256 = text_dup(s.chain.leaf.sha256),
                         .spki = text_dup(s.chain.leaf.spki_hex) };
                 struct store_batch *b = store_batch_new();
-                good = b && journal_put_job(b, &r->row) &&
+                good = b && journal_add_job(b, &r->row) &&
                         journal_audit(b, clock_now_s(), cert->row.name, r->row.id, "deploy", NULL);
                 if (!good) {
                         store_batch_free(b);

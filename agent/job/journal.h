@@ -52,8 +52,9 @@ struct job_row {
         int64_t ended_s;
 };
 void job_row_done(struct job_row *r);
-bool journal_put_job(struct store_batch *b,
-        const struct job_row *r); /* inserts, or updates by id: all but cert, policy, trigger, reason, created_s */
+bool journal_add_job(struct store_batch *b, const struct job_row *r);
+/* As it is now: all but cert, policy, trigger, reason, created_s. A job that was not added fails the batch. */
+bool journal_put_job(struct store_batch *b, const struct job_row *r);
 
 /* One row of `certificate`: what is remembered of a certificate between jobs. */
 struct cert_row {

@@ -98,6 +98,12 @@ bool store_batch_add(struct store_batch *b, const char *sql, const char *types, 
         return true;
 }
 
+void store_batch_must_change(struct store_batch *b)
+{
+        if (b && b->last)
+                b->last->must_change = true;
+}
+
 size_t store_batch_count(const struct store_batch *b)
 {
         return b ? b->count : 0;

@@ -34,6 +34,7 @@ void store_dispatch(struct store *s);
 /* Besides SQLite's own functions there is sha256_hex(text). */
 struct store_batch *store_batch_new(void);
 bool store_batch_add(struct store_batch *b, const char *sql, const char *types, ...);
+void store_batch_must_change(struct store_batch *b); /* its last statement, a row: else it fails, ERR_BUG "store.absent" */
 void store_batch_free(struct store_batch *b); /* NULL allowed */
 size_t store_batch_count(const struct store_batch *b);
 

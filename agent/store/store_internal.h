@@ -21,6 +21,7 @@ struct value {
 struct statement {
         struct statement *next;
         const char *sql;
+        bool must_change; /* a row */
         size_t count;
         struct value value[];
 };

@@ -54,6 +54,9 @@ static bool run(struct connection *c, struct store_batch *b, struct err *e)
                         continue; /* RETURNING and pragmas answer with rows; nobody asked for them here */
                 bool good = rc == SQLITE_DONE || connection_err(c, s->sql, e);
                 connection_give(c, stmt);
+                if (good && s->must_change && sqlite3_changes(c->db) == 0)
+                        good = err_set(
+                                e, ERR_BUG, "store.absent", "journal %s: there is no such row: %s", c->path, s->sql);
                 if (!good)
                         return false;
         }

@@ -79,6 +79,21 @@ static void reopen(struct fixture *f)
         open_store(f);
 }
 
+static bool count_row(void *arg, const struct store_row *row)
+{
+        *(int64_t *)arg = row_i64(row, 0);
+        return false;
+}
+
+static int64_t number(struct fixture *f, const char *sql)
+{
+        int64_t n = -1;
+        struct err e = { 0 };
+        if (!store_query(f->store, sql, "", count_row, &n, &e))
+                fail_msg("%s", e.text);
+        return n;
+}
+
 static void a_job_comes_back_as_it_was(void **state)
 {
         struct fixture *f = *state;
@@ -112,7 +127,7 @@ static void a_job_comes_back_as_it_was(void **state)
                 .err_text = (char *)"y",
                 .waiting = (char *)"{}" };
         struct store_batch *b = store_batch_new();
-        assert_true(journal_put_job(b, &r) && journal_open_intent(b, 17, "order", "a", "00", 9));
+        assert_true(journal_add_job(b, &r) && journal_open_intent(b, 17, "order", "a", "00", 9));
         commit(f, b);
         reopen(f);
         struct job_row *rows = NULL;
@@ -162,7 +177,7 @@ static void a_job_written_again_is_as_it_is_now(void **state)
         int64_t *const numbers[] = { &r.entered_s, &r.due_ms, &r.failures, &r.attempt, &r.attempt_s, &r.ca_index,
                 &r.ordered_s, &r.live_set, &r.set_number };
         struct store_batch *b = store_batch_new();
-        assert_true(journal_put_job(b, &r));
+        assert_true(journal_add_job(b, &r));
         for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
                 snprintf(name[i], sizeof name[i], "t%zu", i);
                 *texts[i] = name[i];
@@ -189,6 +204,27 @@ static void a_job_written_again_is_as_it_is_now(void **state)
         assert_int_equal(r.created_s, 1);
         job_row_done(&rows[0]);
         free(rows);
+}
+
+static void refused(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        snprintf(arg, sizeof((struct err){ 0 }).code, "%s", e ? e->code : "");
+}
+
+/* What was told as written is on disk: a move of a job whose row is gone is not. */
+static void a_job_that_was_not_added_is_not_written(void **state)
+{
+        struct fixture *f = *state;
+        char code[sizeof((struct err){ 0 }).code];
+        struct job_row r = { .id = 7, .cert = (char *)"www", .policy = (char *)"{}", .created_s = 1 };
+        struct store_batch *b = store_batch_new();
+        struct err e;
+        assert_true(journal_audit(b, 1, "www", 7, "state", NULL) && journal_put_job(b, &r));
+        assert_true(store_commit_own(f->store, b, refused, code, &e));
+        assert_true(store_flush(f->store, &e));
+        assert_string_equal(code, "store.absent");
+        assert_int_equal(number(f, "SELECT count(*) FROM audit"), 0);
 }
 
 static void a_token_comes_back_with_its_holders(void **state)
@@ -302,21 +338,6 @@ static void an_open_order_outlives_its_job(void **state)
         free(rows);
 }
 
-static bool count_row(void *arg, const struct store_row *row)
-{
-        *(int64_t *)arg = row_i64(row, 0);
-        return false;
-}
-
-static int64_t number(struct fixture *f, const char *sql)
-{
-        int64_t n = -1;
-        struct err e = { 0 };
-        if (!store_query(f->store, sql, "", count_row, &n, &e))
-                fail_msg("%s", e.text);
-        return n;
-}
-
 static void a_journal_of_the_first_release_is_carried_over(void **state)
 {
         struct fixture *f = *state;
@@ -352,6 +373,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_job_comes_back_as_it_was, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_job_written_again_is_as_it_is_now, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_job_that_was_not_added_is_not_written, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_token_comes_back_with_its_holders, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_audit_chain_holds_and_shows_a_change, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_removed_audit_row_shows, setup, teardown),

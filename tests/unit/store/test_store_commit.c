@@ -131,6 +131,30 @@ static void one_bad_batch_does_not_take_the_others(void **state)
         store_close(s);
 }
 
+static void what_must_change_a_row_and_finds_none_is_undone(void **state)
+{
+        struct gate g;
+        struct store *s = open_gated(*state, &g);
+        struct said said = { 0 };
+        struct note note[] = { { &said, "absent" }, { &said, "there" } };
+        const char *const name[] = { "a", "b" };
+        store_batch_must_change(NULL);
+        assert_true(store_commit_own(s, insert_job("b"), NULL, NULL, NULL));
+        for (size_t i = 0; i < ARRAY_LEN(note); i++) {
+                struct store_batch *b = insert_job(note[i].name);
+                assert_true(store_batch_add(b, "UPDATE job SET due=7 WHERE name=?", "t", name[i]));
+                store_batch_must_change(b);
+                assert_true(store_batch_add(b, "DELETE FROM job WHERE name='nobody'", "")); /* that one need not */
+                assert_true(store_commit_own(s, b, note_done, &note[i], NULL));
+        }
+        assert_true(store_flush(s, NULL));
+        assert_string_equal(said.text, "absent! there ");
+        assert_string_equal(said.err.code, "store.absent");
+        assert_int_equal(said.err.kind, ERR_BUG);
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 2); /* nothing of it */
+        store_close(s);
+}
+
 /* The first is only found out at COMMIT, which undoes all; until then it stands in the second one's way. */
 static void a_batch_hindered_by_one_that_was_undone_is_committed(void **state)
 {
@@ -547,6 +571,7 @@ int main(void)
                 TEST(the_answer_comes_by_wake_and_dispatch_once),
                 TEST(what_is_queued_together_is_one_transaction_in_order),
                 TEST(one_bad_batch_does_not_take_the_others),
+                TEST(what_must_change_a_row_and_finds_none_is_undone),
                 TEST(a_batch_hindered_by_one_that_was_undone_is_committed),
                 TEST(the_rowid_is_the_last_insert_of_this_batch),
                 TEST(ten_thousand_batches_are_few_transactions),
