@@ -268,10 +268,11 @@ bool keystore_put(struct keystore *s, const struct key *k, char ret_spki_hex[65]
         struct key *there = NULL;
         if (!key_spki_hex(k, hex, e) || !file_name(hex, name, e))
                 return false;
-        bool good = keystore_has(s, hex) || (key_write_pem(k, NULL, &pem, e) && place(s, name, &pem, e));
+        bool before = keystore_has(s, hex);
+        bool good = before || (key_write_pem(k, NULL, &pem, e) && place(s, name, &pem, e));
         /* What is there, perhaps from before, must be this key, whole, and on the disk. */
         bool ours = good && is_there(s, name, &pem);
-        good = good && (ours || keystore_get(s, hex, &there, e)) && dir_sync(s->keys_fd, e);
+        good = good && (ours || keystore_get(s, hex, &there, e)) && (!before || dir_sync(s->keys_fd, e));
         if (ours)
                 remember_written(s, hex, &pem);
         secret_done(&pem);

@@ -24,6 +24,18 @@ struct scratch {
         char hex[65];
 };
 
+/* Of directories: which names are on the disk. */
+static unsigned dir_syncs;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+        struct stat st;
+        dir_syncs += fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+        return __real_fsync(fd);
+}
+
 static char *at(struct scratch *s, const char *format, const char *name)
 {
         snprintf(s->path, sizeof s->path, "%s/", s->state);
@@ -368,12 +380,25 @@ static void a_damaged_list_is_refused_with_its_line(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
 
+/* I1. Also one that was there: whoever made it may have died before its name was. */
+static void the_name_of_a_key_is_on_the_disk_before_it_is_told(void **state)
+{
+        struct scratch *s = *state;
+        char hex[65];
+        for (int i = 0; i < 2; i++) {
+                dir_syncs = 0;
+                assert_true(keystore_put(s->store, s->key, hex, NULL));
+                assert_int_equal(dir_syncs, 1);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(a_key_put_is_private_named_by_its_hash_and_comes_back),
                 TEST(a_key_is_given_as_pem),
                 TEST(putting_twice_changes_nothing),
+                TEST(the_name_of_a_key_is_on_the_disk_before_it_is_told),
                 TEST(absent_and_misnamed_keys_are_told_apart),
                 TEST(a_damaged_file_is_named_and_never_overwritten),
                 TEST(removing_overwrites_and_unlinks),
