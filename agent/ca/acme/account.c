@@ -42,7 +42,8 @@ static bool directory_open(const struct ca *ca, bool create, int *ret_fd, struct
                 !dir_open_at(state, "accounts", create, 0700, &accounts, e) ||
                 !dir_open_at(accounts, ca->name, create, 0700, ret_fd, e))
                 return err_wrap(e, "accounts of %s", ca->name);
-        if (!create || (dir_sync(state, e) && dir_sync(accounts, e)))
+        /* Where a key is, they were synced before it was written. */
+        if (!create || faccessat(*ret_fd, KEY_FILE, F_OK, 0) == 0 || (dir_sync(state, e) && dir_sync(accounts, e)))
                 return true;
         close_p(ret_fd);
         return false;

@@ -125,6 +125,34 @@ static void finalize_is_sent_once_or_known_to_be_lost(void **arg)
         }
 }
 
+/* Of the directories above the account's. */
+static unsigned above_syncs;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+        CLEANUP(free_p) char *accounts = text_format("%s/accounts", state);
+        struct stat st, above[2];
+        bool known = fstat(fd, &st) == 0 && stat(state, &above[0]) == 0 && stat(accounts, &above[1]) == 0;
+        above_syncs += known && (st.st_ino == above[0].st_ino || st.st_ino == above[1].st_ino);
+        return __real_fsync(fd);
+}
+
+/* I1. What leads to the key is on the disk before the key is; who finds the key knows. */
+static void what_leads_to_the_account_is_synced_before_its_key(void **arg)
+{
+        (void)arg;
+        above_syncs = 0;
+        order();
+        assert_int_equal(above_syncs, 2);
+        ca_acme.close(ca);
+        open_ca();
+        order();
+        assert_int_equal(above_syncs, 2);
+        assert_int_equal(server.new_accounts, 1);
+}
+
 static void another_process_reads_before_it_finalizes(void **arg)
 {
         (void)arg;
@@ -808,6 +836,7 @@ int main(void)
                 TEST(a_lost_new_order_is_repeated_and_a_lost_read_too),
                 TEST(an_answer_that_is_too_large_is_not_asked_for_again),
                 TEST(finalize_is_sent_once_or_known_to_be_lost),
+                TEST(what_leads_to_the_account_is_synced_before_its_key),
                 TEST(another_process_reads_before_it_finalizes),
                 TEST(strange_places_and_redirects_are_refused),
                 TEST(an_https_directory_leads_nowhere_by_http),
