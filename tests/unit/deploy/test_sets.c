@@ -1,6 +1,7 @@
 /* The sets of a certificate: whole or not there, one live link, what is damaged is named. */
 #include "pki/make_cert.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/json.h"
@@ -14,6 +15,19 @@ struct bed {
         struct chain chain;
         struct secret key;
 };
+
+/* Of STATE/sets: the names of certificates are on the disk. */
+static ino_t sets_inode;
+static unsigned sets_syncs;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+        struct stat st;
+        sets_syncs += fstat(fd, &st) == 0 && st.st_ino == sets_inode;
+        return __real_fsync(fd);
+}
 
 static int set_up(void **state)
 {
@@ -295,12 +309,27 @@ static void names_cannot_leave_their_place(void **state)
         }
 }
 
+static void the_directory_of_a_certificate_is_synced_before_its_first_set(void **state)
+{
+        struct bed *b = *state;
+        struct stat st;
+        CLEANUP(free_p) char *path = text_format("%s/sets", b->dir->path);
+        assert_int_equal(stat(path, &st), 0);
+        sets_inode = st.st_ino;
+        sets_syncs = 0;
+        (void)write_set(b);
+        assert_int_equal(sets_syncs, 1);
+        (void)write_set(b);
+        assert_int_equal(sets_syncs, 1);
+}
+
 #define BED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 BED(what_is_written_is_read_back),
+                BED(the_directory_of_a_certificate_is_synced_before_its_first_set),
                 BED(a_leaf_is_read_without_its_chain_and_key),
                 BED(a_key_held_elsewhere_makes_a_set_without_one),
                 BED(the_public_half_comes_without_the_key),
