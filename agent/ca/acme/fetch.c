@@ -34,6 +34,8 @@ static void fetch_end(struct fetch *f, const char *pem, const struct err *err)
         CLEANUP(free_p) char *copy = text_dup(pem);
         if (pem && !copy)
                 err_memory(&e);
+        if (copy) /* the order is over: a process that issues for years keeps nothing of it */
+                acme_note_forget(f->look.op.ca, f->look.url);
         acme_op_detach(&f->look.op);
         f->done(f->arg, copy ? copy : "", copy ? strlen(copy) : 0, copy ? NULL : &e);
         acme_op_free(&f->look.op);

@@ -41,6 +41,7 @@ static void an_order_goes_its_way_with_few_requests(void **arg)
         assert_int_equal(server.authz_read, 2);
         assert_int_equal(server.orders_read, 2);
         assert_true(fake_sent <= 13);
+        assert_null(acme_note_find(ca, BASE "/orders/1"));
         CLEANUP(buf_done) struct buf page = { 0 };
         assert_true(metrics_render(&page));
         assert_non_null(strstr(page.data, "dcvd_ca_requests_total{ca=\"le\",action=\"newOrder\",result=\"ok\"} 1\n"));
