@@ -122,7 +122,7 @@ bool detect_subject_load(struct engine *g, const char *cert, struct detect_subje
         struct err alone;
         unsigned number = sets_live(engine_sets(g), cert);
         e->kind = ERR_NONE;
-        if (!number || !sets_read_public(engine_sets(g), cert, number, &set, e))
+        if (!number || !sets_read(engine_sets(g), cert, number, 0, &set, e))
                 return false;
         const struct cert_info *leaf = &set.chain.leaf;
         memcpy(s.sha256, leaf->sha256, sizeof s.sha256);

@@ -50,7 +50,7 @@ static bool begin(struct check *c, const struct conf_cert *cert, struct err *e)
         struct engine *g = detector_engine(c->detector);
         struct set s = { 0 };
         unsigned number = sets_live(engine_sets(g), cert->name);
-        if (!number || !sets_read_public(engine_sets(g), cert->name, number, &s, e))
+        if (!number || !sets_read(engine_sets(g), cert->name, number, 0, &s, e))
                 return false;
         const struct look_request r = { .cert = cert,
                 .dns = engine_dns(g),

@@ -360,7 +360,7 @@ static bool read_meta(int fd, json_t **ret, struct err *e)
         return file_read_at(fd, "meta.json", META_MAX, &text, &len, e) && json_read(text, len, 8, ret, e);
 }
 
-static bool read_set(struct sets *s, const char *cert, unsigned number, bool with_key, struct set *ret, struct err *e)
+bool sets_read(struct sets *s, const char *cert, unsigned number, unsigned parts, struct set *ret, struct err *e)
 {
         CLEANUP(close_p) int fd = -1;
         CLEANUP(free_p) char *pem = NULL;
@@ -369,24 +369,15 @@ static bool read_set(struct sets *s, const char *cert, unsigned number, bool wit
         if (!open_set(s, cert, number, &fd, e))
                 return false;
         bool good = file_read_at(fd, "fullchain.pem", CHAIN_PEM_MAX, &pem, &len, e) &&
-                read_chain(s, pem, len, &out.chain, e) && (!with_key || read_key(s, fd, &out.chain, &out.key_pem, e)) &&
-                read_meta(fd, &out.meta, e);
+                read_chain(s, pem, len, &out.chain, e) &&
+                (!(parts & SET_KEY) || read_key(s, fd, &out.chain, &out.key_pem, e)) &&
+                (!(parts & SET_META) || read_meta(fd, &out.meta, e));
         if (!good) {
                 set_done(&out);
                 return err_wrap(e, "set %u of %s", number, cert);
         }
         *ret = out;
         return true;
-}
-
-bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e)
-{
-        return read_set(s, cert, number, true, ret, e);
-}
-
-bool sets_read_public(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e)
-{
-        return read_set(s, cert, number, false, ret, e);
 }
 
 bool sets_read_meta(struct sets *s, const char *cert, unsigned number, json_t **ret, struct err *e)

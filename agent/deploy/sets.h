@@ -31,15 +31,15 @@ void sets_close(struct sets *s);
  * bytes again. */
 bool sets_write(struct sets *s, const char *cert, const struct chain *chain, const struct secret *key_pem,
         const json_t *meta, unsigned *ret_number, struct err *e);
-bool sets_read(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e);
+/* A set's chain and, of its other parts, those that are named; the others are neither read nor looked for. */
+enum set_part { SET_KEY = 1, SET_META = 2, SET_WHOLE = SET_KEY | SET_META };
+bool sets_read(struct sets *s, const char *cert, unsigned number, unsigned parts, struct set *ret, struct err *e);
 /* What a question about a set needs: meta (new reference); and its certificate, allocated. Neither chain nor key is
  * looked at, which of a set that nobody read of late takes as long as ten such questions. */
 bool sets_read_meta(struct sets *s, const char *cert, unsigned number, json_t **ret, struct err *e);
 bool sets_read_leaf(struct sets *s, const char *cert, unsigned number, uint8_t **ret_der, size_t *ret_len,
         json_t **ret_meta, struct err *e);
 bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e);
-/* sets_read for whoever does not hand the key on: it is neither read nor looked for, and key_pem stays empty. */
-bool sets_read_public(struct sets *s, const char *cert, unsigned number, struct set *ret, struct err *e);
 unsigned sets_live(struct sets *s, const char *cert); /* 0: none */
 bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *e);
 uint64_t sets_changes(const struct sets *s); /* grows whenever a set comes, goes or becomes live */

@@ -237,7 +237,7 @@ static bool serial_of(struct engine *g, struct cert *c, char **ret, char **ret_i
 {
         struct set set = { 0 };
         struct err e;
-        if (c->row.live_set == 0 || !sets_read(g->sets, c->row.name, (unsigned)c->row.live_set, &set, &e))
+        if (c->row.live_set == 0 || !sets_read(g->sets, c->row.name, (unsigned)c->row.live_set, 0, &set, &e))
                 return false;
         *ret = text_dup(set.chain.leaf.serial_hex);
         *ret_issuer = text_dup(set.chain.leaf.issuer);

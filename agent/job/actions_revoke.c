@@ -107,7 +107,7 @@ static bool choose(struct revocation *r, const json_t *args, struct err *e)
                 return false;
         for (size_t i = count; i-- > 0;) {
                 struct set s = { 0 };
-                if (!sets_read(r->engine->sets, r->cert->row.name, number[i], &s, NULL))
+                if (!sets_read(r->engine->sets, r->cert->row.name, number[i], SET_WHOLE, &s, NULL))
                         continue;
                 if (fits(r, &s, serial, live)) {
                         r->set = s;
@@ -227,7 +227,7 @@ bool revocation_takes_live(
 {
         struct set live = { 0 };
         bool takes = (ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID) && c->row.live_set > 0 &&
-                sets_read(g->sets, c->row.name, (unsigned)c->row.live_set, &live, NULL);
+                sets_read(g->sets, c->row.name, (unsigned)c->row.live_set, SET_META, &live, NULL);
         const char *of = takes ? json_str(live.meta, "ca") : NULL, *order = takes ? json_str(live.meta, "order") : NULL;
         takes = of && strcmp(of, ca->name) == 0;
         if (takes)

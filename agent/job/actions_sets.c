@@ -253,7 +253,7 @@ void action_sets(struct engine *g, const json_t *args, action_done_fn *done, voi
         for (size_t i = 0; i < count; i++) {
                 struct set s = { 0 };
                 json_t *one;
-                if (sets_read(g->sets, cert->row.name, number[i], &s, &e)) {
+                if (sets_read(g->sets, cert->row.name, number[i], SET_WHOLE, &s, &e)) {
                         one = json_deep_copy(s.meta);
                         json_put_bool(one, "compromised", compromised_has(g->keystore, s.chain.leaf.spki_hex));
                         set_done(&s);
@@ -307,7 +307,7 @@ static bool deployable(struct engine *g, struct cert *cert, int64_t number, stru
                 return err_fix(e, "dcvctl sets %s lists those there are; dcvctl deploy %s --set N takes one",
                         cert->row.name, cert->row.name);
         }
-        if (!sets_read(g->sets, cert->row.name, (unsigned)number, s, e))
+        if (!sets_read(g->sets, cert->row.name, (unsigned)number, SET_WHOLE, s, e))
                 return false;
         if (compromised_has(g->keystore, s->chain.leaf.spki_hex)) {
                 err_set(e, ERR_RULE, "I6", "set %lld of %s uses a key that is marked compromised", (long long)number,
@@ -450,7 +450,7 @@ static bool verify_one(struct verify *v, const struct cert *c, const struct conf
         CLEANUP(free_p) struct look_known *known = NULL;
         size_t known_count = 0;
         struct set s = { 0 };
-        if (!sets_read_public(v->g->sets, c->row.name, (unsigned)c->row.live_set, &s, e))
+        if (!sets_read(v->g->sets, c->row.name, (unsigned)c->row.live_set, 0, &s, e))
                 return false;
         if (c->row.served && json_read(c->row.served, strlen(c->row.served), 8, &before, NULL))
                 known = known_endpoints(before, &known_count);

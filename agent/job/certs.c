@@ -85,7 +85,7 @@ bool cert_load_live(struct cert *c, struct err *e)
                 c->row.live_not_after_s = 0;
                 return true;
         }
-        if (!sets_read(c->engine->sets, c->row.name, live, &set, e))
+        if (!sets_read(c->engine->sets, c->row.name, live, SET_KEY, &set, e))
                 return false;
         job_set(&c->row.live_sha256, set.chain.leaf.sha256);
         job_set(&c->row.live_spki, set.chain.leaf.spki_hex);

@@ -34,7 +34,7 @@ static bool read_one(struct engine *g, const char *cert, unsigned number, struct
         struct set s = { 0 };
         struct cert_names_of_key names;
         struct err e;
-        if (!sets_read_public(g->sets, cert, number, &s, &e) ||
+        if (!sets_read(g->sets, cert, number, 0, &s, &e) ||
                 !cert_key_names(s.chain.leaf_der, s.chain.leaf_der_len, &names, &e)) {
                 log_err(cert, "a kept set cannot be compared with reports", &e);
                 set_done(&s);

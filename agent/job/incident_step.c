@@ -44,7 +44,7 @@ static bool is_replaced(const struct incident *i, const struct incident_case *c,
         if (cert->job || cert->starting || !cert->row.live_sha256 || strcmp(cert->row.live_sha256, c->sha256) == 0 ||
                 (i->row.marked && i->row.spki && (!spki || strcmp(spki, i->row.spki) == 0)))
                 return false;
-        bool good = sets_read(i->engine->sets, c->cert, (unsigned)cert->row.live_set, &s, NULL) &&
+        bool good = sets_read(i->engine->sets, c->cert, (unsigned)cert->row.live_set, SET_META, &s, NULL) &&
                 json_bool(s.meta, "good", false);
         set_done(&s);
         return good;

@@ -215,7 +215,7 @@ static bool in_kept_set(struct engine *g, const char *cert, const char *spki)
                 return true;
         for (size_t i = 0; i < count; i++) {
                 struct set s = { 0 };
-                bool same = !sets_read(g->sets, cert, number[i], &s, &e) || strcmp(s.chain.leaf.spki_hex, spki) == 0;
+                bool same = !sets_read(g->sets, cert, number[i], 0, &s, &e) || strcmp(s.chain.leaf.spki_hex, spki) == 0;
                 set_done(&s);
                 if (same)
                         return true;

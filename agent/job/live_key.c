@@ -10,7 +10,7 @@
 static bool from_set(const struct engine *g, const struct cert *c, struct key **ret, struct err *e)
 {
         struct set s = { 0 };
-        if (!sets_read(g->sets, c->row.name, (unsigned)c->row.live_set, &s, e))
+        if (!sets_read(g->sets, c->row.name, (unsigned)c->row.live_set, SET_KEY, &s, e))
                 return false;
         bool good = s.key_pem.len > 0 ? key_read_pem(s.key_pem.data, s.key_pem.len, NULL, ret, e)
                                       : err_set(e, ERR_CONFIG, "key.absent", "it is not on this host");

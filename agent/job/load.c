@@ -98,8 +98,9 @@ static void rest(struct engine *g)
         g->rest_until_s = now_s + g->conf->limit_cooldown_ms / 1000;
         CLEANUP(free_p) char *text = text_format("%lld", (long long)g->rest_until_s);
         struct store_batch *b = store_batch_new();
-        if (text && b && store_batch_add(b, "INSERT OR REPLACE INTO memory(ca, key, value) VALUES(?,?,?)", "ttt", REST_CA,
-                                 REST_KEY, text))
+        if (text && b &&
+                store_batch_add(b, "INSERT OR REPLACE INTO memory(ca, key, value) VALUES(?,?,?)", "ttt", REST_CA,
+                        REST_KEY, text))
                 engine_commit_logged(g, b);
         else
                 store_batch_free(b);
@@ -154,7 +155,7 @@ static json_t *keys_of_sets(struct engine *g)
                         continue;
                 for (size_t k = 0; k < count; k++) {
                         struct set s = { 0 };
-                        if (sets_read(g->sets, names.item[i], number[k], &s, &e))
+                        if (sets_read(g->sets, names.item[i], number[k], 0, &s, &e))
                                 json_put_text(of, s.chain.leaf.spki_hex, names.item[i]);
                         set_done(&s);
                 }

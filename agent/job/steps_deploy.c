@@ -131,7 +131,7 @@ static bool look_before(struct job *j, const struct conf_cert *conf)
         if (j->looked_before || !look_is_automatic(conf) || j->row.live_set == 0)
                 return false;
         j->looked_before = true;
-        if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, 0, &set, &e))
                 return false;
         struct look_request r = { .cert = conf,
                 .dns = j->engine->dns,
@@ -181,7 +181,7 @@ void step_deployed(struct job *j)
                 return job_trouble(j, &e);
         if (look_before(j, conf))
                 return;
-        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, SET_KEY, &set, &e))
                 return job_trouble(j, &e);
         if (conf->target_count == 0) {
                 set_done(&set);
@@ -255,7 +255,7 @@ static bool old_set_is_worth_it(struct job *j)
         struct set set = { 0 };
         struct err e;
         if (j->row.live_set == 0 || j->row.live_set == j->row.set_number ||
-                !sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, &set, &e))
+                !sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.live_set, SET_KEY, &set, &e))
                 return false;
         bool worth = set.chain.leaf.not_after_s > clock_now_s() &&
                 !compromised_has(j->engine->keystore, set.chain.leaf.spki_hex) && !j->row.compromised;
@@ -329,7 +329,7 @@ void step_served(struct job *j)
         const struct conf_cert *conf = target_conf(j, &e);
         if (!conf)
                 return job_trouble(j, &e);
-        if (!sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &set, &e))
+        if (!sets_read(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, 0, &set, &e))
                 return job_trouble(j, &e);
         if (j->cert->row.served && json_read(j->cert->row.served, strlen(j->cert->row.served), 8, &before, &e))
                 known = known_endpoints(before, &known_count);

@@ -150,7 +150,7 @@ static struct set live_of_this_ca(struct job *j)
         struct set s = { 0 };
         struct err e;
         if (!j->ca->ops->renewal || j->cert->row.live_set == 0 ||
-                !sets_read_public(j->engine->sets, j->row.cert, (unsigned)j->cert->row.live_set, &s, &e))
+                !sets_read(j->engine->sets, j->row.cert, (unsigned)j->cert->row.live_set, SET_META, &s, &e))
                 return (struct set){ 0 };
         const char *ca = json_str(s.meta, "ca");
         if (ca && strcmp(ca, j->row.ca) == 0)

@@ -35,7 +35,7 @@ bool cert_has_set_of(const struct cert *c, const char *sha256, unsigned *ret_num
                 return true;
         for (size_t i = count; i-- > 0 && *ret_number == 0;) {
                 struct set s = { 0 };
-                if (sets_read_public(c->engine->sets, c->row.name, number[i], &s, &e) &&
+                if (sets_read(c->engine->sets, c->row.name, number[i], 0, &s, &e) &&
                         strcmp(s.chain.leaf.sha256, sha256) == 0)
                         *ret_number = number[i];
                 set_done(&s);
@@ -83,7 +83,7 @@ static bool find_set(struct job *j)
                 return false;
         for (size_t i = count; i-- > 0 && !found;) {
                 struct set s = { 0 };
-                found = sets_read(j->engine->sets, j->row.cert, number[i], &s, &e) &&
+                found = sets_read(j->engine->sets, j->row.cert, number[i], SET_WHOLE, &s, &e) &&
                         json_i64(s.meta, "job", 0) == j->row.id && json_i64(s.meta, "created", 0) >= j->row.created_s &&
                         !compromised_has(j->engine->keystore, s.chain.leaf.spki_hex);
                 if (found) {

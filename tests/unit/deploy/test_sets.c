@@ -71,7 +71,7 @@ static void what_is_written_is_read_back(void **state)
         struct set set = { 0 };
         struct err e;
         assert_int_equal(write_set(b), 1);
-        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_true(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
         assert_string_equal(set.chain.fullchain_pem, b->chain.fullchain_pem);
         assert_int_equal(set.key_pem.len, b->key.len);
         assert_memory_equal(set.key_pem.data, b->key.data, b->key.len);
@@ -80,7 +80,7 @@ static void what_is_written_is_read_back(void **state)
         json_put_bool(set.meta, "good", true);
         assert_true(sets_set_meta(b->sets, "www", 1, set.meta, &e));
         set_done(&set);
-        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_true(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
         assert_true(json_bool(set.meta, "good", false));
         set_done(&set);
 }
@@ -116,24 +116,26 @@ static void a_key_held_elsewhere_makes_a_set_without_one(void **state)
         struct err e;
         secret_done(&b->key);
         assert_int_equal(write_set(b), 1);
-        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_true(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
         assert_int_equal(set.key_pem.len, 0);
         assert_int_equal(access(scratch_path(b->dir, "sets/www/1/privkey.pem"), F_OK), -1);
         set_done(&set);
 }
 
-static void the_public_half_comes_without_the_key(void **state)
+static void only_the_parts_that_are_named_are_read(void **state)
 {
         struct bed *b = *state;
-        struct set set = { 0 };
         struct err e;
         assert_int_equal(write_set(b), 1);
-        assert_true(sets_read_public(b->sets, "www", 1, &set, &e));
-        assert_string_equal(set.chain.fullchain_pem, b->chain.fullchain_pem);
-        assert_string_equal(json_str(set.meta, "sha256"), b->chain.leaf.sha256);
-        assert_int_equal(set.number, 1);
-        assert_null(set.key_pem.data);
-        set_done(&set);
+        for (unsigned parts = 0; parts <= SET_WHOLE; parts++) {
+                struct set set = { 0 };
+                assert_true(sets_read(b->sets, "www", 1, parts, &set, &e));
+                assert_string_equal(set.chain.fullchain_pem, b->chain.fullchain_pem);
+                assert_int_equal(set.number, 1);
+                assert_int_equal(set.key_pem.data != NULL, (parts & SET_KEY) != 0);
+                assert_int_equal(set.meta != NULL, (parts & SET_META) != 0);
+                set_done(&set);
+        }
 }
 
 static void numbers_rise_and_are_not_given_twice(void **state)
@@ -189,14 +191,16 @@ static void a_damaged_set_is_named(void **state)
 {
         static const struct {
                 const char *file, *text; /* text NULL: removed; "" keeps its first half */
+                unsigned part; /* whoever does not read it does not see the damage; 0: the chain, which everybody reads
+                                */
         } row[] = {
-                { "fullchain.pem", NULL },
-                { "fullchain.pem", "" },
-                { "fullchain.pem", "nothing of the kind\n" },
-                { "privkey.pem", "" },
-                { "privkey.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" },
-                { "meta.json", NULL },
-                { "meta.json", "" },
+                { "fullchain.pem", NULL, 0 },
+                { "fullchain.pem", "", 0 },
+                { "fullchain.pem", "nothing of the kind\n", 0 },
+                { "privkey.pem", "", SET_KEY },
+                { "privkey.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", SET_KEY },
+                { "meta.json", NULL, SET_META },
+                { "meta.json", "", SET_META },
         };
         struct bed *b = *state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
@@ -205,7 +209,7 @@ static void a_damaged_set_is_named(void **state)
                 struct err e = { 0 };
                 char path[64], want[32];
                 unsigned n = write_set(b);
-                assert_true(sets_read(b->sets, "www", n, &set, &e)); /* what was good once is judged again */
+                assert_true(sets_read(b->sets, "www", n, SET_WHOLE, &set, &e)); /* what was good once is judged again */
                 set_done(&set);
                 snprintf(path, sizeof path, "sets/www/%u/%s", n, row[i].file);
                 snprintf(want, sizeof want, "set %u of www", n);
@@ -217,14 +221,16 @@ static void a_damaged_set_is_named(void **state)
                         assert_int_equal(fstatat(b->dir->fd, path, &st, 0), 0);
                         assert_int_equal(truncate(scratch_path(b->dir, path), st.st_size / 2), 0);
                 }
-                assert_false(sets_read(b->sets, "www", n, &set, &e));
+                assert_false(sets_read(b->sets, "www", n, SET_WHOLE, &set, &e));
                 assert_non_null(strstr(e.text, want));
                 assert_null(set.meta);
-                bool of_key = strcmp(row[i].file, "privkey.pem") == 0;
-                assert_int_equal(sets_read_public(b->sets, "www", n, &set, &e), of_key);
-                if (!of_key)
-                        assert_non_null(strstr(e.text, want));
-                set_done(&set);
+                for (unsigned parts = 0; parts < SET_WHOLE; parts++) {
+                        assert_int_equal(
+                                sets_read(b->sets, "www", n, parts, &set, &e), !(parts & row[i].part) && row[i].part);
+                        if (!row[i].part || parts & row[i].part)
+                                assert_non_null(strstr(e.text, want));
+                        set_done(&set);
+                }
         }
 }
 
@@ -236,7 +242,7 @@ static void a_key_of_another_certificate_is_damage(void **state)
         struct secret pem = { 0 };
         struct err e;
         (void)write_set(b);
-        assert_true(sets_read(b->sets, "www", 1, &set, &e));
+        assert_true(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
         set_done(&set);
         assert_true(key_generate(KEY_EC_P256, &other, &e) && key_write_pem(other, NULL, &pem, &e));
         key_free(other);
@@ -244,7 +250,7 @@ static void a_key_of_another_certificate_is_damage(void **state)
         secret_done(&pem);
         scratch_file(b->dir, "sets/www/1/privkey.pem", 0600, text);
         for (int i = 0; i < 2; i++) {
-                assert_false(sets_read(b->sets, "www", 1, &set, &e));
+                assert_false(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
                 assert_string_equal(e.code, "set.damaged");
                 assert_non_null(strstr(e.text, "set 1 of www"));
         }
@@ -267,8 +273,8 @@ static void a_set_read_again_is_the_same(void **state)
                 key_free(made.key);
                 assert_int_equal(write_set(b), i + 1);
                 for (unsigned k = 0; k < 2; k++) {
-                        assert_true(sets_read(b->sets, "www", i + 1, &first, &e));
-                        assert_true(sets_read(b->sets, "www", i / 2 + 1, &again, &e));
+                        assert_true(sets_read(b->sets, "www", i + 1, SET_WHOLE, &first, &e));
+                        assert_true(sets_read(b->sets, "www", i / 2 + 1, SET_WHOLE, &again, &e));
                         assert_string_equal(first.chain.fullchain_pem, b->chain.fullchain_pem);
                         set_done(&first);
                         assert_string_equal(again.chain.leaf.sha256, json_str(again.meta, "sha256"));
@@ -276,7 +282,7 @@ static void a_set_read_again_is_the_same(void **state)
                         set_done(&again);
                 }
         }
-        assert_true(sets_read(b->sets, "www", 20, &again, &e));
+        assert_true(sets_read(b->sets, "www", 20, SET_WHOLE, &again, &e));
         const struct chain *is = &again.chain, *was = &b->chain;
         assert_string_equal(is->cert_pem, was->cert_pem);
         assert_string_equal(is->chain_pem, was->chain_pem);
@@ -302,7 +308,7 @@ static void names_cannot_leave_their_place(void **state)
                 struct set set;
                 struct err e;
                 assert_false(sets_list(b->sets, names[i], &number, &count, &e));
-                assert_false(sets_read(b->sets, names[i], 1, &set, &e));
+                assert_false(sets_read(b->sets, names[i], 1, SET_WHOLE, &set, &e));
                 assert_false(sets_switch(b->sets, names[i], 1, &e));
                 assert_false(sets_forget(b->sets, names[i], &e));
                 assert_int_equal(sets_live(b->sets, names[i]), 0);
@@ -332,7 +338,7 @@ int main(void)
                 BED(the_directory_of_a_certificate_is_synced_before_its_first_set),
                 BED(a_leaf_is_read_without_its_chain_and_key),
                 BED(a_key_held_elsewhere_makes_a_set_without_one),
-                BED(the_public_half_comes_without_the_key),
+                BED(only_the_parts_that_are_named_are_read),
                 BED(numbers_rise_and_are_not_given_twice),
                 BED(the_live_set_is_switched_and_never_removed),
                 BED(half_written_sets_are_swept_at_start),

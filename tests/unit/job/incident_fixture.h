@@ -161,7 +161,7 @@ static inline void give_all_one_key(struct fixture *f)
         unsigned number;
         ask(f, action_reissue, json_pack("{s:[s]}", "certs", "www"));
         assert_true(run_to(f, nothing_runs));
-        assert_true(sets_read(f->engine->sets, "www", sets_live(f->engine->sets, "www"), &s, &e));
+        assert_true(sets_read(f->engine->sets, "www", sets_live(f->engine->sets, "www"), SET_WHOLE, &s, &e));
         for (size_t i = 1; i < ARRAY_LEN(names); i++) {
                 assert_true(sets_write(f->engine->sets, names[i], &s.chain, &s.key_pem, s.meta, &number, &e));
                 assert_true(sets_switch(f->engine->sets, names[i], number, &e));

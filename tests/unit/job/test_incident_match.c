@@ -116,7 +116,7 @@ static void a_kept_set_is_in_it_and_a_lone_serial_number_is_a_hint(void **state)
         assert_true(run_to(f, nothing_runs));
         struct set s = { 0 };
         struct err e;
-        assert_true(sets_read(f->engine->sets, "www", sets_live(f->engine->sets, "www"), &s, &e));
+        assert_true(sets_read(f->engine->sets, "www", sets_live(f->engine->sets, "www"), 0, &s, &e));
         const struct named lone = { "a serial number that one certificate has",
                 { .serial_hex = s.chain.leaf.serial_hex }, NULL, INCIDENT_ASKS, 1 };
         judge(f, &lone);
