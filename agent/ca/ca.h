@@ -136,7 +136,7 @@ struct ca_revoke_request {
         const uint8_t *der; /* the certificate */
         size_t der_len;
         const char *id; /* at a CA that names its certificates; NULL: not known */
-        const struct key *key; /* its own: proof that we may, and what has the CA block it; NULL: not here, or
+        struct key *key; /* its own: proof that we may, and what has the CA block it; NULL: not here, or
                                   it must not be blocked. Lives as long as the call */
         enum ca_reason reason;
 };

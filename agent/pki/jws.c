@@ -98,14 +98,24 @@ static char *ecdsa_text(const unsigned char *der, size_t len, int field)
         return good ? base64url_encode(both, (size_t)field * 2) : NULL;
 }
 
-static char *signature(const struct key *k, const char *input, struct err *e)
+/* To look up all that signs with a key takes OpenSSL a tenth of the time of a signature: done once. */
+static const EVP_MD_CTX *signer(struct key *k)
+{
+        CLEANUP(md_ctx_free_p) EVP_MD_CTX *ctx = k->signer ? NULL : EVP_MD_CTX_new();
+        if (ctx && EVP_DigestSignInit(ctx, NULL, key_digest(k), NULL, k->pkey) == 1)
+                k->signer = STEAL(ctx);
+        return k->signer;
+}
+
+static char *signature(struct key *k, const char *input, struct err *e)
 {
         CLEANUP(md_ctx_free_p) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         const unsigned char *data = (const unsigned char *)input;
         size_t len = (size_t)EVP_PKEY_get_size(k->pkey), input_len = strlen(input);
         CLEANUP(free_p) unsigned char *raw = malloc(len);
         openssl_clear();
-        bool good = ctx && raw && EVP_DigestSignInit(ctx, NULL, key_digest(k), NULL, k->pkey) == 1 &&
+        const EVP_MD_CTX *ready = signer(k);
+        bool good = ctx && raw && ready && EVP_MD_CTX_copy_ex(ctx, ready) == 1 &&
                 EVP_DigestSign(ctx, raw, &len, data, input_len) == 1;
         int field = field_bytes(k);
         char *text = !good ? NULL : field ? ecdsa_text(raw, len, field) : base64url_encode(raw, len);
@@ -136,7 +146,7 @@ static bool flattened(const char *input, const char *sig, char **ret, struct err
         return true;
 }
 
-bool jws_sign(const struct key *k, const char *header, const char *payload, char **ret, struct err *e)
+bool jws_sign(struct key *k, const char *header, const char *payload, char **ret, struct err *e)
 {
         if (!jws_algorithm(k))
                 return err_set(e, ERR_CONFIG, "jws.key", "a key of type %s signs no ACME request",

@@ -12,7 +12,7 @@ bool jwk_public(const struct key *k, char **ret, struct err *e);
 bool jwk_thumbprint(const struct key *k, char **ret, struct err *e);
 /* {"payload":..,"protected":..,"signature":..} over two texts that are JSON already; payload "" is that of a
  * POST-as-GET. Allocated. */
-bool jws_sign(const struct key *k, const char *header, const char *payload, char **ret, struct err *e);
+bool jws_sign(struct key *k, const char *header, const char *payload, char **ret, struct err *e);
 /* The same with HMAC-SHA-256, for external account binding (RFC 8555 section 7.3.4). */
 bool jws_mac(const char *algorithm, const struct secret *key, const char *header, const char *payload, char **ret,
         struct err *e);

@@ -87,8 +87,10 @@ bool key_generate(enum key_type type, struct key **ret, struct err *e)
 
 void key_free(struct key *k)
 {
-        if (k)
-                EVP_PKEY_free(k->pkey);
+        if (!k)
+                return;
+        EVP_MD_CTX_free(k->signer);
+        EVP_PKEY_free(k->pkey);
         free(k);
 }
 

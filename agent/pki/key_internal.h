@@ -17,6 +17,7 @@
 struct key {
         EVP_PKEY *pkey;
         enum key_type type; /* pkey_type(pkey), which takes OpenSSL long to say */
+        EVP_MD_CTX *signer; /* of jws_sign: ready to sign, and copied for each signature; NULL: none yet */
 };
 /* Adds the text of the newest OpenSSL error to e and empties the queue. Lack of memory since openssl_clear is told as
  * that, whatever the caller took it for: nobody gives up a key or a certificate over it. Returns false. */

@@ -292,7 +292,7 @@ bool acme_account_fresh_settle(
         return true;
 }
 
-static bool find(struct ca_call *op, const struct key *key, const char *what, acme_answer_fn *fn, struct err *e)
+static bool find(struct ca_call *op, struct key *key, const char *what, acme_answer_fn *fn, struct err *e)
 {
         const struct acme_ask ask = { .action = "account",
                 .what = what,

@@ -107,7 +107,7 @@ struct acme_ask {
         const char *url;
         enum acme_sign sign;
         const char *payload; /* "" reads (POST-as-GET) */
-        const struct key *key; /* with ACME_JWK: signs instead of the account's; outlives the operation */
+        struct key *key; /* with ACME_JWK: signs instead of the account's; outlives the operation */
         const char *accept; /* NULL: JSON; else the body is not parsed */
         bool repeat; /* a lost answer: ask again, it harms nobody */
 };

@@ -31,7 +31,7 @@ struct acme_request {
         const char *action;
         char *what, *url, *payload, *accept;
         enum acme_sign sign;
-        const struct key *key;
+        struct key *key;
         bool repeat;
         unsigned refused, lost;
         bool nonce_gone; /* newNonce was not where the directory says */
@@ -419,7 +419,7 @@ static void answered(void *arg, const struct http_answer *a, const struct err *e
 
 /* ---- sending ---- */
 
-static const struct key *signer(const struct acme_request *r)
+static struct key *signer(const struct acme_request *r)
 {
         return r->key ? r->key : r->op->ca->account.key;
 }

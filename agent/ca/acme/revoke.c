@@ -11,7 +11,7 @@
 
 struct revoke {
         struct ca_call op;
-        const struct key *key; /* NULL: not here, or tried */
+        struct key *key; /* NULL: not here, or tried */
         char *certificate; /* base64url */
         enum ca_reason reason;
         bool unread; /* an answer could not be read */

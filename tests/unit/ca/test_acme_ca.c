@@ -612,7 +612,7 @@ static void a_given_up_order_has_its_authorizations_given_back(void **arg)
         assert_int_equal(server.given_back, 2);
 }
 
-static void revoke_it(const struct key *key, enum ca_reason reason)
+static void revoke_it(struct key *key, enum ca_reason reason)
 {
         struct err e;
         static const uint8_t der[] = { 0x30, 0 };

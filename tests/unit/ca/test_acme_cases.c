@@ -213,7 +213,7 @@ static void a_key_in_the_making_may_be_forgotten(void **arg)
 
 /* ---- nonces ---- */
 
-static void revoke_with(const struct key *key)
+static void revoke_with(struct key *key)
 {
         static const uint8_t der[] = { 0x30, 0 };
         const struct ca_revoke_request r = {
