@@ -110,7 +110,8 @@ static void facts_load(struct ca *ca, int fd)
                 return; /* found again by the key */
         const char *directory = json_str(o, "directory"), *url = json_str(o, "url");
         const json_t *contact = json_object_get(o, "contact");
-        if (!directory || !url || strcmp(directory, ca->directory_url) != 0)
+        CLEANUP(free_p) char *origin = url ? acme_origin(url) : NULL;
+        if (!directory || !origin || strcmp(directory, ca->directory_url) != 0)
                 return;
         ca->account.url = text_dup(url);
         for (size_t i = 0; i < json_array_size(contact); i++)

@@ -66,7 +66,8 @@ struct acme_order {
 bool acme_order_read(const json_t *o, struct acme_order *ret, struct err *e);
 void acme_order_done(struct acme_order *o);
 
-/* "https://host[:port]" of a URL in lower case, default port left out; NULL: no http or https URL. Allocated. */
+/* "https://host[:port]" of a URL in lower case, default port left out; NULL: no http or https URL, or one with what
+ * JSON would escape. Allocated. */
 char *acme_origin(const char *url);
 /* Of an origin: would what is sent there go over a network in the clear? http is for loopback only. */
 bool acme_origin_is_open(const char *origin);

@@ -424,19 +424,18 @@ static struct key *signer(const struct acme_request *r)
         return r->key ? r->key : r->op->ca->account.key;
 }
 
+/* Nothing in it has to be escaped: what would be is no URL (acme_origin) and no nonce (acme_nonce_is_good). */
 static char *header_text(const struct acme_request *r, const char *nonce, struct err *e)
 {
-        const struct acme_account *account = &r->op->ca->account;
-        CLEANUP(json_decref_p) json_t *o = json_object(), *jwk = NULL;
-        CLEANUP(free_p) char *text = NULL;
-        bool good = o && json_put_text(o, "alg", jws_algorithm(signer(r))) && json_put_text(o, "nonce", nonce) &&
-                json_put_text(o, "url", r->url);
-        if (good && r->sign == ACME_KID)
-                good = json_put_text(o, "kid", account->url);
-        if (good && r->sign == ACME_JWK)
-                good = jwk_public(signer(r), &text, e) && json_read(text, strlen(text), 2, &jwk, e) &&
-                        json_object_set(o, "jwk", jwk) == 0;
-        char *header = good ? json_text(o) : NULL;
+        const struct key *key = signer(r);
+        const char *alg = jws_algorithm(key);
+        CLEANUP(free_p) char *jwk = NULL, *who = NULL;
+        if (r->sign == ACME_JWK && !jwk_public(key, &jwk, e))
+                return NULL;
+        who = jwk ? text_format("\"jwk\":%s", jwk) : text_format("\"kid\":\"%s\"", r->op->ca->account.url);
+        char *header = who
+                ? text_format("{\"alg\":\"%s\",%s,\"nonce\":\"%s\",\"url\":\"%s\"}", alg ? alg : "", who, nonce, r->url)
+                : NULL;
         if (!header)
                 err_memory(e);
         return header;

@@ -256,7 +256,10 @@ static void origins_are_compared_without_port_and_case(void **state)
                 { "https://ca.example:443", "https://ca.example" },
                 { "https://ca.example:8443/?", "https://ca.example:8443" },
                 { "http://127.0.0.1:80/x", "http://127.0.0.1" }, { "https://[::1]:14000/dir", "https://[::1]:14000" },
-                { "https://a@b/", NULL }, { "https:///x", NULL }, { "gopher://x/", NULL }, { "", NULL } };
+                { "https://a@b/", NULL }, { "https:///x", NULL }, { "gopher://x/", NULL }, { "", NULL },
+                { "https://ca.example/a\"b", NULL }, { "https://ca.example/a\\b", NULL },
+                { "https://ca.example/a b", NULL }, { "https://ca.example/\x7f", NULL },
+                { "https://ca.example/\xc3\xa4", NULL }, { "https://ca.example/~!#[]|", "https://ca.example" } };
 
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
