@@ -245,8 +245,8 @@ void key_drop_staging(struct job *j)
                 log_err(j->row.cert, "the key of a trial could not be removed", &e);
 }
 
-/* How many rows are looked at each time: a host has as many as it ever had keys. */
-#define RETIRE_LOOKS 200
+/* How many rows are looked at each time: a host has as many as it ever had keys, and each job that ends looks. */
+#define RETIRE_LOOKS 50
 
 struct retire {
         struct engine *g;
@@ -258,8 +258,8 @@ struct retire {
 static bool old_key(void *arg, const struct store_row *row)
 {
         struct retire *r = arg;
-        r->looked++;
-        snprintf(r->g->retired_to, sizeof r->g->retired_to, "%s", row_text(row, 0));
+        if (++r->looked == RETIRE_LOOKS)
+                snprintf(r->g->retired_to, sizeof r->g->retired_to, "%s", row_text(row, 0));
         return row_i64(row, 2) >= r->before_s ||
                 (texts_add(&r->go, row_text(row, 0)) && texts_add(&r->cert, row_text(row, 1) ? row_text(row, 1) : ""));
 }

@@ -120,13 +120,13 @@ static void an_old_key_goes_however_many_went_before(void **state)
                 ""));
         engine_commit_logged(f->engine, b);
         all_keys_are_old(f);
-        for (unsigned i = 0; i < 6; i++)
+        for (unsigned i = 0; i < 21; i++)
                 keys_retire(f->engine);
         assert_false(keystore_has(f->engine->keystore, first));
         CLEANUP(free_p) char *second = key_of(f);
         another(f); /* wherever the second one's turn is: it comes round */
         all_keys_are_old(f);
-        for (unsigned i = 0; i < 7; i++)
+        for (unsigned i = 0; i < 22; i++)
                 keys_retire(f->engine);
         assert_false(keystore_has(f->engine->keystore, second));
 }
