@@ -63,9 +63,16 @@ bool engine_put_compromised(struct engine *g, const char *spki, const char *why,
 
 struct job *engine_job(struct engine *g, int64_t id)
 {
-        for (size_t i = 0; i < g->job_count; i++)
-                if (g->job[i]->row.id == id)
-                        return g->job[i];
+        size_t low = 0, high = g->job_count;
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                if (g->job[mid]->row.id == id)
+                        return g->job[mid];
+                if (g->job[mid]->row.id < id)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
         return NULL;
 }
 

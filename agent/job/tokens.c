@@ -190,18 +190,19 @@ static void tell_holders(struct token *t, const struct err *e)
         struct engine *g = t->engine;
         if (t->row.probe)
                 return rehearsals_token_moved(g, t, e);
-        for (size_t i = 0; i < g->job_count; i++)
-                if (token_held_by(t, g->job[i]->row.id) && !g->job[i]->moving)
-                        job_token_moved(g->job[i], t, e);
+        for (size_t i = t->row.holder_count; i-- > 0;) {
+                struct job *j = engine_job(g, t->row.holder[i]);
+                if (j && !j->moving)
+                        job_token_moved(j, t, e);
+        }
 }
 
-/* Jobs that end wait for their tokens to be gone. */
-static void tell_enders(struct engine *g, const char *cert)
+/* A job that ends waits for its tokens to be gone. */
+static void tell_ender(struct engine *g, const char *cert)
 {
-        for (size_t i = g->job_count; i-- > 0;)
-                if (job_is_final(g->job[i]->row.state) && !g->job[i]->moving && !g->job[i]->ended && cert &&
-                        strcmp(g->job[i]->row.cert, cert) == 0)
-                        step_final(g->job[i]);
+        const struct cert *c = engine_cert(g, cert);
+        if (c && c->job && job_is_final(c->job->row.state))
+                step_final(c->job);
 }
 
 static bool put(struct token *t, struct store_batch *b, const char *event)
@@ -460,7 +461,7 @@ static void withdrawn_committed(void *arg, int64_t rowid, const struct err *e)
         if (t->row.probe)
                 rehearsals_token_back(g, t, NULL);
         token_free(t);
-        tell_enders(g, cert);
+        tell_ender(g, cert);
 }
 
 static void forget(struct token *t)
@@ -470,7 +471,7 @@ static void forget(struct token *t)
         t->row.holder_count = 0;
         t->gone = t->busy = true;
         if (commit(t, withdrawn_committed, "token-withdrawn"))
-                return tell_enders(t->engine, t->row.cert); /* what they write comes behind it, in the same queue */
+                return tell_ender(t->engine, t->row.cert); /* what they write comes behind it, in the same queue */
         err_memory(&e);
         withdrawn_committed(t, 0, &e);
 }
@@ -489,7 +490,7 @@ static void retracted(void *arg, const char *handle, const struct err *err)
         log_err(t->row.cert ? t->row.cert : "", "a token could not be withdrawn; tried again", err);
         later(t, err);
         CLEANUP(free_p) char *cert = text_dup(t->row.cert);
-        tell_enders(t->engine, cert);
+        tell_ender(t->engine, cert);
 }
 
 void token_withdraw(struct token *t)
