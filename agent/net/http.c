@@ -1,19 +1,18 @@
-/* libcurl's multi_socket interface on the loop: socket callback -> uv_poll, timer callback -> one timer. Nothing is
- * freed inside a callback of libcurl; finished transfers are drained after every socket action (curl-library examples:
- * multi-uv; CURLMOPT_SOCKETFUNCTION(3)). */
+/* libcurl's multi_socket interface on the loop: its sockets are in one epoll, which the loop watches (a handle of the
+ * loop for each would be made and closed with every transfer, though their connections stay); timer callback -> one
+ * timer. Nothing is freed inside a callback of libcurl; finished transfers are drained after every socket action
+ * (CURLMOPT_SOCKETFUNCTION(3)). */
 #include "agent/net/http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "agent/base/util.h"
 #include "agent/net/http_internal.h"
 
-struct socket_watch {
-        uv_poll_t uv;
-        struct http *http;
-        curl_socket_t fd;
-};
+#define READY_MAX 32 /* sockets in one go: the others are ready in the next turn of the loop */
 
 static void drain(struct http *h)
 {
@@ -41,43 +40,32 @@ static void act(struct http *h, curl_socket_t fd, int events)
         drain(h);
 }
 
-static void socket_ready(uv_poll_t *uv, int status, int events)
-{
-        struct socket_watch *w = CONTAINER_OF(uv, struct socket_watch, uv);
-        int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-        flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
-        flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-        act(w->http, w->fd, flags);
-}
-
-static void watch_closed(uv_handle_t *handle)
-{
-        free(CONTAINER_OF((uv_poll_t *)handle, struct socket_watch, uv));
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+static void sockets_ready(void *arg)
 {
         struct http *h = arg;
-        struct socket_watch *w = socket_arg;
+        struct epoll_event ready[READY_MAX];
+        int count = epoll_wait(h->sockets_fd, ready, READY_MAX, 0);
+        for (int i = 0; i < count; i++) { /* an error makes it ready too: libcurl looks itself which */
+                uint32_t events = ready[i].events;
+                act(h, ready[i].data.fd,
+                        (events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0));
+        }
+}
+
+/* known: what was assigned to the socket, NULL while it is not in the epoll. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+        struct http *h = arg;
+        struct epoll_event event = {
+                .events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u), .data.fd = fd
+        };
         (void)easy;
         if (what == CURL_POLL_REMOVE) {
-                if (w)
-                        uv_close((uv_handle_t *)&w->uv, watch_closed);
-                (void)curl_multi_assign(h->multi, fd, NULL);
+                (void)epoll_ctl(h->sockets_fd, EPOLL_CTL_DEL, fd, NULL);
                 return 0;
         }
-        if (!w) {
-                w = calloc(1, sizeof *w);
-                if (!w || uv_poll_init_socket(loop_uv(h->loop), &w->uv, fd) != 0) {
-                        free(w);
-                        return -1;
-                }
-                w->http = h;
-                w->fd = fd;
-                (void)curl_multi_assign(h->multi, fd, w);
-        }
-        int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-        return uv_poll_start(&w->uv, events, socket_ready) == 0 ? 0 : -1;
+        (void)curl_multi_assign(h->multi, fd, h);
+        return epoll_ctl(h->sockets_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg)
@@ -136,9 +124,13 @@ bool http_open(struct http **ret, struct loop *loop, struct dns *dns, const stru
         h->loop = loop;
         h->dns = dns;
         h->multi = curl_multi_init();
-        if (!h->multi || !timer_new(&h->timer, loop, time_is_up, h, e) || !http_configure(h, conf, e)) {
+        h->sockets_fd = epoll_create1(EPOLL_CLOEXEC);
+        bool good = (h->multi || err_memory(e)) && (h->sockets_fd >= 0 || err_errno(e, errno, "http", "epoll")) &&
+                loop_watch(&h->watch, loop, h->sockets_fd, sockets_ready, h, e) &&
+                timer_new(&h->timer, loop, time_is_up, h, e) && http_configure(h, conf, e);
+        if (!good) {
                 http_close(h);
-                return err_memory(e);
+                return false;
         }
         (void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
         (void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
@@ -157,6 +149,8 @@ void http_close(struct http *h)
                 http_cancel(h->first);
         if (h->multi)
                 (void)curl_multi_cleanup(h->multi); /* removes its sockets through on_socket */
+        loop_unwatch(h->watch);
+        close_p(&h->sockets_fd);
         timer_free(h->timer);
         free(h->user_agent);
         free(h->proxy_url);

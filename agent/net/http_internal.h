@@ -17,6 +17,8 @@ struct http {
         struct loop *loop;
         struct dns *dns;
         CURLM *multi;
+        int sockets_fd; /* the epoll of libcurl's sockets */
+        struct watch *watch; /* of it */
         struct timer *timer;
         struct http_call *first;
         char *user_agent, *proxy_url;

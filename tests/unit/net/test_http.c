@@ -7,8 +7,11 @@
 #include "agent/net/http.h"
 #include "agent/net/loop.h"
 
+#include "agent/net/http_internal.h"
+
 #include <limits.h>
 #include <sched.h>
+#include <sys/epoll.h>
 
 #define REAL_WAIT_MS INT_MAX /* for the server in its thread */
 #include "own_time.h"
@@ -274,6 +277,18 @@ static void any_write_on_a_warm_connection_is_sent_once(void **state)
         failed_with(&o, ERR_UNKNOWN, "http.lost");
         assert_string_equal(o.err.text, ended);
         assert_int_equal(server_count(&server), 4);
+}
+
+/* Kept for the next one; that the server ends it meanwhile is that one's trouble. */
+static void a_connection_at_rest_wakes_nobody(void **state)
+{
+        struct epoll_event event;
+        (void)state;
+        assert_int_equal(get("/ok").status, 200);
+        server_stop(&server);
+        assert_int_equal(epoll_wait(http->sockets_fd, &event, 1, 0), 0);
+        server_start(&server, NULL);
+        assert_int_equal(get("/ok").status, 200);
 }
 
 /* ---- limits ---- */
@@ -601,6 +616,7 @@ int main(void)
                 ON_SERVER(a_redirect_is_told_not_followed),
                 ON_SERVER(a_once_only_write_is_sent_once),
                 ON_SERVER(any_write_on_a_warm_connection_is_sent_once),
+                ON_SERVER(a_connection_at_rest_wakes_nobody),
                 ON_SERVER(an_answer_has_a_size_limit),
                 ON_SERVER(silence_ends),
                 ON_SERVER(what_is_not_http_is_not_believed),
