@@ -36,9 +36,9 @@ struct deferred;
 struct deferred *loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_undefer(struct loop *loop, struct deferred *d); /* NULL allowed */
 
-/* Runs work(arg) in a thread of its own, at most one thread per core, in order of arrival; then done(arg) on the loop.
- * Work that runs cannot be stopped; work_abandon makes done run with abandoned = true as soon as it ends, or soon if it
- * still waits and is then never run (so that the owner frees arg there). loop_close abandons what waits. */
+/* Runs work(arg) in a thread beside the loop, at most one thread per core, in order of arrival; then done(arg) on the
+ * loop. Work that runs cannot be stopped; work_abandon makes done run with abandoned = true as soon as it ends, or soon
+ * if it still waits and is then never run (so that the owner frees arg there). loop_close abandons what waits. */
 struct work;
 typedef void work_fn(void *arg);
 typedef void work_done_fn(void *arg, bool abandoned);

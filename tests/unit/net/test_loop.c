@@ -271,6 +271,7 @@ static void signals_arrive_on_the_loop_and_pipes_may_break(void **state)
 /* ---- threads ---- */
 
 static bool refuse_threads;
+static unsigned threads_made;
 static unsigned thread_count, thread_most, thread_ran;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER, counter = PTHREAD_MUTEX_INITIALIZER;
 
@@ -360,6 +361,12 @@ static void abandoned_work_says_so_and_does_not_begin(void **state)
         assert_int_equal(thread_ran, cores);
 }
 
+static void open_the_gate(void *arg)
+{
+        (void)arg;
+        pthread_mutex_unlock(&gate);
+}
+
 static void closing_waits_for_what_runs_and_abandons_the_rest(void **state)
 {
         (void)state;
@@ -373,11 +380,11 @@ static void closing_waits_for_what_runs_and_abandons_the_rest(void **state)
                 assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
         while (ran_so_far() < cores)
                 sched_yield();
-        pthread_mutex_unlock(&gate);
+        assert_non_null(loop_defer(loop, open_the_gate, NULL)); /* runs while it is being closed */
         loop_close(loop);
         assert_int_equal(ended, WORKS);
-        assert_true(thread_ran < WORKS);
-        assert_int_equal(abandoned_count, WORKS - thread_ran);
+        assert_int_equal(thread_ran, cores);
+        assert_int_equal(abandoned_count, WORKS - cores);
         assert_true(loop_open(&loop, NULL));
 }
 
@@ -385,46 +392,48 @@ int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn
 int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
+        threads_made += !refuse_threads;
         return refuse_threads ? 11 /* EAGAIN */ : __real_pthread_create(ret, attr, fn, arg);
 }
 
-static void allow_threads(void *arg, bool abandoned)
-{
-        (void)abandoned;
-        refuse_threads = true; /* from here on: the row that waits cannot go on */
-        say(arg);
-}
-
-/* Until it helped: the refusal may come after the first time. */
-static void relent(void *arg)
-{
-        struct timer **t = arg;
-        refuse_threads = false;
-        if (ended == 0)
-                timer_start(*t, 50);
-}
-
-static void a_refused_thread_is_an_error_at_first_and_tried_again_later(void **state)
+static void a_refused_thread_is_an_error_only_if_there_is_no_other(void **state)
 {
         (void)state;
+        enum { WORKS = 12 };
         struct work *w = NULL;
         struct err e = { 0 };
         refuse_threads = true;
         assert_false(work_start(&w, loop, pass_the_gate, work_ended, A, &e));
         assert_null(w);
         assert_int_equal(e.kind, ERR_TEMPORARY);
+        loop_run(loop); /* nothing is left of it */
+        for (int i = 0; i < WORKS; i++) {
+                refuse_threads = i > 0;
+                assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
+        }
         refuse_threads = false;
-        int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
-        for (int i = 0; i < cores; i++)
-                assert_true(work_start(&w, loop, pass_the_gate, allow_threads, B, NULL));
-        assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
-        struct timer *t;
-        assert_true(timer_new(&t, loop, relent, &t, NULL));
-        timer_start(t, 50);
         loop_run(loop);
-        assert_int_equal(ended, 1);
+        assert_int_equal(ended, WORKS);
         assert_int_equal(abandoned_count, 0);
-        timer_free(t);
+        assert_int_equal(thread_most, 1);
+}
+
+static void a_thread_takes_what_comes_soon_after(void **state)
+{
+        (void)state;
+        enum { ROUNDS = 5 }; /* one in which the machine stood still costs a thread */
+        struct work *w;
+        struct timer *soon;
+        threads_made = 0;
+        assert_true(timer_new(&soon, loop, say, A, NULL));
+        for (unsigned i = 0; i < ROUNDS; i++) {
+                assert_true(work_start(&w, loop, pass_the_gate, work_ended, A, NULL));
+                timer_start(soon, 20);
+                loop_run(loop);
+        }
+        timer_free(soon);
+        assert_int_equal(ended, ROUNDS);
+        assert_in_range(threads_made, 1, ROUNDS - 1);
 }
 
 /* ---- due times ---- */
@@ -577,7 +586,8 @@ int main(void)
                 THREADS(work_runs_beside_the_loop_at_most_one_a_core),
                 THREADS(abandoned_work_says_so_and_does_not_begin),
                 THREADS(closing_waits_for_what_runs_and_abandons_the_rest),
-                THREADS(a_refused_thread_is_an_error_at_first_and_tried_again_later),
+                THREADS(a_refused_thread_is_an_error_only_if_there_is_no_other),
+                THREADS(a_thread_takes_what_comes_soon_after),
                 DUE(due_entries_fire_and_later_ones_stay),
                 DUE(a_clock_that_moved_is_told_before_anything_fires),
         };
