@@ -162,6 +162,19 @@ static bool key_is_reported(const struct job *j)
         return j->row.spki && compromised_has(j->engine->keystore, j->row.spki);
 }
 
+/* No new certificate comes of a job that puts a set to use: who wants one must not be told that he has it. Who says
+ * that the live key leaked is served by a set with another key. */
+static bool brings_nothing_new(const struct job *j, bool compromised, struct err *e)
+{
+        if (!job_only_deploys(j) || compromised)
+                return false;
+        err_set(e, ERR_RULE, "running",
+                "%s: job %lld puts set %lld to use; a new certificate is ordered once it has ended", j->row.cert,
+                (long long)j->row.id, (long long)j->row.set_number);
+        (void)err_fix(e, "let it end (dcvctl status %s), or dcvctl cancel %s", j->row.cert, j->row.cert);
+        return true;
+}
+
 /* What stood in its way may be mended: who asks again need not wait for the next try. Not so while the CA, a person or
  * a sibling is waited for, or the CA asked for a pause. */
 static void wake(struct job *j)
@@ -201,6 +214,8 @@ static bool start_one(struct reissue *r, struct cert *c, const json_t *args, str
                 return false;
         if (reissue_reports_key(c, args))
                 reissue_take_others(r->g, c, json_str(args, "reason"), json_object_get(r->result, "also"));
+        if (c->job && brings_nothing_new(c->job, compromised, e))
+                return false;
         if (c->job && !key_is_reported(c->job)) {
                 c->job->row.compromised = c->job->row.compromised || compromised;
                 note_job(r, c->job->row.id, c->row.name, true);

@@ -252,6 +252,8 @@ void engine_due_fired(void *engine, struct due_entry *entry);
 /* job.c */
 struct job *job_new(struct engine *g, struct job_row *row_own, struct err *e);
 void job_free(struct job *j);
+/* It puts a set to use that is here already: no CA is asked. */
+bool job_only_deploys(const struct job *j);
 void job_go(struct job *j, enum job_state next);
 void job_go_with(struct job *j, enum job_state next, struct store_batch *more_own, const char *why);
 void job_trouble(struct job *j, const struct err *e); /* decides by kind: again later, wait, next CA, end */

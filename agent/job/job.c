@@ -112,6 +112,11 @@ void job_free(struct job *j)
         free(j);
 }
 
+bool job_only_deploys(const struct job *j)
+{
+        return !j->row.ca && j->row.set_number > 0;
+}
+
 static void clear_trouble(struct job_row *r)
 {
         job_set(&r->err_kind, NULL);

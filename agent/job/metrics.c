@@ -63,8 +63,8 @@ void metrics_job_moved(struct job *j, enum job_state from)
 
 void metrics_job_ended(struct job *j)
 {
-        if (!j->row.ca && j->row.set_number)
-                return; /* a set was put to use again: no CA was asked */
+        if (job_only_deploys(j))
+                return;
         const char *result[] = { j->row.cert, j->row.ca ? j->row.ca : "", job_state_name(j->row.state) };
         metric_add(&reissues, result, 1);
 }

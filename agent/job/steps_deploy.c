@@ -297,11 +297,15 @@ static void looked(void *arg, const struct look_endpoint *list, size_t count, co
                 return looked_bad(j, err);
         if (!mark_good(j, count > 0, &e))
                 return job_trouble(j, &e);
-        for (size_t i = 0; i < count; i++)
-                job_note(j, "%s%s%s serves the new certificate", list[i].address, list[i].sni ? " as " : "",
-                        list[i].sni ? list[i].sni : "");
+        CLEANUP(free_p)
+        char *what = job_only_deploys(j) ? text_format("set %lld", (long long)j->row.set_number)
+                                         : text_dup("new certificate");
+        CLEANUP(free_p) char *result = text_format("%s served", what ? what : "certificate");
+        for (size_t i = 0; what && i < count; i++)
+                job_note(j, "%s%s%s serves %s%s", list[i].address, list[i].sni ? " as " : "",
+                        list[i].sni ? list[i].sni : "", job_only_deploys(j) ? "" : "the ", what);
         retire_sets(j);
-        job_end(j, JOB_DONE, count > 0 ? "new certificate served" : "deployed, not looked at");
+        job_end(j, JOB_DONE, count == 0 ? "deployed, not looked at" : result ? result : "served");
 }
 
 struct look_known *known_endpoints(const json_t *list, size_t *ret_count)

@@ -42,6 +42,24 @@ static void two_who_ask_at_once_get_one_job(void **state)
         assert_int_equal(fake_ca.orders, 1);
 }
 
+static void who_wants_a_new_certificate_is_not_joined_to_a_job_that_deploys_an_old_one(void **state)
+{
+        struct fixture *f = *state;
+        reissue(f, "www", false);
+        expect_done(f);
+        ask(f, action_deploy, json_pack("{s:s, s:i}", "cert", "www", "set", 1));
+        assert_int_equal(f->refused.kind, ERR_NONE);
+        ask(f, action_reissue, json_pack("{s:[s]}", "certs", "www"));
+        assert_string_equal(f->refused.code, "running");
+        assert_non_null(strstr(f->refused.text, "puts set 1 to use"));
+        f->exit = -1;
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 2);
+}
+
 static void a_lost_answer_is_asked_for_never_repeated(void **state)
 {
         struct fixture *f = *state;
@@ -625,6 +643,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_reissue_sends_one_order_and_leaves_no_token, setup, teardown),
                 cmocka_unit_test_setup_teardown(two_who_ask_at_once_get_one_job, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        who_wants_a_new_certificate_is_not_joined_to_a_job_that_deploys_an_old_one, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_lost_answer_is_asked_for_never_repeated, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_was_not_processed_is_sent_again, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_refusal_by_a_rule_spends_nothing, setup, teardown),
