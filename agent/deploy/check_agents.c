@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
 #include "validators/check.h"
@@ -14,11 +15,13 @@
 
 static const struct {
         const char *folder, *suffix; /* files with names of certificates in them */
-        const char *agent, *stop;
+        const char *agent, *stop; /* FILE, NAME: as a shell takes them; nothing that removes what a server reads */
 } places[] = {
         { "/etc/letsencrypt/renewal", ".conf", "certbot",
-                "certbot delete --cert-name NAME, or systemctl disable certbot.timer" },
+                "systemctl disable --now certbot.timer, or for this one alone: mv FILE FILE.off (certbot delete would "
+                "remove the files that servers read)" },
         { "/root/.acme.sh", "", "acme.sh", "acme.sh --remove -d NAME" },
+        { "/root/.lego/certificates", ".json", "lego", "take lego's cron entry away" },
         { "/etc/lego/certificates", ".json", "lego", "take lego's cron entry away" },
         { "/var/lib/lego/certificates", ".json", "lego", "take lego's cron entry away" },
         { "/var/lib/dehydrated/certs", "", "dehydrated", "take the name out of domains.txt" },
@@ -56,12 +59,44 @@ static bool speaks_of(const struct check_target *t, const char *path, const char
         return false;
 }
 
-/* How to end it, with what the file is called in place of NAME. */
-static char *stop_of(size_t place, const char *file, size_t len)
+/* One word of a shell's command, whatever is in it. */
+static void put_word(struct buf *to, const char *text)
 {
-        const char *text = places[place].stop, *name = strstr(text, "NAME");
-        return name ? text_format("%.*s%.*s%s", (int)(name - text), text, (int)len, file, name + strlen("NAME"))
-                    : text_dup(text);
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
+        bool quoted = text[strspn(text, plain)] != '\0';
+        buf_add(to, quoted ? "'" : "");
+        for (const char *c = text; *c; c++)
+                if (*c == '\'')
+                        buf_add(to, "'\\''");
+                else
+                        buf_addc(to, *c);
+        buf_add(to, quoted ? "'" : "");
+}
+
+/* acme.sh keeps ECDSA certificates in NAME_ecc, and wants to be told so. */
+static void put_name(struct buf *to, const char *name)
+{
+        bool ecc = text_ends(name, "_ecc");
+        CLEANUP(free_p) char *domain = text_dup_n(name, strlen(name) - (ecc ? strlen("_ecc") : 0));
+        put_word(to, domain ? domain : name);
+        buf_add(to, ecc ? " --ecc" : "");
+}
+
+/* How to end it. */
+static char *stop_of(size_t place, const char *path, const char *name)
+{
+        struct buf b = { .max = 4096 };
+        for (const char *at = places[place].stop; *at;) {
+                bool file = text_starts(at, "FILE"), called = text_starts(at, "NAME");
+                if (file)
+                        put_word(&b, path);
+                else if (called)
+                        put_name(&b, name);
+                else
+                        buf_addc(&b, *at);
+                at += file || called ? strlen("FILE") : 1;
+        }
+        return buf_steal(&b);
 }
 
 static bool scan(struct check_context *c, size_t place, struct judgements *out)
@@ -79,7 +114,8 @@ static bool scan(struct check_context *c, size_t place, struct judgements *out)
                 snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
                 if (!speaks_of(c->target, path, d->d_name))
                         continue;
-                CLEANUP(free_p) char *fix = stop_of(place, d->d_name, n - s);
+                CLEANUP(free_p) char *name = text_dup_n(d->d_name, n - s);
+                CLEANUP(free_p) char *fix = name ? stop_of(place, path, name) : NULL;
                 judge(out, "O11", (struct judgement_words){ .subject = path, .fix = fix },
                         "%s replaces this certificate too (%s)", places[place].agent, path);
         }

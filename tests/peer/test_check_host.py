@@ -282,6 +282,7 @@ class Host(unittest.TestCase):
         sick["publishers"]["seen"] = {**sick["publishers"]["zone"], "tsig": {**tsig, "secret": {"env": "DCVD_UNSEEN"}}}
         write("/etc/dcvd/credentials/held", "aGVsZCBieSByb290", 0o600)
         write("/etc/letsencrypt/renewal/www.example.test.conf", "[renewalparams]\nauthenticator = webroot\n")
+        write("/etc/letsencrypt/renewal/odd one.conf", "[webroot_map]\nwww.example.test = /srv\n")
         write("/etc/letsencrypt/renewal/unrelated.test.conf", "domains = notwww.example.test.org\n")
         os.chmod(f"{STATE}/keys", 0o755)
         folder = f"/etc/nginx/tls/{OLD['id']}"
@@ -294,8 +295,11 @@ class Host(unittest.TestCase):
         self.expect(found, "O06", "error", "no-such-root")
         self.expect(found, "O08", "error", f"chmod 0700 {STATE}/keys")
         self.expect(found, "O10", "error", f"{WEB}:443")
-        self.expect(found, "O11", "warning", "certbot delete --cert-name www.example.test,")
-        self.assertEqual(len(found["O11"]), 1)
+        folder = "/etc/letsencrypt/renewal"
+        for fix in (f"mv {folder}/www.example.test.conf {folder}/www.example.test.conf.off (",
+                    f"mv '{folder}/odd one.conf' '{folder}/odd one.conf'.off ("):
+            self.expect(found, "O11", "warning", fix)
+        self.assertEqual(len(found["O11"]), 2)
         self.expect(found, "O12", "error", "no-such-test")
         self.assertEqual(len(found["O12"]), 2)
         self.expect(found, "L01", "info", "503")
