@@ -7,9 +7,20 @@
 #include "agent/cli/import_check.h"
 #include "agent/cli/import_lines.h"
 
+#define CRONTABS "/var/spool/cron/crontabs" /* what crontab(1) writes, a file a user */
+
 static const char *const units[] = { "/etc/systemd/system", "/lib/systemd/system" };
 static const char *const jobs[] = { "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly",
-        "/etc/cron.monthly", "/var/spool/cron/crontabs" };
+        "/etc/cron.monthly", CRONTABS };
+
+/* Where the program's word ends; a snap runs "certbot.renew". */
+static bool ends_word(const char *at, const char *end)
+{
+        static const char app[] = ".renew";
+        if ((size_t)(end - at) >= sizeof app - 1 && memcmp(at, app, sizeof app - 1) == 0)
+                at += sizeof app - 1;
+        return at == end || strchr(" \t;&|\"'", *at) != NULL;
+}
 
 /* The program as a word of a line that is no comment. */
 static bool calls(const struct import_line *l, const char *program)
@@ -19,7 +30,7 @@ static bool calls(const struct import_line *l, const char *program)
                 return false;
         for (const char *at = l->text, *end = l->text + l->len; at + n <= end; at++) {
                 bool word = memcmp(at, program, n) == 0 && (at == l->text || strchr(" \t/;&|\"'", at[-1])) &&
-                        (at + n == end || strchr(" \t;&|\"'", at[n]));
+                        ends_word(at + n, end);
                 if (word)
                         return true;
         }
@@ -56,7 +67,10 @@ static void unit(struct import *im, const char *folder, const char *service, con
 static void job(struct import *im, const char *path, const char *program)
 {
         size_t line = line_in(im, path, program);
-        if (line > 0)
+        const char *user = text_starts(path, CRONTABS "/") ? path + strlen(CRONTABS "/") : NULL;
+        if (line > 0 && user) /* cron does not notice what is written into these files */
+                import_next(im, "switch the other client off: crontab -u %s -e, and remove line %zu", user, line);
+        else if (line > 0)
                 import_next(im, "switch the other client off: remove line %zu of %s", line, path);
 }
 

@@ -90,6 +90,10 @@ class Import(AcmeCase):
             f.write(probe.read_text(pebble.bundle))
         world.start_nginx([{"names": ["x"], "pairs": [self.first_certificate("x")]}])
         write("/etc/cron.d/lego", "# lego\n17 3 * * * root /usr/bin/lego --path /etc/lego renew\n")
+        write("/etc/systemd/system/snap.certbot.renew.service",
+              '[Service]\nExecStart=/usr/bin/snap run --timer="00:00~24:00/2" certbot.renew\n')
+        write("/etc/systemd/system/snap.certbot.renew.timer", "[Timer]\nOnCalendar=*-*-* 03:00\n")
+        write("/etc/letsencrypt/renewal-hooks/deploy/mail.sh", "#!/bin/sh\n", 0o755)
         self.others(world, pebble)
         self.pairs(world)
         self.look(world, pebble)
@@ -98,6 +102,8 @@ class Import(AcmeCase):
 
     def look(self, world, pebble):
         report, conf = self.found(world, "certbot")
+        self.assertIn("switch the other client off: systemctl disable --now snap.certbot.renew.timer", report["next"])
+        self.assertTrue(any("/renewal-hooks/deploy/mail.sh is not run by dcvd" in line for line in report["left"]), report["left"])
         www = conf["certificates"]["www.example.test"]
         self.assertEqual(sorted(www["names"]), sorted(CERTBOT))
         self.assertEqual(conf["cas"]["ca"]["directory"], pebble.directory)
