@@ -144,7 +144,9 @@ static void listen_for_tokens(struct builder *b)
                 import_next(b->im, "have the web server pass /.well-known/acme-challenge/ on to %s (publisher self)",
                         where);
         else
-                import_next(b->im, "let dcvd answer on port 80: systemctl stop dcvd; systemctl enable --now dcvd-tokens.socket dcvd");
+                import_next(b->im,
+                        "let dcvd answer on port 80: systemctl stop dcvd; systemctl enable --now dcvd-tokens.socket "
+                        "dcvd");
 }
 
 /* What was found, or what fits: a wildcard needs DNS, the rest can be answered by dcvd itself. */
@@ -272,13 +274,20 @@ static bool accepted(const json_t *root, char *ret, size_t size)
         return good;
 }
 
+static void shorten(struct texts *list, size_t count)
+{
+        while (list->count > count)
+                free(list->item[--list->count]);
+}
+
 /* With this certificate alone: what is wrong with it must not cost the others theirs. */
 static bool add_cert(struct builder *b, struct import_cert *c)
 {
         char said[300];
         json_t *before = json_deep_copy(b->root), *certificate = json_object();
-        size_t paths = b->paths.count;
-        CLEANUP(free_p) char *name = free_name(b, "certificates", c->name);
+        size_t paths = b->paths.count, left = b->im->left.count, next = b->im->next.count;
+        CLEANUP(free_p) char *found = c->name; /* as the source calls it; what is told has the configuration's name */
+        const char *name = c->name = free_name(b, "certificates", found);
         if (!name || !before) {
                 b->im->failed = true;
                 return false;
@@ -297,15 +306,13 @@ static bool add_cert(struct builder *b, struct import_cert *c)
         json_object_set_new(b->root, "certificates", others);
         if (good) {
                 json_object_set(others, name, certificate);
-                free(c->name);
-                c->name = text_dup(name);
-                b->im->failed |= !c->name;
         } else {
-                import_left(b->im, "%s: no configuration can be made for it:%s", c->name, said);
+                shorten(&b->im->left, left);
+                shorten(&b->im->next, next);
+                shorten(&b->paths, paths);
+                import_left(b->im, "%s: no configuration can be made for it:%s", found, said);
                 json_decref(b->root);
                 b->root = json_incref(before);
-                while (b->paths.count > paths)
-                        free(b->paths.item[--b->paths.count]);
         }
         json_decref(before);
         json_decref(certificate);

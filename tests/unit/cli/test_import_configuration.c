@@ -161,6 +161,8 @@ static void what_cannot_be_taken_over_is_told_and_costs_the_others_nothing(void 
         assert_null(strstr(yaml, "self.example"));
         assert_int_equal(im.cert_count, 1);
         assert_string_equal(im.cert[0].name, "www");
+        for (size_t i = 0; i < im.next.count; i++) /* nothing has to be done for what is not there */
+                assert_null(strstr(im.next.item[i], "odd"));
         static const char *const said[] = { "signed by itself", "absent.crt", "does not belong to",
                 "no configuration can be made" };
         for (size_t i = 0; i < ARRAY_LEN(said); i++) {
@@ -185,6 +187,15 @@ static void a_wildcard_is_validated_by_dns(void **state)
         assert_non_null(strstr(yaml, "  byhand:\n    type: manual\n"));
         assert_non_null(strstr(yaml, "    validation: dns\n"));
         assert_non_null(strstr(yaml, "    terms_agreed: false\n"));
+        import_done(&im);
+        (void)found(&im, s, "wild"); /* told by the name that it has in the configuration, not lego's "_.wild" */
+        free(im.cert[0].name);
+        im.cert[0].name = text_dup("_.wild");
+        CLEANUP(free_p) char *again = yaml_of(&im, true, NULL);
+        assert_non_null(strstr(again, "\n  wild:\n"));
+        for (size_t i = 0; i < im.next.count; i++)
+                assert_null(strstr(im.next.item[i], "_.wild"));
+        assert_int_equal(im.next.count, 2);
         import_done(&im);
 }
 
