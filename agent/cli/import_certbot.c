@@ -66,6 +66,9 @@ static void parameter(struct lineage *l, size_t line, const char *key, char *val
                                 "%s:%zu: %s \"%s\" is not run by dcvd: what it does beyond reloading a server "
                                 "belongs into services: of the certificate",
                                 l->file, line, key, value);
+        if (strcmp(key, "preferred_chain") == 0 && strcmp(value, "None") != 0)
+                import_left(l->im, "%s:%zu: preferred_chain \"%s\": set preferred_chain of its CA in cas", l->file,
+                        line, value);
         if (strcmp(key, "server") == 0) {
                 free(l->cert->directory);
                 l->cert->directory = STEAL(value);
@@ -184,6 +187,8 @@ static bool hooked(struct lineage *l)
 static void validation(struct lineage *l)
 {
         const char *way = l->authenticator ? l->authenticator : "";
+        if (strcmp(way, "webroot") != 0) /* a webroot_map of before: certbot does not look at it either */
+                json_object_clear(l->cert->publishers);
         if (strcmp(way, "webroot") == 0) {
                 CLEANUP(free_p) char *path = l->webroot ? import_path(l->im, "", l->webroot) : NULL;
                 if (path && !json_object_get(l->cert->publishers, "default"))
@@ -198,8 +203,8 @@ static void validation(struct lineage *l)
                 import_publish(l->im, l->cert, NULL, json_pack("{s:s}", "type", "responder"));
         } else if (strcmp(way, "manual") != 0 || !hooked(l)) {
                 import_left(l->im,
-                        "%s: authenticator \"%s\" has no counterpart in dcvd; publishers lists what there is", l->file,
-                        way);
+                        "%s: authenticator \"%s\" has no counterpart in dcvd; dcvctl publishers lists what there is",
+                        l->file, way);
                 if (strncmp(way, "dns-", 4) == 0)
                         import_publish(l->im, l->cert, NULL, json_pack("{s:s, s:s}", "type", "manual", "for", "dns"));
         }
@@ -229,6 +234,24 @@ void import_certbot_conf(struct import *im, const char *folder, const char *file
                 free(*(char **)((char *)&l + kept[i].member));
 }
 
+/* renewal-hooks/: programs that certbot runs for every certificate. */
+static void common_hooks(struct import *im, const char *where)
+{
+        static const char *const when[] = { "pre", "deploy", "post" };
+        for (size_t i = 0; i < ARRAY_LEN(when); i++) {
+                struct texts names = { 0 };
+                struct err e;
+                CLEANUP(free_p) char *folder = text_format("%s/renewal-hooks/%s", where, when[i]);
+                if (folder && import_list(im, folder, "*", &names, &e))
+                        for (size_t k = 0; k < names.count; k++)
+                                import_left(im,
+                                        "%s/%s is not run by dcvd: what it does beyond reloading a server belongs into "
+                                        "services: of each certificate",
+                                        folder, names.item[k]);
+                texts_done(&names);
+        }
+}
+
 static bool read_tree(struct import *im, const char *where, struct err *e)
 {
         struct texts files = { 0 };
@@ -241,6 +264,8 @@ static bool read_tree(struct import *im, const char *where, struct err *e)
                 if (path && import_read_or_tell(im, path, &text, &len))
                         import_certbot_conf(im, where, path, text, len);
         }
+        if (files.count > 0)
+                common_hooks(im, where);
         texts_done(&files);
         return good;
 }

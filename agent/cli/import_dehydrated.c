@@ -34,13 +34,21 @@ static char *directory_of(const struct import_shell *s)
         return text_dup(ca);
 }
 
-/* WELLKNOWN is what the server shows below /.well-known/acme-challenge/: a document root only where it ends so. */
-static void validation(struct import *im, struct import_cert *c, const char *file, const struct import_shell *s)
+/* A certificate's own configuration stands before the common one, setting by setting. */
+static const char *setting(const struct import_shell *own, const struct import_shell *global, const char *key)
 {
-        const char *type = import_shell_get(s, "CHALLENGETYPE"), *place = import_shell_get(s, "WELLKNOWN");
+        const char *value = import_shell_get(own, key);
+        return value ? value : import_shell_get(global, key);
+}
+
+/* WELLKNOWN is what the server shows below /.well-known/acme-challenge/: a document root only where it ends so. */
+static void validation(struct import *im, struct import_cert *c, const char *file, const struct import_shell *own,
+        const struct import_shell *global)
+{
+        const char *type = setting(own, global, "CHALLENGETYPE"), *place = setting(own, global, "WELLKNOWN");
         size_t len = place ? strlen(place) : 0, tail = strlen(WELL_KNOWN);
         if (type && strcmp(type, "dns-01") == 0) {
-                const char *hook = import_shell_get(s, "HOOK");
+                const char *hook = setting(own, global, "HOOK");
                 if (hook && hook[0] == '/') {
                         import_publish(im, c, NULL,
                                 json_pack("{s:s, s:[s], s:s}", "type", "exec", "command", hook, "protocol",
@@ -81,10 +89,9 @@ static void take_one(struct import *im, const char *folder, const struct import_
         c->key = text_format("%s/privkey.pem", folder);
         c->email = text_dup(import_shell_get(global, "CONTACT_EMAIL"));
         c->directory = directory_of(global);
-        const char *renew = import_shell_get(global, "PRIVATE_KEY_RENEW");
+        const char *renew = setting(&own, global, "PRIVATE_KEY_RENEW");
         c->reuse_key = renew && strcmp(renew, "no") == 0;
-        bool says = import_shell_get(&own, "CHALLENGETYPE") || import_shell_get(&own, "WELLKNOWN");
-        validation(im, c, says ? path : file, says ? &own : global);
+        validation(im, c, own.count > 0 ? path : file, &own, global);
         import_shell_done(&own);
 }
 

@@ -45,7 +45,8 @@ void import_lego_json(struct import *im, const char *folder, const char *file, c
         static const struct {
                 const char *suffix;
                 enum import_form form;
-        } files[] = { { "crt", IMPORT_FULLCHAIN }, { "key", IMPORT_KEY }, { "issuer.crt", IMPORT_CHAIN } };
+        } files[] = { { "crt", IMPORT_FULLCHAIN }, { "key", IMPORT_KEY }, { "issuer.crt", IMPORT_CHAIN },
+                { "pem", IMPORT_COMBINED } };
         struct err e;
         CLEANUP(json_decref_p) json_t *o = NULL;
         const char *base = strrchr(file, '/');
@@ -67,6 +68,9 @@ void import_lego_json(struct import *im, const char *folder, const char *file, c
         c->cert = text_format("%s/certificates/%s.crt", folder, name);
         c->key = text_format("%s/certificates/%s.key", folder, name);
         directory_of(im, c, file, json_str(o, "certUrl"));
+        CLEANUP(free_p) char *pfx = text_format("%s/certificates/%s.pfx", folder, name);
+        if (pfx && import_exists(im, pfx))
+                import_left(im, "%s stays as it is: who reads it wants a file of form pkcs12 in files:", pfx);
 }
 
 /* The one address that all accounts have in common; with several nobody knows whose certificate is whose. */

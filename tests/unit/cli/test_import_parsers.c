@@ -168,6 +168,9 @@ static void certbot_says_ca_and_validation(void **state)
                         "\"protocol\":\"certbot\",\"type\":\"exec\"}}",
                         0 },
                 { "[renewalparams]\nauthenticator = manual\nmanual_auth_hook = /etc/auth; id\n", "ca=- reuse=0 {}", 2 },
+                { "[renewalparams]\nauthenticator = dns-route53\npreferred_chain = ISRG Root X1\n[[webroot_map]]\n"
+                  "b.example = /srv/b\n",
+                        "ca=- reuse=0 {\"default\":{\"for\":\"dns\",\"type\":\"manual\"}}", 2 },
                 { "authenticator = webroot\nserver = https://not.in.a.section/\n[other]\nserver = x\n",
                         "ca=- reuse=0 {}", 1 },
         };
@@ -243,6 +246,46 @@ static void lego_says_the_ca_by_its_host(void **state)
                 assert_string_equal(im.cert[0].cert, "/l/certificates/www.crt");
                 import_done(&im);
         }
+}
+
+static void a_bundle_of_lego_is_replaced_too(void **state)
+{
+        struct import im = { .closed = true };
+        static const char text[] = "{\"domain\": \"www\", \"certUrl\": \"https://ca.example/1\"}";
+        size_t i = 0;
+        (void)state;
+        import_lego_json(&im, "/l", "/l/certificates/www.json", text, strlen(text));
+        while (i < im.cert[0].file_count && im.cert[0].file[i].form != IMPORT_COMBINED)
+                i++;
+        assert_true(i < im.cert[0].file_count);
+        assert_string_equal(im.cert[0].file[i].path, "/l/certificates/www.pem");
+        import_done(&im);
+}
+
+/* What stands in certs/NAME/config goes before the common settings, the rest of these holds. */
+static void dehydrated_settings_of_one_certificate(void **state)
+{
+        struct import im = { 0 };
+        struct scratch_dir *s = *state;
+        static const char text[] = "HOOK=/etc/hook\nWELLKNOWN=/srv/.well-known/acme-challenge\nPRIVATE_KEY_RENEW=no\n";
+        assert_int_equal(mkdir(scratch_path(s, "certs"), 0700), 0);
+        assert_int_equal(mkdir(scratch_path(s, "certs/files"), 0700), 0);
+        assert_int_equal(mkdir(scratch_path(s, "certs/wild"), 0700), 0);
+        scratch_file(s, "certs/files/fullchain.pem", 0600, "x");
+        scratch_file(s, "certs/files/config", 0600, "PRIVATE_KEY_RENEW=yes\n");
+        scratch_file(s, "certs/wild/fullchain.pem", 0600, "x");
+        scratch_file(s, "certs/wild/config", 0600, "CHALLENGETYPE=dns-01\n");
+        import_dehydrated_config(&im, scratch_path(s, "config"), text, strlen(text));
+        assert_int_equal(im.cert_count, 2);
+        for (size_t i = 0; i < im.cert_count; i++) {
+                CLEANUP(free_p) char *publishers = json_dumps(im.cert[i].publishers, JSON_SORT_KEYS | JSON_COMPACT);
+                assert_string_equal(publishers,
+                        i == 0 ? "{\"default\":{\"directory\":\"/srv\",\"type\":\"webroot\"}}"
+                               : "{\"default\":{\"command\":[\"/etc/hook\"],\"protocol\":\"dehydrated\",\"type\":"
+                                 "\"exec\"}}");
+                assert_int_equal(im.cert[i].reuse_key, i == 1);
+        }
+        import_done(&im);
 }
 
 static void a_shell_variable_may_hold_another_one(void **state)
@@ -345,6 +388,8 @@ int main(void)
                 cmocka_unit_test(certbot_says_ca_and_validation),
                 cmocka_unit_test(acme_sh_is_read_without_a_shell),
                 cmocka_unit_test(lego_says_the_ca_by_its_host),
+                cmocka_unit_test(a_bundle_of_lego_is_replaced_too),
+                IN_DIR(dehydrated_settings_of_one_certificate),
                 cmocka_unit_test(a_shell_variable_may_hold_another_one),
                 cmocka_unit_test(what_is_told_stays_on_one_line),
                 cmocka_unit_test(paths_lose_their_dots_and_odd_ones_are_refused),
