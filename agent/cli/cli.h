@@ -39,6 +39,8 @@ typedef bool session_event_fn(void *arg, const json_t *event); /* false: stop fo
 bool session_open(struct session **ret, const struct cli_options *o, bool local_too, struct err *e);
 /* An engine in this process, even beside the question of a daemon: --local. */
 bool session_open_local(struct session **ret, const struct cli_options *o, struct err *e);
+/* The one or the other, as o->local says; for a command that starts a job and, without a daemon, wants to be told. */
+bool session_open_for_job(struct session **ret, const struct cli_options *o, const char *command, struct err *e);
 void session_close(struct session *s);
 bool session_is_local(const struct session *s);
 /* result: new reference. */

@@ -26,12 +26,11 @@ int cli_issue(const struct cli_options *o, int argc, char **argv)
         if (json_array_size(names) != 1)
                 return cli_usage("issue needs one certificate");
         CLEANUP(json_decref_p)
-        json_t *args =
-                json_pack("{s:O, s:b, s:b, s:b}", "cert", json_array_get(names, 0), "force", force, "staging", staging,
-                        "dry_run", o->dry_run);
+        json_t *args = json_pack("{s:O, s:b, s:b, s:b}", "cert", json_array_get(names, 0), "force", force, "staging",
+                staging, "dry_run", o->dry_run);
         struct cli_options mine = *o;
         mine.local = local;
-        if (!(local ? session_open_local(&s, &mine, &e) : session_open(&s, &mine, false, &e)))
+        if (!session_open_for_job(&s, &mine, "issue", &e))
                 return cli_fail(o, &e);
         int status;
         if (!session_ask(s, "issue", args, &r, &e))

@@ -448,13 +448,8 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
                 json_object_set(args, "serials", list);
         struct cli_options mine = *o;
         mine.local = local;
-        if (!(local ? session_open_local(&s, &mine, &e) : session_open(&s, &mine, false, &e))) {
-                if (strcmp(e.code, "no-daemon") == 0)
-                        err_fix(&e,
-                                "start it: systemctl start dcvd; or do the whole job without one: dcvctl reissue "
-                                "--local");
+        if (!session_open_for_job(&s, &mine, "reissue", &e))
                 return cli_fail(o, &e);
-        }
         int status = EXIT_GOOD;
         if (o->dry_run)
                 status = dry_run(&mine, s, args);

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
 #include "agent/base/secret.h"
@@ -134,6 +135,16 @@ bool session_open(struct session **ret, const struct cli_options *o, bool local_
         return err_fix(e,
                 error == EACCES ? "use sudo, or join one of the groups of control.act"
                                 : "start it: systemctl start dcvd");
+}
+
+bool session_open_for_job(struct session **ret, const struct cli_options *o, const char *command, struct err *e)
+{
+        if (o->local ? session_open_local(ret, o, e) : session_open(ret, o, false, e))
+                return true;
+        bool none = strcmp(e->code, "no-daemon") == 0 && text_starts(e->fix, "start it"); /* not: no right to ask it */
+        return none ? err_fix(e, "start it: systemctl start dcvd; or do the whole job without one: dcvctl %s --local",
+                              command)
+                    : false;
 }
 
 void session_close(struct session *s)

@@ -10,8 +10,9 @@ import signal
 import time
 import unittest
 
+import namespace
 import probe
-from world import World
+from world import RUNTIME, World
 
 SHOP = {"id": "b1B2c3D4", "names": ["shop.test"], "package_type": "83"}
 WWW = {"id": "a1B2c3D4", "names": ["www.example.test", "example.test"], "package_type": "83"}
@@ -158,11 +159,15 @@ class OnATerminal(unittest.TestCase):
             both = world.dcvctl("reissue", "shop", "www", "--yes", "--wait")
             self.assertEqual(both.returncode, 2)
             self.assertRegex(both.stdout, r"(?m)^shop +refused +certificate shop is no longer in the configuration\nwww +failed +R3")
+            if namespace.has_many_users():
+                os.chmod(RUNTIME, 0o700)
+                self.assertIn("use sudo, or join", world.dcvctl("reissue", "www", as_ids=(65534, 65534)).stderr)
             world.dcvd.stop()
             for arguments in (["status"], ["reissue", "www", "--yes"], ["status", "--check"]):
                 status, document = world.dcvctl_json(*arguments)
                 self.assertEqual((status, document["error"]["code"]), (3, "no-daemon"))
-            self.assertIn("dcvctl reissue --local", world.dcvctl("reissue", "www").stderr)
+            for command in ("reissue", "issue"):
+                self.assertIn(f"dcvctl {command} --local", world.dcvctl(command, "www").stderr)
 
     def test_following_survives_a_restart_and_no_text_commands_the_terminal(self):
         with World(certificates=[WWW, SHOP]) as world:
