@@ -113,8 +113,12 @@ const char *syntax_host(const char *text)
 
 const char *syntax_name(const char *text)
 {
-        if (syntax_is_address(text))
-                return NULL;
+        struct address a;
+
+        if (syntax_is_address(text)) /* a CA answers for the IPv4 address that it means, which nobody ordered */
+                return address_parse(text, 0, &a) && a.family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a.ip.v6)
+                        ? "is an IPv4 address written as IPv6"
+                        : NULL;
         if (text[0] == '*' && text[1] == '.')
                 return text[2] && strspn(text + 2, "0123456789.") != strlen(text + 2) ? domain_fault(text + 2)
                                                                                       : "is a wildcard of no name";

@@ -345,6 +345,9 @@ static const struct row {
                 "www.example.com, *.example.com, or an address\n"
                 "c:9:120: certificates.www.names[8]: is a wildcard of no name; names such as www.example.com, "
                 "*.example.com, or an address\n" },
+        { true, "  www: {names: [\"::ffff:192.0.2.1\", \"2001:db8::1\"], ca: le, publisher: site}\n",
+                "c:9:17: certificates.www.names[0]: is an IPv4 address written as IPv6; names such as www.example.com, "
+                "*.example.com, or an address\n" },
         { true,
                 "  www: {names: [www.example.com], ca: le, publisher: zone, renew: on, rehearse: sometimes, elsewhere: "
                 "[cdn.example.com], on_compromise: {reissue: never, revoke: no, deadline: 1m}}\n",
