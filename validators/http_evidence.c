@@ -173,12 +173,23 @@ static const char *reserved_for(const struct http_evidence *x, const struct addr
         return x->internal ? NULL : http_reserved(a);
 }
 
+bool http_is_of_address(const struct http_evidence *x)
+{
+        struct address a;
+        return address_parse(x->name, 0, &a);
+}
+
 /* CAs drop reserved addresses: one beside public ones is untidy, alone it is the end. */
 static void judge_reserved(
         const struct http_evidence *x, const struct address *a, const char *why, bool alone, struct judgements *out)
 {
         char text[ADDRESS_TEXT];
         address_text(a, false, text);
+        if (alone && http_is_of_address(x))
+                return judge(out, "H03",
+                        (struct judgement_words){ x->name,
+                                "order for a public address, or at a CA of your own (`internal: true`)", text, NULL },
+                        "%s is not reachable from the Internet (%s)", text, why);
         CLEANUP(free_p)
         char *fix = alone
                 ? text_format("publish the public address of %s, or validate through DNS", x->name)
@@ -202,7 +213,7 @@ static bool judge_addresses(const struct http_evidence *x, struct judgements *ou
                 if (why)
                         judge_reserved(x, &x->addresses[i], why, usable == 0, out);
         }
-        if (v4 == 0)
+        if (v4 == 0 && !http_is_of_address(x))
                 judge(out, "H08",
                         (struct judgement_words){
                                 .subject = x->name, .fix = "keep the IPv6 routing sound, or add an A record" },

@@ -136,6 +136,8 @@ static bool judge_fault(const struct seat *s)
         for (size_t i = 0; i < ARRAY_LEN(fault_fixes); i++)
                 if (strcmp(fault_fixes[i].id, id) == 0)
                         fix = fault_fixes[i].fix;
+        if (strcmp(id, "H04") == 0 && http_is_of_address(s->x))
+                fix = "open port 80 over IPv6 to this host, and start the web server";
         if (strcmp(id, "H20") == 0)
                 text = "it speaks HTTP/2 only";
         else if (strcmp(id, "H19") == 0 && s->hop->fault == HTTP_GARBAGE)

@@ -15,6 +15,7 @@ bool http_judge_look(const struct http_evidence *x, const struct http_look *l, s
 const struct http_hop *http_last_hop(const struct http_look *l);
 bool http_dial_failed(const struct http_look *l); /* a CA then tries the other family */
 bool http_is_v6(const struct http_look *l);
+bool http_is_of_address(const struct http_evidence *x); /* what is validated is an address, not a name that has one */
 bool http_is_redirect(int status);
 /* A redirect has led to this hop, and away from the name. */
 bool http_other_host(const struct http_evidence *x, const struct http_look *l, const struct http_hop *h);

@@ -40,6 +40,7 @@ struct row {
         bool random, pki, own, internal, good;
         struct look look[4];
         const char *ids, *said;
+        const char *name; /* NAME if NULL */
 };
 
 #define OK                                                                                                             \
@@ -186,6 +187,10 @@ static const struct row rows[] = {
                 .look = { { "10.1.2.3", HTTP_OTHER_HOST, .hop = { { 404, 0, "" } } }, { V4, .hop = { OK } } },
                 .ids = "H07 ~H31", .said = "beside its public addresses" },
         { "private", .look = { { "10.1.2.3", .hop = { OK } } }, .ids = "H03", .said = "RFC 1918" },
+        { "an address, private", .name = "10.1.2.3", .look = { { "10.1.2.3", .hop = { OK } } }, .ids = "H03",
+                .said = "10.1.2.3 is not reachable from the Internet" },
+        { "an address, dead", .name = V6, .look = { { V6, .hop = { { 0, HTTP_UNREACHABLE } } } }, .ids = "H04 ~H31" },
+        { "an address, good", .name = V6, .good = true, .look = { { V6, .hop = { OK } } }, .ids = "~H31" },
         { "private, inside", .internal = true, .good = true, .look = { { "10.1.2.3", .hop = { OK } } }, .ids = "~H31" },
 };
 
@@ -199,7 +204,7 @@ struct made {
 
 static void make(const struct row *r, struct made *m)
 {
-        *m = (struct made){ .x = { .name = NAME,
+        *m = (struct made){ .x = { .name = r->name ? r->name : NAME,
                                     .wanted = r->random ? NULL : WANTED,
                                     .pki_validation = r->pki,
                                     .own_host = r->own,
