@@ -4,7 +4,7 @@
 const struct cli_command cli_commands[] = {
         { "status", "[CERT...] [--watch] [--check] [--records]", "what is live, running, next, and who must act",
                 "--watch    again every two seconds, until Ctrl-C\n"
-                "--check    exit 1 if one is failed, stuck, not served or under seven days\n"
+                "--check    exit 1 if one is failed, stuck, revoked, not served or under seven days\n"
                 "--records  every token that is out: the exact record or file\n",
                 "dcvctl status www\n"
                 "dcvctl status --check --quiet || echo 'look at dcvctl status'\n",

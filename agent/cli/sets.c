@@ -10,18 +10,20 @@ void print_sets(FILE *to, const json_t *r)
 {
         size_t i;
         json_t *s;
-        char when[64];
+        char when[64], revoked[64];
         json_array_foreach(json_object_get(r, "sets"), i, s)
         {
                 if (json_str(s, "damaged")) {
                         fprintf(to, "%4lld  damaged: %s\n", (long long)json_i64(s, "set", 0), json_str(s, "damaged"));
                         continue;
                 }
-                fprintf(to, "%4lld %s %-9s ends %-28s serial %s%s%s\n", (long long)json_i64(s, "set", 0),
+                int64_t revoked_s = json_i64(s, "revoked", 0);
+                fprintf(to, "%4lld %s %-9s ends %-28s serial %s%s%s%s%s\n", (long long)json_i64(s, "set", 0),
                         json_bool(s, "live", false) ? "*" : " ", json_str(s, "origin") ? json_str(s, "origin") : "-",
                         cli_when(json_i64(s, "not_after", 0), when),
                         json_str(s, "serial") ? json_str(s, "serial") : "-",
                         json_bool(s, "compromised", false) ? "  KEY COMPROMISED" : "",
+                        revoked_s > 0 ? "  revoked on " : "", revoked_s > 0 ? cli_when(revoked_s, revoked) : "",
                         !json_bool(s, "good", false)               ? "  never seen served"
                                 : !json_bool(s, "looked_at", true) ? "  deployed, not looked at"
                                                                    : "");

@@ -106,13 +106,17 @@ static void print_live(FILE *to, const json_t *c)
 {
         const json_t *live = json_object_get(c, "live");
         char when[64];
+        int64_t revoked_s = json_i64(live, "revoked", 0);
         if (!json_is_object(live)) {
                 fprintf(to, "  LIVE      %s\n", or_dash(json_str(c, "adopted")));
                 return;
         }
-        fprintf(to, "  LIVE      set %lld until %s%s\n", (long long)json_i64(live, "set", 0),
+        fprintf(to, "  LIVE      set %lld until %s%s", (long long)json_i64(live, "set", 0),
                 cli_when(json_i64(live, "not_after", 0), when),
                 json_bool(live, "compromised", false) ? "; its key is marked compromised" : "");
+        if (revoked_s > 0)
+                fprintf(to, "; revoked on %s", cli_when(revoked_s, when));
+        fputc('\n', to);
 }
 
 static void print_served(FILE *to, const json_t *c)
@@ -191,6 +195,8 @@ const char *status_trouble(const json_t *c, int64_t now_s)
                 return "its job is stuck";
         if (json_bool(live, "compromised", false))
                 return "the live key is marked compromised";
+        if (json_i64(live, "revoked", 0) > 0)
+                return "the live certificate is revoked";
         json_array_foreach(json_object_get(c, "served"), i, x)
         {
                 if (!json_bool(x, "match", false))

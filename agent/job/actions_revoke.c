@@ -20,6 +20,7 @@ struct revocation {
         struct key *key;
         const char *spared; /* a live certificate with the same key: the account signs, so that no CA blocks it; NULL */
         enum ca_reason reason;
+        bool marks; /* who says keyCompromise reports the key, too */
         action_done_fn *done;
         void *arg;
 };
@@ -125,18 +126,22 @@ static bool choose(struct revocation *r, const json_t *args, struct err *e)
                 serial || live ? "" : "; --live revokes what is live");
 }
 
+static bool is_marked(const struct revocation *r)
+{
+        return compromised_has(r->engine->keystore, r->set.chain.leaf.spki_hex);
+}
+
 static bool choose_reason(struct revocation *r, const json_t *args, struct err *e)
 {
         const char *word = json_str(args, "reason");
         bool live = (int64_t)r->set.number == r->cert->row.live_set;
-        r->reason = compromised_has(r->engine->keystore, r->set.chain.leaf.spki_hex) ? CA_KEY_COMPROMISE
-                : live                                                               ? CA_UNSPECIFIED
-                                                                                     : CA_SUPERSEDED;
+        r->reason = is_marked(r) ? CA_KEY_COMPROMISE : live ? CA_UNSPECIFIED : CA_SUPERSEDED;
         if (!word)
                 return true;
         for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
                 if (text_equal_nocase(word, reasons[i].name)) {
                         r->reason = reasons[i].reason;
+                        r->marks = r->reason == CA_KEY_COMPROMISE && !is_marked(r);
                         return true;
                 }
         return err_set(e, ERR_CONFIG, "revoke.reason",
@@ -183,8 +188,8 @@ static const char *live_with_its_key(const struct revocation *r)
 static bool spares_its_key(struct revocation *r, const json_t *args, struct err *e)
 {
         const char *other = json_bool(args, "shared_key", false) ? NULL : live_with_its_key(r);
-        bool alone = !(r->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID) && r->reason != CA_KEY_COMPROMISE &&
-                !compromised_has(r->engine->keystore, r->set.chain.leaf.spki_hex);
+        bool alone =
+                !(r->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID) && r->reason != CA_KEY_COMPROMISE && !is_marked(r);
         if (other && alone)
                 r->spared = other;
         if (!other || alone || json_bool(args, "live", false))
@@ -269,10 +274,10 @@ static json_t *answer_new(const struct revocation *r, const char *format)
         json_t *o = json_pack("{s:i, s:s, s:s, s:i, s:s}", "exit", 0, "cert", r->cert->row.name, "serial",
                 r->set.chain.leaf.serial_hex, "set", (int)r->set.number, "reason", reason_name(r->reason));
         CLEANUP(free_p)
-        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s, reason %s%s%s%s", r->cert->row.name,
+        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s, reason %s%s%s%s%s", r->cert->row.name,
                 format, r->set.number, r->set.chain.leaf.serial_hex, date, r->ca->name, reason_name(r->reason),
                 r->spared ? "; signed by the account: the live certificate " : "", r->spared ? r->spared : "",
-                r->spared ? " has the same key" : "");
+                r->spared ? " has the same key" : "", r->marks ? "; its key is marked compromised for ever" : "");
         if (r->spared)
                 json_put_text(o, "same_key_live", r->spared);
         json_put_text(o, "text", text);
@@ -283,6 +288,8 @@ static void note(const struct revocation *r)
 {
         struct err e;
         json_put_i64(r->set.meta, "revoked", clock_now_s());
+        if ((int64_t)r->set.number == r->cert->row.live_set)
+                r->cert->live_revoked_s = clock_now_s();
         if (!sets_set_meta(r->engine->sets, r->cert->row.name, r->set.number, r->set.meta, &e))
                 log_err(r->cert->row.name, "noting the revocation", &e);
         struct store_batch *b = store_batch_new();
@@ -350,6 +357,9 @@ void action_revoke(struct engine *g, const json_t *args, action_done_fn *done, v
                 .id = good ? id_of(r) : NULL,
                 .key = r->key,
                 .reason = r->reason };
+        if (good && r->marks)
+                good = engine_put_compromised(
+                        g, r->set.chain.leaf.spki_hex, "revoked as keyCompromise by the operator", &e);
         if (good)
                 r->call = r->ca->ops->revoke(r->ca->ca, &q, revoked, r, &e);
         if (!good || !r->call) {

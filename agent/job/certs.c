@@ -77,7 +77,7 @@ bool cert_load_live(struct cert *c, struct err *e)
         struct set set = { 0 };
         unsigned live = sets_live(c->engine->sets, c->row.name);
         c->row.live_set = live;
-        c->live_not_before_s = 0;
+        c->live_not_before_s = c->live_revoked_s = 0;
         c->window_start_s = c->window_end_s = c->window_renew_s = c->window_next_s = 0;
         if (live == 0) {
                 job_set(&c->row.live_sha256, NULL);
@@ -85,12 +85,13 @@ bool cert_load_live(struct cert *c, struct err *e)
                 c->row.live_not_after_s = 0;
                 return true;
         }
-        if (!sets_read(c->engine->sets, c->row.name, live, SET_KEY, &set, e))
+        if (!sets_read(c->engine->sets, c->row.name, live, SET_WHOLE, &set, e))
                 return false;
         job_set(&c->row.live_sha256, set.chain.leaf.sha256);
         job_set(&c->row.live_spki, set.chain.leaf.spki_hex);
         c->row.live_not_after_s = set.chain.leaf.not_after_s;
         c->live_not_before_s = set.chain.leaf.not_before_s;
+        c->live_revoked_s = json_i64(set.meta, "revoked", 0);
         set_done(&set);
         return true;
 }

@@ -60,6 +60,7 @@ static json_t *live_json(const struct cert *c)
         json_put_text(o, "sha256", c->row.live_sha256);
         json_put_text(o, "spki", c->row.live_spki);
         json_put_i64(o, "not_after", c->row.live_not_after_s);
+        json_put_i64(o, "revoked", c->live_revoked_s);
         json_put_bool(o, "compromised", c->row.live_spki && compromised_has(c->engine->keystore, c->row.live_spki));
         return o;
 }

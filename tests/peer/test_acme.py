@@ -55,6 +55,29 @@ class Acme(AcmeCase):
                             probe.openssl("x509", "-noout", "-serial", stdin=world.served().pem).strip()[7:])
         self.assertEqual(live.returncode, 5)
         self.assertIn("is live: visitors would see an error", live.stderr)
+        self.assertNotIn("revoked", self.run_well(world, "status", "www").stdout)
+        self.assertRegex(self.run_well(world, "sets", "www").stdout, rf"(?m)^ +1   .*serial {serial.lower()}.*  revoked on 20")
+
+    def test_who_says_that_a_key_leaked_has_it_marked(self):
+        world = self.world()
+        pebble = self.pebble(world)
+        certificate = self.certificate("www", NAMES, publisher="site", key={"reuse": "when-not-compromised"})
+        self.configure(world, pebble, {"www": certificate})
+        self.issue(world)
+        old = world.served()
+        revoke = lambda *more: self.run_well(world, "revoke", "www", "--live", "--reason", "keyCompromise", *more).stdout  # noqa: E731
+        self.assertIn("its key is marked compromised for ever", revoke("--dry-run"))
+        self.assertFalse(os.path.exists(f"{STATE}/compromised"))
+        revoke("--yes")
+        self.assertIn(old.spki, probe.read_text(f"{STATE}/compromised"))
+        self.assertRegex(self.run_well(world, "status", "www").stdout, "LIVE .*; its key is marked compromised; revoked on 20")
+        world.dcvd.stop()
+        world.start_dcvd()
+        self.assertRegex(self.run_well(world, "status", "www").stdout, "LIVE .*; revoked on 20")
+        self.assertEqual(world.dcvctl("status", "--check").returncode, 1)
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertNotEqual(world.served().spki, old.spki)
+        self.run_well(world, "status", "--check")
 
     def test_a_kept_key_that_is_live_signs_no_revocation(self):
         world = self.world()
