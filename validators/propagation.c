@@ -103,6 +103,8 @@ static void describe(const struct propagation *p, const struct look *l, char *re
                         clock_boot_ms() - p->start_ms < UNHURRIED_MS ? "is being asked" : "has not answered yet");
         else if (by_host(p))
                 snprintf(ret, size, "%s (%s): %s", l->s.name, address, l->s.saw);
+        else if (l->s.look == LOOK_OTHER && p->proof.type == PROOF_PERSIST) /* a person wrote it: why it does not fit */
+                snprintf(ret, size, "%s (%s): %s", l->s.name, address, l->s.saw);
         else if ((l->s.look == LOOK_ABSENT || l->s.look == LOOK_OTHER) && l->s.has_serial)
                 snprintf(ret, size, "%s (%s) still at serial %u", l->s.name, address, l->s.serial);
         else if (l->s.look == LOOK_LAME)

@@ -66,6 +66,7 @@ static json_t *live_json(const struct cert *c)
 }
 
 #define BY_HAND_TTL 60
+#define STANDING_TTL 3600 /* of a record that stays */
 
 static json_t *tokens_json(const struct cert *c)
 {
@@ -83,7 +84,10 @@ static json_t *tokens_json(const struct cert *c)
                 json_put_text(o, "state", t->row.state);
                 const struct backend_publisher *p = engine_publisher(c->engine, t->row.publisher);
                 CLEANUP(free_p)
-                char *publish = p && p->ops->by_person ? proof_instruction(&t->row.proof, BY_HAND_TTL) : NULL;
+                char *publish = p && p->ops->by_person
+                        ? proof_instruction(
+                                  &t->row.proof, t->row.proof.type == PROOF_PERSIST ? STANDING_TTL : BY_HAND_TTL)
+                        : NULL;
                 if (publish) /* announced is all that this publisher does */
                         json_put_text(o, "please_publish", publish);
                 json_put_text(o, "problem", t->problem[0] ? t->problem : NULL);

@@ -60,13 +60,24 @@ static void say_missing(struct propagate *p, const struct propagation_state *s)
         job_note(p->job, "not there: add this record once and leave it, dcvd goes on by itself: %s", text ? text : "");
 }
 
+/* Of several tokens what is told is the first that is still missing somewhere, not the one that was seen last. */
+static const char *progress_of(const struct job *j, const char *latest)
+{
+        for (size_t i = 0; i < j->propagate_count; i++) {
+                const char *text = j->propagate[i].done ? NULL : json_str(j->propagate[i].state, "text");
+                if (text)
+                        return text;
+        }
+        return latest;
+}
+
 static void spreading(void *arg, const struct propagation_state *state)
 {
         struct propagate *p = arg;
         say_missing(p, state);
         json_decref(p->state);
         p->state = state_json(p->token, state);
-        job_set_progress(p->job, "%s", state->text);
+        job_set_progress(p->job, "%s", progress_of(p->job, state->text));
         job_emit(p->job, state->text);
 }
 

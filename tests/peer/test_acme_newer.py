@@ -144,7 +144,14 @@ class AcmeNewer(AcmeCase):
                                              probe.read_text(world.dcvd.log)), 20, "the record").group(1)
         self.assertEqual(pebble.issued(), 0)
         owner, ttl, _, _, value = said.split(None, 4)
-        world.dns.update("example.test", f"add {owner} {ttl} TXT {value}")
+        status = lambda: self.run_well(world, "status", "www").stdout  # noqa: E731
+        self.assertIn(f"please publish: {said}", status())
+        wrong = value.replace("; policy=wildcard", "")
+        world.dns.update("example.test", f"add {owner} {ttl} TXT {wrong}")
+        why = "it does not say policy=wildcard"
+        probe.until(lambda: re.search(rf"ns1\.example\.test \([^)]*\): {re.escape(wrong)} \({why}\)", status()), 20, why)
+        self.assertEqual(pebble.issued(), 0)
+        world.dns.update("example.test", f"delete {owner} TXT", f"add {owner} {ttl} TXT {value}")
         probe.until(lambda: pebble.issued() == 1, 20, "issued when it appears")
         probe.until(lambda: "-> done" in probe.read_text(world.dcvd.log), 20, "done")
         serial = world.dns.serial(PRIMARY, "example.test")
