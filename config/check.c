@@ -419,12 +419,14 @@ static void warn_of_id(const struct cert_check *k)
         warning_node(k->p, node, path, "means nothing: no CA of its list knows certificates by an id");
 }
 
-/* dcvd itself answers for a publisher that can answer handshakes: files over HTTP, where it listens. */
+/* dcvd itself answers for a publisher that can answer handshakes: those, and files over HTTP, where it listens. */
 static void warn_of_answers(const struct cert_check *k, size_t use)
 {
         const struct conf_publisher_map *m = publisher_of(k, use);
+        bool file = validation_of(k, use) == VALIDATION_FILE, tls = validation_of(k, use) == VALIDATION_TLS_ALPN;
+        bool listens = file ? k->conf->tokens_listen.count > 0 : k->conf->tokens_tls_listen.count > 0;
 
-        if (k->conf->tokens_listen.count || validation_of(k, use) != VALIDATION_FILE || checked_before(k, use, true))
+        if ((!file && !tls) || listens || checked_before(k, use, true))
                 return;
         for (size_t i = 0; is_given(m) && i < k->cert->names.count; i++) {
                 const char *name = *k->cert->names.item[i] ? conf_publisher_for(m, k->cert->names.item[i]) : NULL;
@@ -434,9 +436,9 @@ static void warn_of_answers(const struct cert_check *k, size_t use)
                 CLEANUP(free_p) char *path = NULL;
                 const struct yaml_node *node = setting(k, use, "publisher", &path);
                 warning_node(k->p, node, path,
-                        "publisher \"%s\" (%s) answers nobody: tokens.listen is not set, and %s is to be validated by "
-                        "file",
-                        b->name, b->kind->type, k->cert->names.item[i]);
+                        "publisher \"%s\" (%s) answers nobody: tokens.%s is not set, and %s is to be validated by %s",
+                        b->name, b->kind->type, file ? "listen" : "tls_listen", k->cert->names.item[i],
+                        conf_validation_name(validation_of(k, use)));
                 return;
         }
 }

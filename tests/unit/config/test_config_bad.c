@@ -603,7 +603,11 @@ static void what_is_accepted_and_does_nothing_is_a_warning(void **state)
                         "tokens.listen is not set, and b.example is to be validated by file" },
                 { "tokens: {listen: \"127.0.0.1:8402\"}\n", "  www: {names: a.example, ca: le, publisher: self}\n",
                         NULL },
-                { "", "  www: {names: a.example, ca: le, publisher: self, validation: tls-alpn}\n", NULL },
+                { "", "  www: {names: a.example, ca: le, publisher: self, validation: tls-alpn}\n",
+                        "c:10:46: certificates.www.publisher: publisher \"self\" (responder) answers nobody: "
+                        "tokens.tls_listen is not set, and a.example is to be validated by tls-alpn" },
+                { "tokens: {tls_listen: \"192.0.2.1:443\"}\n",
+                        "  www: {names: a.example, ca: le, publisher: self, validation: tls-alpn}\n", NULL },
                 { "", "  www: {names: a.example, ca: le, publisher: site}\n", NULL },
         };
         (void)state;
