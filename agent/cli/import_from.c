@@ -146,12 +146,15 @@ static int finish(const struct cli_options *o, const struct import_source *s, st
         return status;
 }
 
-static int nothing(const struct cli_options *o, const struct import *im, const char *where)
+static int nothing(
+        const struct cli_options *o, const struct import *im, const struct import_source *s, const char *where)
 {
         struct err e;
         for (size_t i = 0; i < im->left.count; i++)
                 fprintf(stderr, "dcvctl: not taken over: %s\n", im->left.item[i]);
         err_set(&e, ERR_CONFIG, "import.nothing", "%s has no certificate that can be taken over", where);
+        if (geteuid() != 0)
+                (void)err_fix(&e, "root may read more: sudo dcvctl import --from %s %s", s->name, where);
         return cli_fail(o, &e);
 }
 
@@ -171,7 +174,7 @@ int cli_import_from(const struct cli_options *o, const struct import_source *s, 
                 !import_configuration(&im, s->program != NULL, old, &configuration, &e)) {
                 status = cli_fail(o, &e);
         } else if (im.cert_count == 0) {
-                status = nothing(o, &im, where);
+                status = nothing(o, &im, s, where);
         } else {
                 if (!s->program)
                         import_next(&im, "read the terms of the CA, then set terms_agreed: true in cas");

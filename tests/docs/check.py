@@ -76,6 +76,11 @@ class Pages(unittest.TestCase):
             self.assertRegex(page("dcvd"), rf"(?m)^\.B {status}$")
             self.assertIn(status, run("dcvd", "--help"))
 
+    def test_the_readme_installs_what_a_build_needs(self):
+        first_step = read("README.md").partition("## Five-minute start")[2].partition("\n2. ")[0]
+        for package in re.findall(r"\blib[a-z0-9.-]+-dev\b", read("tests", "packages.sh")):
+            self.assertIn(f" {package}", first_step)
+
     def test_the_readme_names_every_setting_and_state(self):
         schema = json.loads(run("dcvd", "--print-schema"))
         readme, manual = read("README.md"), page("dcvd.yaml")

@@ -68,20 +68,22 @@ class AcmeStart(AcmeCase):
         if namespace.has_many_users():
             os.chown("/etc/dns-hook.key", *[dict(namespace.USERS)["dcvd-hook"]] * 2)
 
-    def run_line(self, line, stdin=None):
+    def run_line(self, line, stdin=None, as_ids=None):
         path = f"{os.path.dirname(self.world_.program('dcvd'))}:{os.environ['PATH']}"
         return subprocess.run(["bash", "-euo", "pipefail", "-c", line], input=stdin, capture_output=True, text=True, check=False,
-                              timeout=60 * probe.BUSY, env={**os.environ, **self.world_.environment({"CREDENTIALS_DIRECTORY": ""}), "PATH": path}, cwd="/tmp")
+                              timeout=60 * probe.BUSY, env={**os.environ, **self.world_.environment({"CREDENTIALS_DIRECTORY": ""}), "PATH": path}, cwd="/tmp",
+                              preexec_fn=namespace.as_user(*as_ids) if as_ids else None)
 
     def type(self, line):
-        """As a person would; of the words only sudo is not there, and of the machine systemd."""
+        """As a person would; of the words only sudo is not there, and of the machine systemd. Without sudo it is an ordinary user's."""
         if line.startswith("sudo systemctl enable --now dcvd "):
             # systemd reads the credentials as root; here the daemon does, where there are users.
             if not namespace.has_many_users():
                 os.chmod("/etc/dcvd/credentials", 0o755)
             return self.world_.start_dcvd(env={"CREDENTIALS_DIRECTORY": ""})
         self.assertIn(shlex.split(line)[1 if line.startswith("sudo ") else 0], ("install", "nginx", "dcvd", "dcvctl", "tee"), line)
-        done = self.run_line(line.replace("sudo ", ""), self.secret if "/dev/stdin" in line else None)
+        ordinary = (65534, 65534) if "sudo " not in line and namespace.has_many_users() else None
+        done = self.run_line(line.replace("sudo ", ""), self.secret if "/dev/stdin" in line else None, ordinary)
         self.assertEqual(done.returncode, 0, f"{line}: {done.stdout}{done.stderr}")
         if line.endswith("nginx -s reload"):  # which only sends a signal; a person is slower than that
             probe.until(lambda: probe.tcp_open(WEB, 443), what="nginx on port 443")
@@ -93,10 +95,10 @@ class AcmeStart(AcmeCase):
         self.assertEqual([line.split()[-1] for line in commands if "issue" in line and "--wait" in line], ["--wait"] * 2)
         self.begin(blocks, 0)
         for line in commands:
-            if line == "dcvd --check-config":
+            if line == "sudo dcvd --check-config":
                 self.world_.write_config(self.configuration)
             done = self.type(line)
-            if line == "dcvctl verify www":
+            if line == "sudo dcvctl verify www":
                 self.assertIn(":443 as www.example.test: serves the live certificate", done.stdout)
         self.holds("www", ["example.test", "www.example.test"])
         self.holds("wild", WILD)
