@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "agent/base/file.h"
 #include "agent/base/util.h"
@@ -174,13 +175,28 @@ static void parse(struct parser *p, const char *text, size_t len)
         buf_done(&line);
 }
 
+/* Include of a directory: all that is in it. */
+static void read_folder(struct parser *p, const char *path, unsigned depth)
+{
+        struct texts names = { 0 };
+        struct err e;
+        if (!import_list(p->im, path, "*", &names, &e))
+                import_left(p->im, "%s", e.text);
+        for (size_t i = 0; i < names.count; i++)
+                import_include(p->im, path, names.item[i], depth, read_file, p);
+        texts_done(&names);
+}
+
 static void read_file(void *arg, const char *path, unsigned depth)
 {
         struct parser *p = arg;
+        struct stat st;
         CLEANUP(free_p) char *text = NULL;
         size_t len = 0;
         const char *file = p->file;
         unsigned included = p->included;
+        if (!p->im->closed && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+                return read_folder(p, path, depth);
         if (!import_exists(p->im, path) || !import_read_or_tell(p->im, path, &text, &len))
                 return; /* IncludeOptional may name what is not there */
         p->file = path;

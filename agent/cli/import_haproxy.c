@@ -124,8 +124,8 @@ static void crt_list(struct parser *p, const char *written)
 
 static void line_of(struct parser *p, const struct texts *words, size_t line)
 {
-        const char *word = words->count > 1 ? words->item[0] : "";
-        if (strcmp(word, "crt-base") == 0) {
+        const char *word = words->count > 0 ? words->item[0] : "";
+        if (strcmp(word, "crt-base") == 0 && words->count > 1) {
                 free(p->crt_base);
                 p->crt_base = import_path(p->im, p->folder, words->item[1]);
         }

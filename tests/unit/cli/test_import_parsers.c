@@ -127,7 +127,8 @@ static void haproxy_says_its_bundles(void **state)
                 { "frontend f\n bind :443 ssl crt \"/my site/a.pem\"\n server x crt /client.pem\n",
                         "/h.cfg:2 cert=/my site/a.pem key=- chain=- root=-\n", 0 },
                 { "frontend f\n bind :443 ssl crt '/a.pem\n", "", 1 },
-                { " bind\n bind :443 crt\n", "", 0 },
+                { " bind\n bind :443 crt\ncrt-base\n", "", 0 },
+                { "crt-store\n load crt /a.pem\ncrt-store named\n", "", 2 },
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++)
@@ -378,6 +379,26 @@ static void an_include_that_includes_itself_ends(void **state)
         import_done(&im);
 }
 
+static void apache_includes_a_directory(void **state)
+{
+        struct import im = { 0 };
+        struct scratch_dir *s = *state;
+        static const char text[] = "Include sites\nIncludeOptional absent/\n";
+        assert_int_equal(mkdir(scratch_path(s, "sites"), 0700), 0);
+        assert_int_equal(mkdir(scratch_path(s, "sites/more"), 0700), 0);
+        scratch_file(s, "sites/a", 0600, "SSLCertificateFile /a.pem\n");
+        scratch_file(s, "sites/more/b", 0600, "SSLCertificateFile /b.pem\n");
+        assert_int_equal(symlink("..", scratch_path(s, "sites/more/up")), 0); /* and round again */
+        import_apache_text(&im, scratch_path(s, "apache2.conf"), text, strlen(text));
+        assert_true(im.use_count >= 2);
+        assert_string_equal(im.use[0].cert, "/a.pem");
+        assert_string_equal(im.use[1].cert, "/b.pem");
+        assert_true(im.left.count > 0);
+        for (size_t i = 0; i < im.left.count; i++)
+                assert_non_null(strstr(im.left.item[i], "too deeply"));
+        import_done(&im);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -395,6 +416,7 @@ int main(void)
                 cmocka_unit_test(paths_lose_their_dots_and_odd_ones_are_refused),
                 IN_DIR(a_file_that_others_can_write_is_not_believed),
                 IN_DIR(an_include_that_includes_itself_ends),
+                IN_DIR(apache_includes_a_directory),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
