@@ -23,13 +23,25 @@ static void installed(struct import *im, struct import_cert *c, const struct imp
         }
 }
 
+/* One way for each name, comma between; all the same one. */
+static bool one_way(const char *way)
+{
+        size_t first = strcspn(way, ",");
+        for (const char *at = way; at[strcspn(at, ",")];) {
+                at += strcspn(at, ",") + 1;
+                if (strcspn(at, ",") != first || strncmp(at, way, first) != 0)
+                        return false;
+        }
+        return true;
+}
+
 /* Le_Webroot: a directory, "no" (standalone), "nginx:" or "apache" (they answer), "dns", "dns_x", or one of these for
  * each name, comma between. */
 static void validation(struct import *im, struct import_cert *c, const char *file, const char *way)
 {
         CLEANUP(free_p) char *first = text_dup_n(way, strcspn(way, ","));
         CLEANUP(free_p) char *path = first && first[0] == '/' ? import_path(im, "", first) : NULL;
-        if (!first || strchr(way, ','))
+        if (!one_way(way))
                 import_left(
                         im, "%s: Le_Webroot names several ways (\"%s\"); the first was taken for all names", file, way);
         if (path)
@@ -42,7 +54,10 @@ static void validation(struct import *im, struct import_cert *c, const char *fil
                         "put Tencent_SecretId and Tencent_SecretKey of account.conf into "
                         "/etc/dcvd/credentials/tencent-id and tencent-key (mode 0600)");
         } else if (first && strncmp(first, "dns", 3) == 0) {
-                import_left(im, "%s: %s has no counterpart in dcvd: name a publisher of the zone", file, first);
+                bool update = strcmp(first, "dns_nsupdate") == 0;
+                import_left(im, "%s: %s %s", file, first,
+                        update ? "is publisher rfc2136 in dcvd: give it the server and the key of account.conf"
+                               : "has no counterpart in dcvd: name a publisher of the zone");
                 import_publish(im, c, NULL, json_pack("{s:s, s:s}", "type", "manual", "for", "dns"));
         } else if (first && first[0] != '/') {
                 import_publish(im, c, NULL, json_pack("{s:s}", "type", "responder"));

@@ -211,6 +211,14 @@ static void acme_sh_is_read_without_a_shell(void **state)
                         "www /a/www/fullchain.cer /a/www/www.key ca=- reuse=0 "
                         "{\"default\":{\"for\":\"dns\",\"type\":\"manual\"}}",
                         1 },
+                { "/a/www/www.conf", "Le_Domain='www'\nLe_Webroot='/srv/w,/srv/w,/srv/w'\n",
+                        "www /a/www/fullchain.cer /a/www/www.key ca=- reuse=0 "
+                        "{\"default\":{\"directory\":\"/srv/w\",\"type\":\"webroot\"}}",
+                        0 },
+                { "/a/www/www.conf", "Le_Domain='www'\nLe_Webroot='/srv/w,/srv/w2'\n",
+                        "www /a/www/fullchain.cer /a/www/www.key ca=- reuse=0 "
+                        "{\"default\":{\"directory\":\"/srv/w\",\"type\":\"webroot\"}}",
+                        1 },
                 { "/a/www/www.conf", "Le_Domain='www'\nLe_Webroot=$(touch /tmp/x)\nLe_API=`id`\n",
                         "www /a/www/fullchain.cer /a/www/www.key ca=- reuse=0 {}", 2 },
                 { "/a/x/x.conf", "OTHER='y'\n", "", 0 },
@@ -224,6 +232,17 @@ static void acme_sh_is_read_without_a_shell(void **state)
                 assert_int_equal(im.left.count, row[i].left);
                 import_done(&im);
         }
+}
+
+static void acme_sh_has_dynamic_updates_too(void **state)
+{
+        struct import im = { .closed = true };
+        static const char text[] = "Le_Domain='www'\nLe_Webroot='dns_nsupdate'\n";
+        (void)state;
+        import_acme_sh_conf(&im, "/a", "/a/www/www.conf", text, strlen(text));
+        assert_int_equal(im.left.count, 1);
+        assert_non_null(strstr(im.left.item[0], "dns_nsupdate is publisher rfc2136 in dcvd"));
+        import_done(&im);
 }
 
 static void lego_says_the_ca_by_its_host(void **state)
@@ -408,6 +427,7 @@ int main(void)
                 cmocka_unit_test(haproxy_says_its_bundles),
                 cmocka_unit_test(certbot_says_ca_and_validation),
                 cmocka_unit_test(acme_sh_is_read_without_a_shell),
+                cmocka_unit_test(acme_sh_has_dynamic_updates_too),
                 cmocka_unit_test(lego_says_the_ca_by_its_host),
                 cmocka_unit_test(a_bundle_of_lego_is_replaced_too),
                 IN_DIR(dehydrated_settings_of_one_certificate),
