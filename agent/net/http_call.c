@@ -223,6 +223,7 @@ static void set_security(struct http_call *c, CURL *x)
         (void)curl_easy_setopt(x, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         (void)curl_easy_setopt(x, CURLOPT_SSL_VERIFYPEER, c->look ? 0L : 1L);
         (void)curl_easy_setopt(x, CURLOPT_SSL_VERIFYHOST, c->look ? 0L : 2L);
+        http_roots_of_system(x);
         if (c->ca_bundle)
                 (void)curl_easy_setopt(x, CURLOPT_CAINFO, c->ca_bundle); /* besides the system's directory of roots */
         if (c->take_anything)

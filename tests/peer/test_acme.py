@@ -7,8 +7,10 @@ import unittest
 
 import probe
 from acme_world import NAMES, AcmeCase
-from servers import PRIMARY, WEB
+from servers import PRIMARY, WEB, write
 from world import STATE
+
+ROOTS = "/etc/ssl/certs"
 
 
 def common_name(pem):
@@ -147,6 +149,27 @@ class Acme(AcmeCase):
         self.run_well(world, "reissue", "www", "--key-compromised", "--yes", "--wait")
         self.assertNotEqual(world.served(NAMES[0]).spki, before.spki)
         self.judge(world)
+
+    def test_a_root_of_the_system_is_found_by_its_hash_or_in_the_one_file(self):
+        world = self.world()
+        pebble = self.pebble(world)
+        config = self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")}, start=False)
+        del config["cas"]["pebble"]["ca_bundle"]
+        world.write_config(config)
+        world.start_dcvd()
+        done = world.dcvctl("issue", "www", "--wait")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("its TLS certificate does not verify", done.stderr)
+        root, all_of_them = probe.read_text(pebble.bundle), probe.read_text(f"{ROOTS}/ca-certificates.crt")
+        by_hash = f"{ROOTS}/{probe.openssl('x509', '-noout', '-hash', stdin=root).strip()}.0"
+        write(by_hash, root)
+        self.issue(world)
+        os.unlink(by_hash)
+        world.dcvd.stop()
+        write(f"{ROOTS}/ca-certificates.crt", all_of_them + root)  # as by hand, without update-ca-certificates
+        world.start_dcvd()
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertEqual(pebble.issued(), 2)
 
     def test_a_preferred_chain_is_taken(self):
         world = self.world()

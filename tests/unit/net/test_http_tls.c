@@ -1,11 +1,13 @@
 /* The HTTP client behind TLS: whose certificate counts, and that nothing is sent where it does not. */
 #include "http_server.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "agent/base/err.h"
-#include "agent/net/http.h"
+#include "agent/base/util.h"
+#include "agent/net/http_internal.h"
 #include "agent/net/loop.h"
 
 static struct loop *loop;
@@ -26,11 +28,17 @@ static X509 *make_certificate(EVP_PKEY *key, long from_s, long until_s)
         X509_set_issuer_name(x, name);
         X509_set_pubkey(x, key);
         X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
-        X509_EXTENSION *san =
-                X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_alt_name, "DNS:www.example.test,IP:127.0.0.1");
-        assert_non_null(san);
-        X509_add_ext(x, san, -1);
-        X509_EXTENSION_free(san);
+        static const struct {
+                int nid;
+                const char *value;
+        } row[] = { { NID_subject_alt_name, "DNS:www.example.test,IP:127.0.0.1" },
+                { NID_subject_key_identifier, "hash" }, { NID_authority_key_identifier, "keyid:always" } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, row[i].nid, row[i].value);
+                assert_non_null(extension);
+                X509_add_ext(x, extension, -1);
+                X509_EXTENSION_free(extension);
+        }
         assert_true(X509_sign(x, key, EVP_sha256()) > 0);
         return x;
 }
@@ -190,6 +198,78 @@ static void an_https_proxy_has_to_prove_itself_first(void **state)
         failed_with(&o, ERR_DENIED, "http.certificate"); /* not one CONNECT was said to it */
 }
 
+/* Is x, which signed itself, known by this file of roots? */
+static bool known(X509 *x, const char *path)
+{
+        X509_STORE *store = X509_STORE_new();
+        X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+        assert_true(http_roots_add(store, path));
+        assert_int_equal(X509_STORE_CTX_init(ctx, store, x, NULL), 1);
+        ERR_clear_error();
+        bool good = X509_verify_cert(ctx) == 1;
+        assert_true(good || X509_STORE_CTX_get_error(ctx) == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT);
+        assert_int_equal(ERR_peek_error(), 0); /* nor is the end of the file one */
+        X509_STORE_CTX_free(ctx);
+        X509_STORE_free(store);
+        return good;
+}
+
+static bool finds(const char *common_name, const char *path)
+{
+        X509_NAME *name = X509_NAME_new();
+        X509_STORE *store = X509_STORE_new();
+        X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common_name, -1, -1, 0);
+        assert_true(http_roots_add(store, path) && X509_STORE_CTX_init(ctx, store, NULL, NULL) == 1);
+        X509_OBJECT *found = X509_STORE_CTX_get_obj_by_subject(ctx, X509_LU_X509, name);
+        bool is_there = found != NULL;
+        X509_OBJECT_free(found);
+        X509_STORE_CTX_free(ctx);
+        X509_STORE_free(store);
+        X509_NAME_free(name);
+        return is_there;
+}
+
+/* Two have one name; another name, and what is no certificate, stand before them. */
+static void a_root_is_found_in_a_file_by_its_name(void **state)
+{
+        static const char *const junk[] = { "# a comment\n",
+                "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+                "-----BEGIN CERTIFICATE-----\nMIIBMIIBAAAA\n-----END CERTIFICATE-----\n",
+                "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n" };
+        X509 *x[3];
+        EVP_PKEY *key[3];
+        (void)state;
+        FILE *f = fopen(bundle, "w");
+        assert_non_null(f);
+        for (size_t i = 0; i < ARRAY_LEN(junk); i++)
+                assert_true(fputs(junk[i], f) >= 0);
+        for (int i = 0; i < 3; i++) {
+                key[i] = EVP_EC_gen("P-256");
+                x[i] = make_certificate(key[i], -86400, 86400);
+        }
+        X509_NAME_add_entry_by_txt(
+                X509_get_subject_name(x[2]), "O", MBSTRING_ASC, (const unsigned char *)"other", -1, -1, 0);
+        assert_true(X509_sign(x[2], key[2], EVP_sha256()) > 0);
+        assert_true(PEM_write_X509(f, x[2]) == 1 && PEM_write_X509(f, x[0]) == 1);
+        fclose(f);
+        assert_true(known(x[0], bundle));
+        assert_false(known(x[1], bundle));
+        f = fopen(bundle, "a");
+        assert_true(f && PEM_write_X509(f, x[1]) == 1);
+        fclose(f);
+        assert_true(known(x[0], bundle));
+        assert_true(known(x[1], bundle));
+        assert_false(known(x[0], "/nowhere/roots.pem"));
+        assert_true(finds("test", bundle));
+        assert_true(finds(" TEST", bundle)); /* written in another way */
+        assert_false(finds("tests", bundle));
+        for (int i = 0; i < 3; i++) {
+                X509_free(x[i]);
+                EVP_PKEY_free(key[i]);
+        }
+}
+
 static int make_bundle(void **state)
 {
         (void)state;
@@ -214,6 +294,7 @@ int main(void)
                 ON_LOOP(an_expired_certificate_is_refused),
                 ON_LOOP(old_tls_is_not_spoken),
                 ON_LOOP(roots_that_cannot_be_read_are_our_users_business),
+                cmocka_unit_test(a_root_is_found_in_a_file_by_its_name),
                 ON_LOOP(an_https_proxy_has_to_prove_itself_first),
         };
         return cmocka_run_group_tests(tests, make_bundle, remove_bundle);
