@@ -178,7 +178,7 @@ bool file_append_line(const char *path, mode_t mode, const char *line, struct er
         return dir_sync(dir_fd, e);
 }
 
-bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct err *e)
+bool symlink_put_at(int dir_fd, const char *link, const char *target, struct err *e)
 {
         char temporary[FILE_NAME_SIZE];
         if (!file_temporary_at(dir_fd, link, temporary, e))
@@ -190,7 +190,12 @@ bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct 
                 (void)unlinkat(dir_fd, temporary, 0); /* the rename's error is the one to tell */
                 return false;
         }
-        return dir_sync(dir_fd, e);
+        return true;
+}
+
+bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct err *e)
+{
+        return symlink_put_at(dir_fd, link, target, e) && dir_sync(dir_fd, e);
 }
 
 bool dir_open_at(int dir_fd, const char *name, bool create_it, mode_t mode, int *ret_fd, struct err *e)

@@ -32,6 +32,8 @@ bool file_write_atomic_at(
 bool file_append_line(const char *path, mode_t mode, const char *line, struct err *e);
 /* Makes link lead to target by one rename (symlinkat the name of file_temporary_at, renameat, fsync directory). */
 bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct err *e);
+/* The same without the fsync. */
+bool symlink_put_at(int dir_fd, const char *link, const char *target, struct err *e);
 bool dir_sync(int dir_fd, struct err *e);
 /* Opens (creating with mode if create) a directory. ret_fd is O_PATH-free, CLOEXEC. */
 bool dir_open(const char *path, bool create, mode_t mode, int *ret_fd, struct err *e);

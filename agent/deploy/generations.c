@@ -393,13 +393,18 @@ bool generations_adopt(struct generations *g, struct err *e)
 /* After live leads somewhere: each name becomes a link through it. */
 static bool link_files(struct generations *g, struct err *e)
 {
+        bool made = false;
         for (size_t i = 0; i < g->target->file_count; i++) {
                 char want[300];
                 file_link(g->target->file[i].name, want, sizeof want);
-                if (!is_our_link(g->dir_fd, g->target->file[i].name, want) &&
-                        !symlink_switch_at(g->dir_fd, g->target->file[i].name, want, e))
+                if (is_our_link(g->dir_fd, g->target->file[i].name, want))
+                        continue;
+                if (!symlink_put_at(g->dir_fd, g->target->file[i].name, want, e))
                         return err_wrap(e, "%s", g->target->directory);
+                made = true;
         }
+        if (made && !dir_sync(g->dir_fd, e))
+                return err_wrap(e, "%s", g->target->directory);
         for (size_t i = 0; i < g->target->link_count; i++)
                 if (!link_elsewhere(g, &g->target->link[i], e))
                         return false;

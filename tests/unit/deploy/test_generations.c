@@ -18,6 +18,19 @@
 
 #define SWITCHES 300
 
+/* Of the target directory itself. */
+static ino_t synced_inode;
+static unsigned syncs;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+        struct stat st;
+        syncs += fstat(fd, &st) == 0 && st.st_ino == synced_inode;
+        return __real_fsync(fd);
+}
+
 struct bed {
         struct scratch_dir *dir;
         char directory[300], elsewhere[300], uid[16], gid[16];
@@ -270,6 +283,23 @@ static void a_generation_is_written_once(void **state)
         generations_close(&g);
 }
 
+static void the_links_of_a_first_installation_are_synced_together(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct stat st;
+        set_up(&b, *state);
+        open_it(&b, &g);
+        assert_int_equal(stat(b.directory, &st), 0);
+        synced_inode = st.st_ino;
+        syncs = 0;
+        install(&g, 1, "1");
+        assert_int_equal(syncs, 1);
+        install(&g, 2, "2"); /* they are there */
+        assert_int_equal(syncs, 1);
+        generations_close(&g);
+}
+
 static void leftovers_of_a_crash_are_replaced(void **state)
 {
         struct bed b;
@@ -485,6 +515,7 @@ int main(void)
                 IN_DIR(what_haproxy_would_read_from_a_folder_is_kept_hidden),
                 IN_DIR(a_generation_that_is_gone_cannot_be_restored),
                 IN_DIR(a_generation_is_written_once),
+                IN_DIR(the_links_of_a_first_installation_are_synced_together),
                 IN_DIR(leftovers_of_a_crash_are_replaced),
                 IN_DIR(the_newest_the_live_and_zero_are_kept),
                 cmocka_unit_test(obstacles_are_named_before_and_never_replaced),
