@@ -183,7 +183,7 @@ void step_ordered(struct job *j)
                 .reason = reason,
                 .submitted_at_s = j->row.ordered_s,
                 .spki_hex = j->row.spki,
-                .sending = unsent_forget,
+                .sending = job_orders_cost_nothing(j) ? NULL : unsent_forget,
                 .sending_arg = j,
         };
         if (j->intent_fresh) {

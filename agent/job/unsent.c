@@ -39,6 +39,8 @@ static bool dies_with_the_machine(int fd)
 
 void unsent_note(struct job *j)
 {
+        if (j->ca && job_orders_cost_nothing(j))
+                return; /* sent again in any case */
         CLEANUP(free_p) char *path = note_path(j), *text = note_text(j);
         if (!path || !text || (unlink(path) < 0 && errno != ENOENT))
                 return;

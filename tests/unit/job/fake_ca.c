@@ -218,7 +218,7 @@ static struct ca_call *order(struct ca *ca, const struct ca_order_request *r, ca
         struct ca_call *c = later(ca, order_run, (void *)done, arg);
         c->sending = r->sending;
         c->sending_arg = r->sending_arg;
-        if (fake_ca.order_hangs && c->sending(c->sending_arg, e)) {
+        if (fake_ca.order_hangs && (!c->sending || c->sending(c->sending_arg, e))) {
                 fake_ca.orders++;
                 fake_ca.doubled = fake_ca.doubled || fake_ca.open;
                 fake_ca.open = true;

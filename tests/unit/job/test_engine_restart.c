@@ -334,6 +334,22 @@ static void without_the_note_the_ca_is_asked(void **state)
         assert_int_equal(fake_ca.resolves, 1);
 }
 
+static void an_order_that_costs_nothing_needs_no_note(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.order_reads = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, calls_the_ca));
+        CLEANUP(free_p) char *note = text_format("%s/unsent-%lld", f->runtime, (long long)f->job);
+        assert_int_equal(access(note, F_OK), -1);
+        fake_ca.order_reads = false;
+        stop_process(f);
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+        fake_ca_orders_cost_nothing(false);
+}
+
 static void maybe_fail(struct err *e, unsigned one_in)
 {
         static const enum err_kind kinds[] = { ERR_TEMPORARY, ERR_RATE_LIMITED, ERR_UNKNOWN, ERR_TEMPORARY };
@@ -467,6 +483,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         an_order_that_was_not_yet_sent_is_cancelled_without_one, setup, teardown),
                 cmocka_unit_test_setup_teardown(without_the_note_the_ca_is_asked, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_order_that_costs_nothing_needs_no_note, setup, teardown),
                 cmocka_unit_test_setup_teardown(how_the_last_job_ended_is_told_until_one_succeeds, setup, teardown),
                 cmocka_unit_test_setup_teardown(random_events_never_break_the_invariants, setup, teardown),
         };
