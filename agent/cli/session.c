@@ -163,6 +163,29 @@ bool session_is_local(const struct session *s)
         return s->local != NULL;
 }
 
+static void escape_string(json_t *value, bool of_lines)
+{
+        struct buf b = { 0 };
+        const char *at = json_string_value(value), *end = at + json_string_length(value);
+        while (at < end) {
+                const char *stop = of_lines ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+                size_t len = (size_t)((stop ? stop : end) - at);
+                buf_add_escaped(&b, at, len, len);
+                if (stop)
+                        buf_addc(&b, '\n');
+                at += len + (stop != NULL);
+        }
+        if (b.data && !b.failed)
+                (void)json_string_set(value, b.data);
+        buf_done(&b);
+}
+
+/* What the daemon makes of lines, one a name or token: each was escaped where it came in. */
+static bool is_of_lines(const char *key)
+{
+        return strcmp(key, "ca_says") == 0 || strcmp(key, "dcvd_saw") == 0;
+}
+
 /* Control characters of texts that came from outside (a reason, a CA's words) become \\xNN. */
 static void escape_strings(json_t *value)
 {
@@ -170,16 +193,14 @@ static void escape_strings(json_t *value)
         json_t *item;
         size_t i;
         void *next;
-        if (json_is_string(value)) {
-                struct buf b = { 0 };
-                size_t len = json_string_length(value);
-                if (buf_add_escaped(&b, json_string_value(value), len, len) && b.data)
-                        (void)json_string_set(value, b.data);
-                buf_done(&b);
-        }
+        if (json_is_string(value))
+                escape_string(value, false);
         json_object_foreach_safe(value, next, key, item)
         {
-                escape_strings(item);
+                if (json_is_string(item) && is_of_lines(key))
+                        escape_string(item, true);
+                else
+                        escape_strings(item);
         }
         json_array_foreach(value, i, item)
         {

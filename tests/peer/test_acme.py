@@ -191,6 +191,8 @@ class Acme(AcmeCase):
         text = probe.until(lambda: re.search(r"order \S+ at pebble failed: (www.)?example.test: connection.*",
                                              probe.read_text(world.dcvd.log)), 20, "the CA's reason").group(0)
         self.assertIn("again in", text)
+        saw = r"file http://(www\.)?example\.test/\S+: 1 of 1 agree"
+        self.assertRegex(self.run_well(world, "status", "www").stdout, rf"(?m)^  DCVD SAW  {saw}\n            {saw}$")
         self.files_are_gone(world)
         self.run_well(world, "cancel", "www", "--yes")
         self.assertEqual(pebble.issued(), 0)
