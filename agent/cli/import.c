@@ -50,8 +50,13 @@ int cli_import(const struct cli_options *o, int argc, char **argv)
         CLEANUP(json_decref_p) json_t *names = NULL;
         if (!cli_args(argc, argv, options, &names))
                 return EXIT_USAGE;
+        if (source && (cert || key || csr || passphrase))
+                return cli_usage("--from finds certificates and keys itself: not with --cert, --key, --csr or "
+                                 "--passphrase-file");
         if (source)
                 return from(o, source, names, write);
+        if (write)
+                return cli_usage("--write goes with --from");
         if (json_array_size(names) != 1 || !cert || (!key && !csr))
                 return cli_usage("import needs a certificate of the configuration, --cert FILE and --key FILE (or "
                                  "--csr FILE for a key held elsewhere)");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/file.h"
@@ -52,12 +53,21 @@ static void look_at_servers(struct import *im)
                         import_left(im, "%s%s%s", e.text, e.fix[0] ? "; " : "", e.fix);
 }
 
+/* What is named is not there, or it is a folder where a file is meant. */
+static bool name_the_place(const struct import_source *s, const char *where, struct err *e)
+{
+        struct stat st;
+        if (strcmp(e->code, "file.absent") == 0)
+                return err_fix(e, "name the place: dcvctl import --from %s WHERE", s->name);
+        if (!s->program && stat(where, &st) == 0 && S_ISDIR(st.st_mode))
+                return err_fix(e, "name the file that the server reads first, such as %s", s->where);
+        return false;
+}
+
 static bool gather(struct import *im, const struct import_source *s, const char *where, struct err *e)
 {
         if (!s->read(im, where, e))
-                return strcmp(e->code, "file.absent") == 0
-                        ? err_fix(e, "name the place: dcvctl import --from %s WHERE", s->name)
-                        : false;
+                return name_the_place(s, where, e);
         import_load(im);
         if (s->program)
                 look_at_servers(im);

@@ -114,10 +114,10 @@ static bool tried(const char *config, struct err *e)
         return good;
 }
 
-bool import_put_file(const struct cli_options *o, const char *name, const char *text, char **ret, struct err *e)
+static bool put_included(const struct cli_options *o, const char *name, const char *text, char **ret, struct err *e)
 {
         CLEANUP(free_p) char *path = NULL;
-        if (!main_file(o->config, e) || !find_place(o->config, name, &path, e))
+        if (!find_place(o->config, name, &path, e))
                 return false;
         CLEANUP(free_p) char *folder = text_dup_n(path, (size_t)(strrchr(path, '/') - path));
         if (!folder || !make_folder(folder, e) || !config_check_owner(o->config, geteuid(), e) ||
@@ -129,6 +129,18 @@ bool import_put_file(const struct cli_options *o, const char *name, const char *
         }
         *ret = STEAL(path);
         return true;
+}
+
+bool import_put_file(const struct cli_options *o, const char *name, const char *text, char **ret, struct err *e)
+{
+        bool first = access(o->config, F_OK) != 0;
+        if (!main_file(o->config, e))
+                return false;
+        if (put_included(o, name, text, ret, e))
+                return true;
+        if (first)
+                (void)unlink(o->config); /* it was made for what did not come */
+        return false;
 }
 
 /* ---- taking over ---- */

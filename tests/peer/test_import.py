@@ -126,7 +126,11 @@ class Import(AcmeCase):
         report, conf = self.found(world, "nginx")
         self.assertEqual(len(conf["certificates"]), 3)
         self.assertFalse(conf["cas"]["letsencrypt"]["terms_agreed"])
-        self.assertEqual(world.dcvctl("import", "--from", "certbot", "/etc/absent").returncode, 2)
+        for arguments, said in ((("certbot", "/etc/absent"), "name the place"), (("certbot", "--cert", "x"), "--from finds certificates and keys itself"),
+                                (("nginx", "/etc/nginx"), "name the file that the server reads first, such as /etc/nginx/nginx.conf")):
+            done = world.dcvctl("import", "--from", *arguments)
+            self.assertEqual(done.returncode, 2, done.stdout)
+            self.assertIn(said, done.stderr)
 
     def write(self, world, pebble):
         write(CONFIG, "include: /etc/dcvd/conf.d/*.yaml\ncontrol: {act: [dcvd]}\n")
@@ -141,6 +145,8 @@ class Import(AcmeCase):
         again = world.dcvctl("import", "--from", "certbot", "--write")
         self.assertEqual((again.returncode, probe.read_text(path)), (2, before))
         self.assertIn("has these names already", again.stderr)
+        other = world.dcvctl("--config", "/etc/dcvd/other.yaml", "import", "--from", "certbot", "--write")
+        self.assertEqual((other.returncode, os.path.exists("/etc/dcvd/other.yaml")), (2, False), "nothing is left of what failed")
         done = self.run_well(world, "import", "--from", "dehydrated", "--write")
         self.assertIn(f"{DEHYDRATED[0]}: taken over as set 1", done.stdout)
         write("/etc/dcvd/conf.d/lego.yaml", "publishers: {}\n")
