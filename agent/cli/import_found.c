@@ -6,7 +6,6 @@
 
 #include "agent/base/util.h"
 
-#define TEXTS_MAX 500 /* of each list: a hostile file must not fill the screen for ever */
 #define USES_MAX 10000
 #define FILES_MAX 64 /* of one certificate */
 
@@ -54,7 +53,7 @@ __attribute__((format(printf, 3, 0))) static void tell(
         buf_addv(&plain, format, ap);
         if (plain.data)
                 buf_add_escaped(&line, plain.data, plain.len, 1000);
-        if (line.data && list->count < TEXTS_MAX && !texts_has(list, line.data))
+        if (line.data && list->count < IMPORT_TEXTS_MAX && !texts_has(list, line.data))
                 im->failed |= !texts_add(list, line.data);
         buf_done(&plain);
         buf_done(&line);

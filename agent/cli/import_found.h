@@ -15,6 +15,7 @@
 
 #define IMPORT_FILE_MAX ((size_t)1024 * 1024)
 #define IMPORT_CERTS_MAX 2000
+#define IMPORT_TEXTS_MAX ((size_t)500) /* of each list: a hostile file must not fill the screen for ever */
 
 /* What a file of a certificate holds: the forms of `files:`. */
 enum import_form { IMPORT_FULLCHAIN, IMPORT_CERT, IMPORT_CHAIN, IMPORT_KEY, IMPORT_COMBINED, IMPORT_FORMS };

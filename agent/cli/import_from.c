@@ -87,16 +87,26 @@ static void print_lines(FILE *to, const char *head, const struct texts *lines)
                 fprintf(to, "%s%s\n", head, lines->item[i]);
 }
 
+/* Comments must not make the file too large for its configuration; the last one is what was told last. */
+static void add_comments(struct buf *to, const char *head, const struct texts *lines, size_t until)
+{
+        for (size_t i = 0; i < lines->count; i++) {
+                if (to->len > until && i + 1 < lines->count) {
+                        buf_addf(to, "# ... (%zu more of these)\n", lines->count - 1 - i);
+                        i = lines->count - 1;
+                }
+                buf_addf(to, "# %s: %s\n", head, lines->item[i]);
+        }
+}
+
 static char *text_of(const struct import *im, const char *source, const char *where, const json_t *configuration)
 {
         struct buf b = { .max = (size_t)16 * 1024 * 1024 };
         buf_addf(&b, "# made by dcvctl import --from %s ", source);
         buf_add_escaped(&b, where, strlen(where), 1000);
         buf_addc(&b, '\n');
-        for (size_t i = 0; i < im->left.count; i++)
-                buf_addf(&b, "# not taken over: %s\n", im->left.item[i]);
-        for (size_t i = 0; i < im->next.count; i++)
-                buf_addf(&b, "# to do: %s\n", im->next.item[i]);
+        add_comments(&b, "not taken over", &im->left, CONF_FILE_MAX / 5);
+        add_comments(&b, "to do", &im->next, 2 * CONF_FILE_MAX / 5);
         (void)import_yaml(configuration, &b); /* seen by the buffer */
         return buf_steal(&b);
 }

@@ -331,11 +331,17 @@ static bool configured(const struct builder *b, const struct import_cert *c)
         return false;
 }
 
+/* One file has to hold it, and what is told of it. */
+static bool is_full(const struct builder *b)
+{
+        return json_dumpb(b->root, NULL, 0, JSON_COMPACT) > CONF_FILE_MAX / 2;
+}
+
 bool import_configuration(struct import *im, bool agreed, const struct conf *old, json_t **ret, struct err *e)
 {
         struct builder b = { .im = im, .old = old, .agreed = agreed };
         char said[300];
-        size_t kept = 0;
+        size_t kept = 0, over = 0;
         b.root = json_pack("{s:{}, s:{}, s:{}}", "cas", "publishers", "certificates");
         for (size_t i = 0; i < im->cert_count; i++)
                 b.server |= im->cert[i].preset[0] != NULL;
@@ -343,10 +349,19 @@ bool import_configuration(struct import *im, bool agreed, const struct conf *old
                 struct import_cert *c = &im->cert[i];
                 struct import_cert one = *c;
                 *c = (struct import_cert){ 0 };
-                if (!configured(&b, &one) && add_cert(&b, &one))
+                bool wanted = !configured(&b, &one), fits = wanted && !is_full(&b);
+                over += wanted && !fits;
+                if (fits && add_cert(&b, &one))
                         im->cert[kept++] = one;
                 else
                         import_cert_done(&one);
+        }
+        if (over > 0) {
+                shorten(&im->next, MIN(im->next.count, IMPORT_TEXTS_MAX - 1));
+                import_next(im,
+                        "%zu more certificates do not fit into one file: when this one is written (--write), give it "
+                        "another name in its directory, as NAME-1.yaml, and import again",
+                        over);
         }
         im->cert_count = im->failed ? im->cert_count : kept;
         texts_done(&b.paths);

@@ -226,6 +226,30 @@ static void names_of_the_configuration_are_not_used_twice(void **state)
         import_done(&im);
 }
 
+static void what_does_not_fit_into_one_file_waits(void **state)
+{
+        struct import im = { 0 };
+        struct scratch_dir *s = *state;
+        struct err e;
+        size_t count = 1200;
+        CLEANUP(json_decref_p) json_t *configuration = NULL;
+        put_pair(s, "www", "DNS:www.example.test");
+        (void)found(&im, s, "www");
+        import_load(&im);
+        for (size_t i = 1; i < count; i++) {
+                struct import_cert *c = found(&im, s, "www");
+                assert_true(chain_copy(&im.cert[0].chain, &c->chain, &e));
+        }
+        assert_true(import_configuration(&im, true, NULL, &configuration, &e));
+        struct buf b = { 0 };
+        assert_true(import_yaml(configuration, &b) && b.len < 3 * CONF_FILE_MAX / 5);
+        assert_true(im.cert_count > 100 && im.cert_count < count);
+        CLEANUP(free_p) char *want = text_format("%zu more certificates do not fit", count - im.cert_count);
+        assert_non_null(strstr(im.next.item[im.next.count - 1], want));
+        buf_done(&b);
+        import_done(&im);
+}
+
 static void texts_that_yaml_would_read_otherwise_are_quoted(void **state)
 {
         struct buf b = { 0 };
@@ -248,6 +272,7 @@ int main(void)
                 IN_DIR(what_cannot_be_taken_over_is_told_and_costs_the_others_nothing),
                 IN_DIR(a_wildcard_is_validated_by_dns),
                 IN_DIR(names_of_the_configuration_are_not_used_twice),
+                IN_DIR(what_does_not_fit_into_one_file_waits),
                 cmocka_unit_test(texts_that_yaml_would_read_otherwise_are_quoted),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
