@@ -183,6 +183,16 @@ class Acme(AcmeCase):
         issuer = probe.openssl("x509", "-noout", "-issuer", stdin="-----BEGIN CERTIFICATE-----" + last)
         self.assertIn(wanted, issuer)
 
+    def test_a_ca_of_ones_own_that_is_not_trusted_is_told_with_the_setting(self):
+        world = self.world()
+        pebble = self.pebble(world)
+        other, _ = self.first_certificate("other")
+        self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")}, ca={"ca_bundle": other})
+        done = world.dcvctl("issue", "www", "--dry-run")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("its TLS certificate does not verify", done.stdout)
+        self.assertIn("set ca_bundle of pebble in cas to its root certificate", done.stdout)
+
     def test_a_validation_that_fails_is_told_and_given_up(self):
         world = self.world()
         pebble = self.pebble(world, http_port=81)

@@ -155,6 +155,11 @@ static void directory_failed(struct ca_call *op, const struct err *err)
                 acme_unread(&ca->garble.directory, &e);
         if (!strstr(e.text, ca->directory_url))
                 err_wrap(&e, "%s", ca->directory_url);
+        if (!e.fix[0] && strcmp(e.code, "http.certificate") == 0)
+                err_fix(&e,
+                        "for a CA of your own set ca_bundle of %s in cas to its root certificate; of a public one see "
+                        "whether the directory's URL, the clock and ca-certificates are right",
+                        ca->name);
         if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || unread))
                 err_fix(&e,
                         "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "
