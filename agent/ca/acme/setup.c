@@ -157,9 +157,10 @@ static void directory_failed(struct ca_call *op, const struct err *err)
                 err_wrap(&e, "%s", ca->directory_url);
         if (!e.fix[0] && strcmp(e.code, "http.certificate") == 0)
                 err_fix(&e,
-                        "for a CA of your own set ca_bundle of %s in cas to its root certificate; of a public one see "
-                        "whether the directory's URL, the clock and ca-certificates are right",
-                        ca->name);
+                        "for a CA of your own set cas.%.*s.ca_bundle to its root certificate; of a public one see "
+                        "whether "
+                        "the directory's URL, the clock and ca-certificates are right",
+                        (int)(strlen(ca->name) - (ca->env.staging ? strlen(".staging") : 0)), ca->name);
         if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || unread))
                 err_fix(&e,
                         "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "
