@@ -60,7 +60,7 @@ class Servers(AcmeCase):
         write(path, probe.read_text(path).replace(f"{{preset: {server}}}", f"{{preset: {server}, {direct}}}"))
         self.machine.start_dcvd()
         for name in certificates:
-            self.run_well(self.machine, "deploy", name)
+            self.run_well(self.machine, "deploy", name, "--wait")
 
 
 class Haproxy(Servers):
