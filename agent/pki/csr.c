@@ -95,8 +95,10 @@ bool csr_make(const struct key *k, const struct csr_request *r, char **ret_pem, 
         if (!r->common_name && (!r->names || r->names->count == 0))
                 return err_set(e, ERR_CONFIG, "csr.name", "a certificate request needs at least one name");
         openssl_clear();
+        X509_PUBKEY *public = X509_REQ_get_X509_PUBKEY(req);
         bool good = X509_REQ_set_version(req, 0) == 1 &&
-                (curve_set_public(X509_REQ_get_X509_PUBKEY(req), k->pkey) || X509_REQ_set_pubkey(req, k->pkey) == 1);
+                (curve_set_public(public, k->pkey) || rsa_set_public(public, k->pkey) ||
+                        X509_REQ_set_pubkey(req, k->pkey) == 1);
         if (!good)
                 return openssl_err(e, ERR_TEMPORARY, "csr.make", "making a certificate request");
         if (!set_subject(req, r->common_name, e) || !set_names(req, r->names, e) || !sign(req, k->pkey, r->sm2_id, e))

@@ -146,7 +146,8 @@ static int public_der(EVP_PKEY *pkey, unsigned char **ret)
 {
         X509_PUBKEY *public = X509_PUBKEY_new();
         openssl_clear();
-        int n = public && curve_set_public(public, pkey) ? i2d_X509_PUBKEY(public, ret) : 0;
+        bool usual = public && (curve_set_public(public, pkey) || rsa_set_public(public, pkey));
+        int n = usual ? i2d_X509_PUBKEY(public, ret) : 0;
         X509_PUBKEY_free(public);
         if (n > 0)
                 return n;

@@ -31,6 +31,7 @@ unsigned openssl_refused(void);
 /* SPKI hash of any public key, point form made uncompressed. */
 bool spki_hex(EVP_PKEY *pkey, char ret[65], struct err *e);
 enum key_type pkey_type(const EVP_PKEY *pkey);
+bool rsa_set_public(X509_PUBKEY *public, EVP_PKEY *pkey); /* false: another kind of key, or no memory */
 /* key_curve.c: for keys on P-256 and P-384 alone. False or NULL: another key, another form, or no memory; OpenSSL's
  * general functions do it then, or say why not. */
 bool curve_set_public(X509_PUBKEY *public, EVP_PKEY *pkey);

@@ -5,6 +5,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -410,6 +411,42 @@ static void the_name_is_the_hash_others_compute(void **state)
         key_free(k);
 }
 
+static void the_public_half_of_rsa_is_written_as_openssl_writes_it(void **state)
+{
+        static const struct {
+                const char *algorithm;
+                size_t bits;
+                unsigned exponent;
+        } row[] = { { "RSA", 2048, 65537 }, { "RSA", 2047, 65537 }, { "RSA", 3072, 3 }, { "RSA", 2056, 129 },
+                { "RSA-PSS", 2048, 65537 } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                EVP_PKEY *pkey = NULL;
+                EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, row[i].algorithm, NULL);
+                X509_PUBKEY *public = X509_PUBKEY_new();
+                BIGNUM *e = BN_new();
+                unsigned char *der = NULL, *want = NULL;
+                BN_set_word(e, row[i].exponent);
+                assert_true(EVP_PKEY_keygen_init(ctx) == 1 &&
+                        EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)row[i].bits) == 1 &&
+                        EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e) == 1 && EVP_PKEY_generate(ctx, &pkey) == 1);
+                if (rsa_set_public(public, pkey)) {
+                        int len = i2d_PUBKEY(pkey, &want);
+                        assert_true(strcmp(row[i].algorithm, "RSA") == 0 && len > 0);
+                        assert_int_equal(i2d_X509_PUBKEY(public, &der), len);
+                        assert_memory_equal(der, want, (size_t)len);
+                } else {
+                        assert_string_equal(row[i].algorithm, "RSA-PSS");
+                }
+                OPENSSL_free(der);
+                OPENSSL_free(want);
+                BN_free(e);
+                X509_PUBKEY_free(public);
+                EVP_PKEY_CTX_free(ctx);
+                EVP_PKEY_free(pkey);
+        }
+}
+
 static void the_secure_heap_is_made_once(void **state)
 {
         (void)state;
@@ -458,6 +495,7 @@ int main(void)
                 cmocka_unit_test(a_compressed_point_does_not_change_the_name),
                 cmocka_unit_test(curve_keys_are_written_as_openssl_writes_them),
                 cmocka_unit_test(only_the_usual_form_of_a_curve_key_is_read_directly),
+                cmocka_unit_test(the_public_half_of_rsa_is_written_as_openssl_writes_it),
                 cmocka_unit_test(the_name_is_the_hash_others_compute),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
