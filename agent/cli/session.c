@@ -13,12 +13,14 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
+#include "agent/base/file.h"
 #include "agent/base/json.h"
 #include "agent/base/secret.h"
 #include "agent/base/util.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/local.h"
 #include "config/config.h"
+#include "config/yaml.h"
 
 #define LINE_MAX_BYTES (16 * 1024 * 1024)
 #define ASK_TIMEOUT_MS 120000
@@ -54,6 +56,28 @@ static void watch_interrupt(void)
         (void)sigaction(SIGINT, &action, NULL);
 }
 
+/* Of a configuration with mistakes elsewhere: it is still this daemon that is meant, not the one of another. NULL: not
+ * said. */
+static char *runtime_of(const char *config)
+{
+        CLEANUP(free_p) char *text = NULL;
+        struct conf_problems p = { 0 };
+        struct err e;
+        size_t len = 0;
+        char *found = NULL;
+        if (!file_read(config, CONF_FILE_MAX, &text, &len, &e))
+                return NULL;
+        struct yaml_tree *tree = yaml_read(config, text, len, &p);
+        const struct yaml_node *root = tree ? yaml_root(tree) : NULL;
+        for (size_t i = 0; !found && root && root->kind == YAML_MAP && i < root->count; i++)
+                if (strcmp(root->key[i], "runtime_directory") == 0 && root->item[i]->kind == YAML_SCALAR &&
+                        root->item[i]->text[0] == '/')
+                        found = text_dup(root->item[i]->text);
+        yaml_tree_free(tree);
+        conf_problems_done(&p);
+        return found;
+}
+
 /* The daemon's socket: from the configuration where it can be read, else the default. */
 static void socket_path(const struct cli_options *o, char *ret, size_t size)
 {
@@ -64,7 +88,8 @@ static void socket_path(const struct cli_options *o, char *ret, size_t size)
                 snprintf(ret, size, "%s/dcvd.sock", conf->runtime_directory);
                 config_free(conf);
         } else {
-                snprintf(ret, size, "%s/dcvd.sock", runtime && runtime[0] ? runtime : "/run/dcvd");
+                CLEANUP(free_p) char *said = runtime_of(o->config);
+                snprintf(ret, size, "%s/dcvd.sock", said ? said : runtime && runtime[0] ? runtime : "/run/dcvd");
         }
         conf_problems_done(&p);
 }

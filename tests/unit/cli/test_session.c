@@ -50,6 +50,22 @@ static void an_interrupt_just_before_a_wait_ends_it(void **state)
         assert_int_equal(close(fd), 0);
 }
 
+static void a_configuration_with_mistakes_still_means_its_own_daemon(void **state)
+{
+        struct err e = { 0 };
+        struct session *s = NULL;
+        struct scratch_dir *d = *state;
+        CLEANUP(free_p) char *config = NULL;
+        int fd = listen_as_dcvd(d, &config);
+        CLEANUP(free_p) char *text = text_format("no: configuration\nruntime_directory: %s\n", d->path);
+        const struct cli_options o = { .config = config };
+        scratch_file(d, "dcvd.yaml", 0600, text);
+        setenv("RUNTIME_DIRECTORY", "/nonexistent", 1);
+        assert_true(session_open(&s, &o, false, &e));
+        session_close(s);
+        assert_int_equal(close(fd), 0);
+}
+
 static int follow(const char *config)
 {
         const struct cli_options o = { .config = config, .quiet = true };
@@ -89,6 +105,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 IN_DIR(a_daemon_that_takes_a_connection_and_says_nothing_is_not_back),
                 IN_DIR(an_interrupt_just_before_a_wait_ends_it),
+                IN_DIR(a_configuration_with_mistakes_still_means_its_own_daemon),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
