@@ -139,6 +139,7 @@ bool journal_check(struct connection *c, const struct journal_found *f, size_t k
                 good = store_damaged(c->path, "it is a database, but not one of dcvd's", e);
         if (good)
                 (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        (void)sqlite3_db_release_memory(c->db); /* the pages that nobody asks for again */
         return good;
 }
 

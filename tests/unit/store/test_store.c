@@ -210,6 +210,29 @@ static void a_damaged_journal_keeps_its_log(void **state)
         refused_and_left(&copy, 3, "store.damaged");
 }
 
+static int cache_bytes(const struct store *s)
+{
+        int now = 0, most = 0;
+        assert_int_equal(sqlite3_db_status(s->writer.db, SQLITE_DBSTATUS_CACHE_USED, &now, &most, 0), SQLITE_OK);
+        return now;
+}
+
+static void what_the_check_read_is_not_kept(void **state)
+{
+        struct scratch *t = *state;
+        struct store_conf conf = conf_of(t, 3);
+        struct store *s = open_good(&conf, STORE_NEW);
+        struct store_batch *b = store_batch_new();
+        assert_true(store_batch_add(b, "INSERT INTO token(value) VALUES(hex(zeroblob(250000)))", ""));
+        assert_true(store_commit_own(s, b, NULL, NULL, NULL));
+        store_close(s);
+        s = open_good(&conf, STORE_EXISTING);
+        assert_in_range(cache_bytes(s), 0, 100000);
+        assert_int_equal(count_of(s, "SELECT length(value) FROM token"), 500000);
+        assert_true(cache_bytes(s) > 100000); /* and the measure is right */
+        store_close(s);
+}
+
 static void a_log_without_its_journal_is_not_thrown_away(void **state)
 {
         struct scratch *t = *state;
@@ -384,6 +407,7 @@ int main(void)
                 TEST(a_newer_version_in_the_log_alone_is_seen),
                 TEST(a_damaged_journal_is_refused_with_what_to_do),
                 TEST(a_damaged_journal_keeps_its_log),
+                TEST(what_the_check_read_is_not_kept),
                 TEST(a_log_without_its_journal_is_not_thrown_away),
                 TEST(a_foreign_database_is_refused),
                 TEST(wrong_mode_owner_and_kind_are_refused_with_the_command),
