@@ -166,6 +166,24 @@ static void a_usual_key_takes_no_decoders(void **state)
         }
 }
 
+/* What OpenSSL then is to free: a curve by its equation, or by its name. */
+static void *parameters(int type, int curve)
+{
+        if (type == V_ASN1_OBJECT)
+                return OBJ_nid2obj(curve);
+        if (type != V_ASN1_SEQUENCE)
+                return NULL;
+        EC_GROUP *group = EC_GROUP_new_by_curve_name(curve);
+        unsigned char *der = NULL;
+        ASN1_STRING *text = ASN1_STRING_new();
+        EC_GROUP_set_asn1_flag(group, OPENSSL_EC_EXPLICIT_CURVE);
+        int len = i2d_ECPKParameters(group, &der);
+        assert_true(len > 0);
+        ASN1_STRING_set0(text, der, len);
+        EC_GROUP_free(group);
+        return text;
+}
+
 /* The key of m written in another way: from the bytes of the usual one. Signed anew, as only then it is encoded anew.
  */
 static void rewrite(struct made *m, int parameter, int curve, size_t (*change)(uint8_t *octets, size_t len))
@@ -179,8 +197,8 @@ static void rewrite(struct made *m, int parameter, int curve, size_t (*change)(u
         memcpy(octets, bits->data, len);
         len = change(octets, len);
         assert_int_equal(X509_PUBKEY_get0_param(&algorithm, NULL, NULL, NULL, public), 1);
-        assert_int_equal(X509_PUBKEY_set0_param(public, OBJ_dup(algorithm), parameter,
-                                 parameter == V_ASN1_OBJECT ? OBJ_nid2obj(curve) : NULL, octets, (int)len),
+        assert_int_equal(X509_PUBKEY_set0_param(
+                                 public, OBJ_dup(algorithm), parameter, parameters(parameter, curve), octets, (int)len),
                 1);
         assert_true(X509_sign(m->x, m->key->pkey, EVP_sha256()) > 0);
 }
@@ -257,6 +275,7 @@ static void an_unusual_key_is_left_to_openssl(void **state)
                 { KEY_EC_P256, V_ASN1_OBJECT, NID_secp256k1, as_it_is, false, false },
                 { KEY_EC_P256, V_ASN1_NULL, 0, as_it_is, false, false },
                 { KEY_EC_P256, V_ASN1_UNDEF, 0, as_it_is, false, false },
+                { KEY_EC_P256, V_ASN1_SEQUENCE, NID_X9_62_prime256v1, as_it_is, false, true },
                 { KEY_EC_P384, V_ASN1_OBJECT, NID_secp384r1, as_it_is, true, true },
                 { KEY_EC_P384, V_ASN1_OBJECT, NID_X9_62_prime256v1, as_it_is, false, false },
                 { KEY_RSA_2048, V_ASN1_NULL, 0, as_it_is, true, true },
