@@ -41,6 +41,9 @@ void link_close(struct helper_link *l);
 void links_close_idle(struct helper *h);
 void links_close_old(void *arg); /* arg: struct helper; the timer's */
 
+/* Hands fd over to the broker at the other end of to, without waiting. False: errno. */
+bool helper_fd_send(int to, int fd);
+
 /* helper.c: of the call whose link it is */
 void call_got(struct helper_call *c, const char *data, size_t len);
 void call_gone(struct helper_call *c);

@@ -31,7 +31,7 @@ struct outgoing {
 
 /* ---- reaching the helper ---- */
 
-static bool send_fd(int to, int fd)
+bool helper_fd_send(int to, int fd)
 {
         char byte = 1;
         union {
@@ -78,7 +78,7 @@ static bool reach(const struct helper *h, bool hook, int *ret, struct err *e)
         }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return err_errno(e, errno, "helper", "making a socket for dcvd-helper");
-        bool sent = send_fd(h->broker, pair[1]), full = !sent && errno == EAGAIN;
+        bool sent = helper_fd_send(h->broker, pair[1]), full = !sent && errno == EAGAIN;
         close_p(&pair[1]);
         if (!sent) {
                 close_p(&pair[0]);

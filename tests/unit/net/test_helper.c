@@ -18,7 +18,7 @@
 #include "agent/base/err.h"
 #include "agent/base/json.h"
 #include "agent/base/util.h"
-#include "agent/net/helper.h"
+#include "agent/net/helper_internal.h"
 #include "agent/net/loop.h"
 #include "base/scratch_dir.h"
 #include "script_helper.h"
@@ -212,22 +212,8 @@ static void tell_rest(void *arg)
 static int connect_to(int broker)
 {
         int pair[2];
-        char byte = 1;
-        union {
-                struct cmsghdr align;
-                char space[CMSG_SPACE(sizeof(int))];
-        } control = { 0 };
-        struct iovec io = { &byte, 1 };
-        struct msghdr m = {
-                .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-        };
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof pair[1]);
-        memcpy(CMSG_DATA(c), &pair[1], sizeof pair[1]);
-        assert_int_equal(sendmsg(broker, &m, 0), 1);
+        assert_true(helper_fd_send(broker, pair[1]));
         close(pair[1]);
         return pair[0];
 }
