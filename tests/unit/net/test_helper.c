@@ -276,7 +276,7 @@ static void after_a_cancel_nobody_is_told(void **state)
         assert_non_null(c);
         helper_cancel(c);
         assert_non_null(
-                helper_start(b.helper, "count", header, "x", 1, 0, on_answer, &s, &e)); /* helper_close ends it */
+                helper_start(b.helper, "slow", header, "x", 1, 0, on_answer, &s, &e)); /* helper_close ends it */
         (void)loop_run_until(b.loop, &never, 1);
         tear_down(&b);
         assert_int_equal(s.times, 0);
