@@ -121,6 +121,10 @@ class Bench:
                 f.write(text % how)
             os.chmod(f"{FOLDER}/{name}", 0o755)
 
+    def ca(self, **options):
+        """With every client it is one of the system's roots that Pebble is known by."""
+        return {key: value for key, value in self.pebble.ca(**options).items() if key != "ca_bundle"}
+
     def name(self, zone="many"):
         self.serial += 1
         return f"b{self.serial}.{zone}.example.test"
@@ -128,8 +132,7 @@ class Bench:
     def metered(self, command, env=None, must=True):
         done = subprocess.run([os.path.join(os.environ["DCVD_BUILD"], "bench_meter"), *command], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, check=True, cwd=FOLDER,
-                              env={**os.environ, "HOME": FOLDER, "REQUESTS_CA_BUNDLE": self.pebble.bundle,
-                                   "LEGO_CA_CERTIFICATES": self.pebble.bundle, **(env or {})})
+                              env={**os.environ, "HOME": FOLDER, **(env or {})})
         figures = json.loads(done.stdout.splitlines()[-1])
         if figures["status"] != 0 and must:
             raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
@@ -139,7 +142,7 @@ class Bench:
 
     def dcvd(self, challenge, name, directory):
         """http: through the web root, by dcvd-helper; alone: dcvd answers itself, as --standalone does elsewhere."""
-        config = {"log": {"level": "warning"}, "cas": {"pebble": self.pebble.ca(directory=directory)},
+        config = {"log": {"level": "warning"}, "cas": {"pebble": self.ca(directory=directory)},
                   "tokens": {"listen": [f"{RESPONDER}:80"]}, "publishers": {
                       "self": {"type": "responder"},
                       "site": {"type": "webroot", "directory": self.world.webroot},
@@ -267,7 +270,7 @@ def start_daemon(bench, count, publisher, **more):
     shutil.rmtree(STATE, True)
     os.makedirs(STATE)
     world.give_to_dcvd(STATE)
-    config = {"log": {"level": "warning"}, "cas": {"pebble": bench.pebble.ca()}, "limits": {"jobs": AT_ONCE}, "tokens": {"listen": [f"{RESPONDER}:80"]},
+    config = {"log": {"level": "warning"}, "cas": {"pebble": bench.ca()}, "limits": {"jobs": AT_ONCE}, "tokens": {"listen": [f"{RESPONDER}:80"]},
               "publishers": {"self": {"type": "responder"}, "site": {"type": "webroot", "directory": world.webroot}},
               "include": "/etc/dcvd/conf.d/*.yaml", **more}
     names = [bench.name("alone" if publisher == "self" else "many") for _ in range(count)]
@@ -317,7 +320,7 @@ def resumed(bench, runs):
         world.start_nginx([{"names": [name], "pairs": [AcmeCase.first_certificate(cert)]}])
         shutil.rmtree("/etc/dcvd/conf.d", True)
         service = {"name": "nginx", "test": ["/usr/sbin/nginx", "-t"], "reload": ["/usr/sbin/nginx", "-s", "reload"], "verify": [f"{WEB}:443"]}
-        world.write_config({"cas": {"pebble": bench.pebble.ca()}, "publishers": {"site": {"type": "webroot", "directory": world.webroot}},
+        world.write_config({"cas": {"pebble": bench.ca()}, "publishers": {"site": {"type": "webroot", "directory": world.webroot}},
                             "certificates": {cert: {"names": [name], "ca": "pebble", "publisher": "site", "propagation": {"consecutive": 1},
                                                     "deploy": [{"directory": f"/etc/nginx/tls/{cert}", "services": [service]}]}}})
         world.start_dcvd()
