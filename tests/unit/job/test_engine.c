@@ -638,6 +638,25 @@ static void a_person_who_must_publish_is_told_once_with_the_record(void **state)
         notice_unlisten(f->engine, l);
 }
 
+static void a_job_is_found_by_its_number(void **state)
+{
+        static const int64_t number[] = { 2, 3, 5, 8, 13, 21, 34 };
+        struct job one[ARRAY_LEN(number)], *list[ARRAY_LEN(number)];
+        struct engine g = { .job = list };
+        (void)state;
+        memset(one, 0, sizeof one);
+        for (g.job_count = 0; g.job_count <= ARRAY_LEN(number); g.job_count++)
+                for (int64_t id = 1; id < 36; id++) {
+                        const struct job *want = NULL;
+                        for (size_t i = 0; i < g.job_count; i++) {
+                                one[i].row.id = number[i];
+                                list[i] = &one[i];
+                                want = number[i] == id ? &one[i] : want;
+                        }
+                        assert_ptr_equal(engine_job(&g, id), want);
+                }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -655,6 +674,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_certificate_for_another_key_is_never_installed, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_failed_is_followed_by_another, setup, teardown),
                 cmocka_unit_test_setup_teardown(another_order_comes_when_the_ca_takes_it, setup, teardown),
+                cmocka_unit_test(a_job_is_found_by_its_number),
                 cmocka_unit_test_setup_teardown(orders_that_always_fail_are_not_opened_for_ever, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         an_order_that_somebody_else_finalized_is_followed_by_another, setup, teardown),
