@@ -19,10 +19,11 @@ struct loop;
 #define CA_KEY_REFUSED "ca.key" /* an error's code */
 #define CA_ID_MAX 256 /* bytes of an order or certificate id, with its NUL */
 
+#define CA_STAGING_SUFFIX ".staging"
 struct ca_env {
         struct loop *loop;
         struct http *http;
-        const char *name; /* in the configuration; copied */
+        const char *name; /* in the configuration, with CA_STAGING_SUFFIX behind it where staging; copied */
         bool staging; /* at the directory that ops->staging names, with an account of its own */
         const char *state_directory; /* for what must be a file: account keys; NULL: a CA that has none. Copied */
         bool (*remember)(void *arg, const char *ca, const char *key, const char *value); /* value NULL forgets */

@@ -78,7 +78,7 @@ static bool open_ca(
 {
         const struct conf_backend *c = &conf->ca[i];
         b->ops = ca_ops_of(g, c->kind->type);
-        b->name = text_format("%s%s", c->name, staging ? STAGING_SUFFIX : "");
+        b->name = text_format("%s%s", c->name, staging ? CA_STAGING_SUFFIX : "");
         struct ca_env env = { .loop = g->loop,
                 .http = g->http,
                 .name = b->name,

@@ -88,8 +88,8 @@ bool engine_ca_is_internal(const struct engine *g, const char *name)
 {
         size_t n = name ? strlen(name) : 0;
         struct ca_about about = { 0 };
-        if (name && text_ends(name, STAGING_SUFFIX))
-                n -= strlen(STAGING_SUFFIX);
+        if (name && text_ends(name, CA_STAGING_SUFFIX))
+                n -= strlen(CA_STAGING_SUFFIX);
         CLEANUP(free_p) char *base = name ? text_dup_n(name, n) : NULL;
         const struct conf_backend *b = base ? config_ca(g->conf, base) : NULL;
         const struct ca_ops *ops = b ? ca_ops_find(b->kind->type) : NULL;

@@ -27,7 +27,6 @@ struct backend_ca {
         const struct ca_ops *ops;
         struct ca *ca;
 };
-#define STAGING_SUFFIX ".staging" /* a CA of the configuration, at the directory where orders are tried */
 
 /* Beside the configured ones; no configured name looks like these. */
 #define PUBLISHER_SELF "(dcvd)" /* answers tls-alpn where no publisher was named that can */

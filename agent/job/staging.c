@@ -10,7 +10,7 @@
 
 struct backend_ca *staging_of(struct engine *g, const char *ca)
 {
-        CLEANUP(free_p) char *name = text_format("%s" STAGING_SUFFIX, ca);
+        CLEANUP(free_p) char *name = text_format("%s" CA_STAGING_SUFFIX, ca);
         return name ? engine_ca(g, name) : NULL;
 }
 

@@ -160,7 +160,7 @@ static void directory_failed(struct ca_call *op, const struct err *err)
                         "for a CA of your own set cas.%.*s.ca_bundle to its root certificate; of a public one see "
                         "whether "
                         "the directory's URL, the clock and ca-certificates are right",
-                        (int)(strlen(ca->name) - (ca->env.staging ? strlen(".staging") : 0)), ca->name);
+                        (int)(strlen(ca->name) - (ca->env.staging ? strlen(CA_STAGING_SUFFIX) : 0)), ca->name);
         if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || unread))
                 err_fix(&e,
                         "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "
