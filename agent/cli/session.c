@@ -140,36 +140,41 @@ bool session_open_local(struct session **ret, const struct cli_options *o, struc
         return true;
 }
 
-bool session_open(struct session **ret, const struct cli_options *o, bool local_too, struct err *e)
+/* alone: a command that can do without a daemon; NULL: none. ret_errno: why nobody was reached; 0: it was not tried. */
+static bool open_socket(
+        struct session **ret, const struct cli_options *o, const char *alone, int *ret_errno, struct err *e)
 {
         char path[256];
-        int error = 0;
+        *ret_errno = 0;
         if (strcmp(o->config, CONF_DEFAULT_PATH) != 0 && access(o->config, F_OK) != 0)
                 return err_errno(e, errno, "config", "configuration %s", o->config);
         struct session *s = session_new(o, e);
         if (!s)
                 return false;
-        if (try_socket(s, o, path, sizeof path, &error)) {
+        if (try_socket(s, o, path, sizeof path, ret_errno)) {
                 *ret = s;
                 return true;
         }
         session_close(s);
-        if (local_too && error != EACCES)
-                return session_open_local(ret, o, e);
-        err_set(e, ERR_TEMPORARY, "no-daemon", "no daemon answers at %s: %s", path, strerror(error));
-        return err_fix(e,
-                error == EACCES ? "use sudo, or join one of the groups of control.act"
-                                : "start it: systemctl start dcvd");
+        err_set(e, ERR_TEMPORARY, "no-daemon", "no daemon answers at %s: %s", path, strerror(*ret_errno));
+        if (*ret_errno == EACCES)
+                return err_fix(e, "use sudo, or join one of the groups of control.act");
+        return err_fix(e, "start it: systemctl start dcvd%s%s%s",
+                alone ? "; or do the whole job without one: dcvctl " : "", alone ? alone : "", alone ? " --local" : "");
+}
+
+bool session_open(struct session **ret, const struct cli_options *o, bool local_too, struct err *e)
+{
+        int error;
+        if (open_socket(ret, o, NULL, &error, e))
+                return true;
+        return local_too && error && error != EACCES && session_open_local(ret, o, e);
 }
 
 bool session_open_for_job(struct session **ret, const struct cli_options *o, const char *command, struct err *e)
 {
-        if (o->local ? session_open_local(ret, o, e) : session_open(ret, o, false, e))
-                return true;
-        bool none = strcmp(e->code, "no-daemon") == 0 && text_starts(e->fix, "start it"); /* not: no right to ask it */
-        return none ? err_fix(e, "start it: systemctl start dcvd; or do the whole job without one: dcvctl %s --local",
-                              command)
-                    : false;
+        int error;
+        return o->local ? session_open_local(ret, o, e) : open_socket(ret, o, command, &error, e);
 }
 
 void session_close(struct session *s)
