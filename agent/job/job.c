@@ -178,18 +178,10 @@ static void say_state(struct job *j)
                 job_emit(j, job_state_doing(j->row.state));
 }
 
-static void moved(void *arg, int64_t rowid, const struct err *e)
+/* It is in the next state, and goes on. */
+static void arrive(struct job *j)
 {
-        (void)rowid;
-        struct job *j = arg;
-        crash_point("job.moved");
-        j->moving = false;
-        if (e) {
-                j->intent_fresh = false;
-                return park(j, e);
-        }
         enum job_state from = j->row.state;
-        j->parked = 0;
         j->row.state = j->next;
         if (j->row.state == JOB_PUBLISHED)
                 tokens_recorded(j);
@@ -201,6 +193,35 @@ static void moved(void *arg, int64_t rowid, const struct err *e)
                 job_unlock_order(j);
         if (!job_stop_if_wanted(j))
                 job_run(j);
+}
+
+static void moved(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct job *j = arg;
+        crash_point("job.moved");
+        j->moving = false;
+        if (e) {
+                j->intent_fresh = false;
+                return park(j, e);
+        }
+        j->parked = 0;
+        arrive(j);
+}
+
+/* Of a move that was not waited for. What it does now only reads; the next move writes the whole row. (A job is freed
+ * after a later commit: it is there.) */
+static void written(void *arg, int64_t rowid, const struct err *e)
+{
+        (void)rowid;
+        struct job *j = arg;
+        crash_point("job.moved");
+        if (!e) {
+                j->parked = 0;
+        } else if (!j->moving && !j->cancelling) { /* else the commit that is on its way is told of the disk too */
+                job_stop_work(j);
+                park(j, e);
+        }
 }
 
 void job_go(struct job *j, enum job_state next)
@@ -250,11 +271,14 @@ void job_go_with(struct job *j, enum job_state next, struct store_batch *more_ow
         log_info(j->row.cert, "job %lld: %s -> %s%s%s", (long long)j->row.id, job_state_name(j->row.state),
                 job_state_name(next), why ? ": " : "", why ? why : "");
         j->next = next;
-        j->moving = true; /* takes no event until the row is on disk */
-        if (!engine_commit(j->engine, b, moved, j, &e)) {
+        bool waits = !job_state_only_reads(next);
+        j->moving = waits; /* takes no event until the row is on disk */
+        if (!engine_commit(j->engine, b, waits ? moved : written, j, &e)) {
                 j->moving = false;
-                park(j, &e);
+                return park(j, &e);
         }
+        if (!waits)
+                arrive(j);
 }
 
 static void saved(void *arg, int64_t rowid, const struct err *e)

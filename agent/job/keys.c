@@ -45,7 +45,7 @@ static void made(void *arg, bool abandoned)
                 return;
         }
         struct job *j = k->job;
-        if (j->row.state == JOB_KEYED && !j->moving)
+        if (j->row.state == JOB_KEYED && j->slot && !j->moving) /* else it sleeps, and finds the key when it wakes */
                 step_keyed(j);
 }
 

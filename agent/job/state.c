@@ -9,6 +9,7 @@
 #define ENDS (BIT(JOB_FAILED) | BIT(JOB_CANCELLED))
 /* The order decides among these, in both directions: proofs may appear late, even during a review. */
 #define BY_ORDER (BIT(JOB_PUBLISHED) | BIT(JOB_SUBMITTED) | BIT(JOB_REVIEWED) | BIT(JOB_FINALIZED) | BIT(JOB_ISSUED))
+#define ONLY_READ (BIT(JOB_ELIGIBLE) | BIT(JOB_KEYED) | BIT(JOB_PROPAGATED) | BIT(JOB_ISSUED))
 
 static const struct {
         const char *name, *doing;
@@ -75,6 +76,11 @@ bool job_may_go(enum job_state from, enum job_state to)
 bool job_has_order_open(enum job_state s)
 {
         return s >= JOB_ORDERED && s <= JOB_ISSUED;
+}
+
+bool job_state_only_reads(enum job_state s)
+{
+        return (unsigned)s < JOB_STATES && (ONLY_READ & BIT(s));
 }
 
 int64_t job_state_limit_s(enum job_state s)

@@ -38,6 +38,9 @@ bool job_may_go(enum job_state from, enum job_state to);
 bool job_is_final(enum job_state s);
 /* Between these the job holds the CA's exclusive keys and its order is open. */
 bool job_has_order_open(enum job_state s);
+/* Its action asks and looks, and makes what is only this host's; nothing outside is changed by it. So it need not wait
+ * until its row is on disk: run again after a crash, it finds the same. */
+bool job_state_only_reads(enum job_state s);
 int64_t job_state_limit_s(
         enum job_state s); /* longest time one action of the state may take before it is stopped and repeated */
 

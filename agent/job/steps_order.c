@@ -259,17 +259,6 @@ static void diagnosed(void *arg, const char *text, size_t len, const struct err 
         job_look_at_order(j);
 }
 
-static void told_committed(void *arg, int64_t rowid, const struct err *e)
-{
-        (void)rowid;
-        struct job *j = arg;
-        j->moving = false;
-        if (e)
-                return job_trouble(j, e);
-        if (!job_stop_if_wanted(j))
-                job_look_at_order(j);
-}
-
 static void told(void *arg, const struct err *err)
 {
         struct job *j = arg;
@@ -285,11 +274,8 @@ static void told(void *arg, const struct err *err)
                 err_memory(&e);
                 return job_trouble(j, &e);
         }
-        j->moving = true;
-        if (!engine_commit(j->engine, b, told_committed, j, &e)) {
-                j->moving = false;
-                job_trouble(j, &e);
-        }
+        engine_commit_logged(j->engine, b); /* told once more after a crash, a CA does nothing else */
+        job_look_at_order(j);
 }
 
 void step_submitted(struct job *j)

@@ -182,6 +182,10 @@ static struct ca_call *inspect(
                 : r->key_type != KEY_NONE   ? r->key_type
                 : r->reuse_type != KEY_NONE ? r->reuse_type
                                             : KEY_EC_P256;
+        if (fake_ca.inspect_hangs) {
+                loop_undefer(ca->loop, c->deferred);
+                c->deferred = NULL;
+        }
         return c;
 }
 

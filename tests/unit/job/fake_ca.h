@@ -11,6 +11,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         struct err finalize_err; /* of one that finalizes */
         struct err inspect_err, order_err, view_err, validate_err, fetch_err, publish_err, retract_err, revoke_err,
                 cancel_err;
+        bool inspect_hangs; /* no answer, until told otherwise */
         bool order_lost; /* processed, the answer lost */
         bool order_hangs; /* processed, no answer ever */
         bool order_reads; /* does not come to sending */

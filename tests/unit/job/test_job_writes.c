@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include "agent/base/util.h"
 #include "agent/net/loop.h"
 #include "agent/store/store_internal.h"
 #include "engine_fixture.h"
@@ -10,12 +11,35 @@
 
 static unsigned commits;
 
+/* While hold is set the writer gets nothing; what it would get stands here. */
+static struct held {
+        struct store *store;
+        struct store_batch *batch;
+        store_done_fn *done;
+        void *arg;
+} held[8];
+static size_t held_count;
+static bool hold;
+
 bool __real_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
 bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
 bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e)
 {
         commits++;
-        return __real_store_commit_own(s, b, done, arg, e);
+        if (!hold)
+                return __real_store_commit_own(s, b, done, arg, e);
+        assert_true(held_count < ARRAY_LEN(held));
+        held[held_count++] = (struct held){ s, b, done, arg };
+        return true;
+}
+
+static void let_go(void)
+{
+        struct err e;
+        hold = false;
+        for (size_t i = 0; i < held_count; i++)
+                assert_true(__real_store_commit_own(held[i].store, held[i].batch, held[i].done, held[i].arg, &e));
+        held_count = 0;
 }
 
 /* Each transaction waits for the disk: that is what a job costs. */
@@ -143,6 +167,44 @@ static void a_token_that_is_not_in_the_journal_is_not_published(void **state)
         assert_int_equal(fake_ca.publishes, 1);
 }
 
+static bool order_waits_for_the_disk(struct fixture *f)
+{
+        return f->engine->job[0]->moving && f->engine->job[0]->next == JOB_ORDERED;
+}
+
+/* Asking the CA, and making the key, need no row on disk. The order does. */
+static void what_only_reads_does_not_wait_for_the_disk(void **state)
+{
+        struct fixture *f = *state;
+        reissue(f, "www", false);
+        hold = true;
+        assert_true(run_to(f, order_waits_for_the_disk));
+        assert_int_equal(fake_ca.inspects, 1);
+        assert_in_range(held_count, 2, 3); /* keyed, ordered; eligible was perhaps there before */
+        bool never = false;
+        (void)loop_run_until(f->loop, &never, 20);
+        assert_int_equal(fake_ca.orders, 0);
+        let_go();
+        expect_done(f);
+        assert_int_equal(fake_ca.inspects, 1);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
+static void what_only_reads_is_begun_again_where_its_row_was_refused(void **state)
+{
+        struct fixture *f = *state;
+        run_sql(f,
+                "CREATE TRIGGER refuse BEFORE UPDATE ON job WHEN NEW.state='eligible' BEGIN SELECT RAISE(ABORT, 'no'); "
+                "END");
+        fake_ca.inspect_hangs = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, is_parked));
+        assert_int_equal(f->engine->job[0]->row.state, JOB_ELIGIBLE);
+        fake_ca.inspect_hangs = false;
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -150,6 +212,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(what_one_turn_of_the_loop_commits_is_one_transaction, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_token_is_recorded_published_and_withdrawn_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_token_that_is_not_in_the_journal_is_not_published, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_only_reads_does_not_wait_for_the_disk, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        what_only_reads_is_begun_again_where_its_row_was_refused, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

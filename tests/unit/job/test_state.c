@@ -61,6 +61,16 @@ static void every_state_that_acts_has_a_limit(void **state)
                 assert_true(job_is_final((enum job_state)s) == (job_state_limit_s((enum job_state)s) == 0));
 }
 
+/* What else one does is a write at the CA, a token, a file of a web server. */
+static void these_states_only_read(void **state)
+{
+        (void)state;
+        for (unsigned s = 0; s < JOB_STATES; s++)
+                assert_true(job_state_only_reads((enum job_state)s) ==
+                        (s == JOB_ELIGIBLE || s == JOB_KEYED || s == JOB_PROPAGATED || s == JOB_ISSUED));
+        assert_false(job_state_only_reads((enum job_state)77));
+}
+
 static void the_view_decides_what_comes_next(void **state)
 {
         static const struct {
@@ -97,6 +107,7 @@ int main(void)
                 cmocka_unit_test(the_successor_matrix_is_exactly_this),
                 cmocka_unit_test(names_go_both_ways),
                 cmocka_unit_test(every_state_that_acts_has_a_limit),
+                cmocka_unit_test(these_states_only_read),
                 cmocka_unit_test(the_view_decides_what_comes_next),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
