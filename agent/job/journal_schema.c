@@ -76,5 +76,7 @@ const char *const journal_migrations[] = {
         " cert TEXT, job INTEGER, incident INTEGER, text TEXT, fix TEXT, at INTEGER, tries INTEGER, due_ms INTEGER);",
         /* 4: since when a job is at the CA it is at */
         "ALTER TABLE job ADD COLUMN attempt_began INTEGER;",
+        /* 5: no query went by it, and each entry of the trail changed another page of it */
+        "DROP INDEX audit_by_cert;",
 };
 const size_t journal_migration_count = ARRAY_LEN(journal_migrations);

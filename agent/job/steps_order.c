@@ -60,7 +60,8 @@ bool job_put_order(struct job *j, struct store_batch *b, bool open, int64_t dead
 bool job_drop_free_order(struct job *j, struct store_batch *b)
 {
         const struct backend_ca *ca = j->row.ca ? engine_ca(j->engine, j->row.ca) : NULL;
-        return !j->row.order_id || !ca || ca->ops->resolve || job_put_order(j, b, false, 0);
+        return !ca || ca->ops->resolve || !engine_order(j->engine, j->row.ca, j->row.order_id) ||
+                job_put_order(j, b, false, 0);
 }
 
 static void order_known(struct job *j, const char *id, const char *how)

@@ -357,6 +357,7 @@ static void a_journal_of_the_first_release_is_carried_over(void **state)
         assert_int_equal(number(f, "SELECT count(*) FROM incident"), 0);
         assert_int_equal(number(f, "SELECT count(*) FROM incident_case"), 0);
         assert_int_equal(number(f, "SELECT count(*) FROM alert_seen"), 0);
+        assert_int_equal(number(f, "SELECT count(*) FROM sqlite_schema WHERE name='audit_by_cert'"), 0);
         assert_true(journal_audit_verify(f->store, &e));
         struct job_row *row = NULL;
         size_t count = 0;
