@@ -12,6 +12,8 @@
 #include "agent/base/util.h"
 #include "agent/net/http_internal.h"
 
+#define KEPT_LEAST 32 /* connections; they outlive their transfers */
+#define KEPT_MOST 256
 #define READY_MAX 32 /* sockets in one go: the others are ready in the next turn of the loop */
 
 static void drain(struct http *h)
@@ -84,10 +86,30 @@ static void time_is_up(void *arg)
         act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Fewer connections than there are transfers at once would be closed and made anew all the time, each with a handshake.
+ */
+static void keep_as_many(struct http *h)
+{
+        if (h->running <= h->kept || h->running > KEPT_MOST)
+                return;
+        h->kept = h->running;
+        (void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->kept);
+}
+
 bool http_add(struct http *h, CURL *easy, struct err *e)
 {
         CURLMcode code = curl_multi_add_handle(h->multi, easy);
-        return code == CURLM_OK || err_set(e, ERR_TEMPORARY, "http", "libcurl: %s", curl_multi_strerror(code));
+        if (code != CURLM_OK)
+                return err_set(e, ERR_TEMPORARY, "http", "libcurl: %s", curl_multi_strerror(code));
+        h->running++;
+        keep_as_many(h);
+        return true;
+}
+
+void http_remove(struct http *h, CURL *easy)
+{
+        (void)curl_multi_remove_handle(h->multi, easy);
+        h->running--;
 }
 
 bool http_configure(struct http *h, const struct http_conf *conf, struct err *e)
@@ -136,7 +158,8 @@ bool http_open(struct http **ret, struct loop *loop, struct dns *dns, const stru
         (void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
         (void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
         (void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-        (void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 32L);
+        h->kept = KEPT_LEAST;
+        (void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_LEAST);
         *ret = h;
         return true;
 }

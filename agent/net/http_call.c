@@ -19,11 +19,11 @@
 
 static void drop_easy(struct http_call *c)
 {
-        if (c->easy) {
-                (void)curl_multi_remove_handle(c->http->multi, c->easy);
-                curl_easy_cleanup(c->easy);
-        }
+        if (c->added)
+                http_remove(c->http, c->easy);
+        curl_easy_cleanup(c->easy); /* NULL is no handle */
         c->easy = NULL;
+        c->added = false;
         curl_slist_free_all(c->connect_to);
         curl_slist_free_all(c->resolve);
         c->connect_to = c->resolve = NULL;
@@ -297,7 +297,8 @@ static bool transfer(struct http_call *c, struct err *e)
         (void)curl_easy_setopt(x, CURLOPT_HEADERDATA, c);
         set_request(c, x);
         set_security(c, x);
-        return http_add(c->http, x, e);
+        c->added = http_add(c->http, x, e);
+        return c->added;
 }
 
 void http_call_transfer_done(struct http_call *c, CURLcode result)

@@ -25,6 +25,7 @@ struct http {
         char *user_agent, *proxy_url;
         struct texts proxy_except;
         bool draining;
+        unsigned running, kept; /* transfers; connections that are kept open for later ones, at most */
 };
 
 struct http_call {
@@ -52,6 +53,7 @@ struct http_call {
         uint16_t proxy_port;
         /* the transfer that runs */
         CURL *easy;
+        bool added; /* easy, to the multi handle */
         struct curl_slist *connect_to, *resolve;
         char curl_error[CURL_ERROR_SIZE];
         /* the answer */
@@ -64,6 +66,7 @@ struct http_call {
 void http_call_transfer_done(struct http_call *c, CURLcode result); /* by http.c, outside libcurl's callbacks */
 void http_call_free(struct http_call *c);
 bool http_add(struct http *h, CURL *easy, struct err *e);
+void http_remove(struct http *h, CURL *easy); /* what was added */
 bool http_is_write(const struct http_call *c);
 bool http_may_have_arrived(const struct http_call *c); /* once a byte of the request itself was written */
 /* While the easy handle still knows. ERR_UNKNOWN: the request may have arrived (I2); ERR_TEMPORARY: it did not. */

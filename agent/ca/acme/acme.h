@@ -9,7 +9,7 @@
 struct http_call;
 struct timer;
 
-#define ACME_NONCES_MAX 16
+#define ACME_NONCES_MAX 64 /* as many as jobs at once, mostly: one is fetched by itself where none is left */
 
 struct acme_garble { /* answers that cannot be read, boot time */
         int64_t since_ms; /* 0: the last one could be */

@@ -18,7 +18,7 @@
 
 #include "agent/base/util.h"
 
-#define SERVER_CONNECTIONS 16
+#define SERVER_CONNECTIONS 64
 #define SERVER_LEDGER 64
 
 struct server_connection {

@@ -280,6 +280,28 @@ static void any_write_on_a_warm_connection_is_sent_once(void **state)
 }
 
 /* Kept for the next one; that the server ends it meanwhile is that one's trouble. */
+#define AT_ONCE 48 /* more than are kept at first */
+
+static void all_at_once(void)
+{
+        struct outcome o[AT_ONCE] = { 0 };
+        const struct http_request r = { .method = "GET", .url = url_of("/ok"), .allow_http = true };
+        for (size_t i = 0; i < AT_ONCE; i++)
+                assert_true(http_start(http, &r, done, &o[i], NULL));
+        for (size_t i = 0; i < AT_ONCE; i++) {
+                assert_true(loop_run_until(loop, &o[i].called, 20000));
+                assert_int_equal(o[i].status, 200);
+        }
+}
+
+static void as_many_connections_are_kept_as_were_used_at_once(void **state)
+{
+        (void)state;
+        all_at_once();
+        all_at_once();
+        assert_int_equal(server.connections, AT_ONCE);
+}
+
 static void a_connection_at_rest_wakes_nobody(void **state)
 {
         struct epoll_event event;
@@ -616,6 +638,7 @@ int main(void)
                 ON_SERVER(a_redirect_is_told_not_followed),
                 ON_SERVER(a_once_only_write_is_sent_once),
                 ON_SERVER(any_write_on_a_warm_connection_is_sent_once),
+                ON_SERVER(as_many_connections_are_kept_as_were_used_at_once),
                 ON_SERVER(a_connection_at_rest_wakes_nobody),
                 ON_SERVER(an_answer_has_a_size_limit),
                 ON_SERVER(silence_ends),
