@@ -337,7 +337,10 @@ static void looked_up(void *arg, const struct address *list, size_t count, const
         timer_stop(c->limit);
         if (count == 0) {
                 e = *err;
-                err_wrap(&e, "%s", c->host);
+                if (c->proxied)
+                        http_proxy_not_found(c, &e);
+                else
+                        err_wrap(&e, "%s", c->host);
                 return finish(c, NULL, &e);
         }
         for (c->count = 0; c->count < MIN(count, (size_t)HTTP_ADDRESSES_MAX); c->count++) {
@@ -352,7 +355,12 @@ static void lookup_too_long(void *arg)
 {
         struct http_call *c = arg;
         struct err e;
-        err_set(&e, ERR_TEMPORARY, "http.timeout", "%s: its name was not found in time", c->host);
+        if (c->proxied) {
+                err_set(&e, ERR_TEMPORARY, "http.timeout", "there was no answer in time");
+                http_proxy_not_found(c, &e);
+        } else {
+                err_set(&e, ERR_TEMPORARY, "http.timeout", "%s: its name was not found in time", c->host);
+        }
         finish(c, NULL, &e);
 }
 

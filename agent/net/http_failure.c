@@ -71,11 +71,32 @@ static const char *look_code(const struct http_call *c, CURLcode result, bool ar
                                                                                           : "http.connect";
 }
 
-/* What did not get through to the host may be the proxy's doing, which only its name can tell. */
-static void name_proxy(const struct http_call *c, struct err *e)
+#define PROXY_WANTS_LOGIN 407
+
+/* What did not get through to the host may be the proxy's doing, which only its name can tell. Of an answer that is no
+ * HTTP libcurl says "response 0", "aborted" or, where a line has no colon, "bad argument". */
+static void name_proxy(const struct http_call *c, CURLcode result, struct err *e)
 {
+        long answer = 0;
+        (void)curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+        if (answer == PROXY_WANTS_LOGIN)
+                err_set(e, e->kind, "http.proxy-login", "%s: it wants a login (407), which dcvd does not have",
+                        c->host);
+        else if (result == CURLE_BAD_FUNCTION_ARGUMENT || (result == CURLE_RECV_ERROR && answer == 0))
+                err_set(e, e->kind, e->code, "%s: it does not answer as an HTTP proxy does", c->host);
         err_wrap(e, "through proxy %s:%u", c->proxy_host, c->proxy_port);
-        err_fix(e, "see that this proxy runs and lets dcvd through, mend proxy.url, or name the host in proxy.except");
+        if (answer == PROXY_WANTS_LOGIN)
+                err_fix(e, "have the proxy let this host through without a login, or name %s in proxy.except", c->host);
+        else
+                err_fix(e,
+                        "see that this proxy runs and lets dcvd through, mend proxy.url, or name the host in "
+                        "proxy.except");
+}
+
+void http_proxy_not_found(const struct http_call *c, struct err *e)
+{
+        err_wrap(e, "%s: the proxy %s was not found", c->host, c->proxy_host);
+        err_fix(e, "mend proxy.url, or let a resolver of this host know that name");
 }
 
 /* libcurl says that it may not send the body again ("rewind"), which is our own wish, and nobody's trouble. */
@@ -116,5 +137,5 @@ void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
         if (c->look && !named)
                 snprintf(ret->code, sizeof ret->code, "%s", look_code(c, result, arrived, why));
         if (c->proxied && ret->kind == ERR_TEMPORARY)
-                name_proxy(c, ret);
+                name_proxy(c, result, ret);
 }

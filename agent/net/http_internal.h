@@ -71,6 +71,7 @@ bool http_is_write(const struct http_call *c);
 bool http_may_have_arrived(const struct http_call *c); /* once a byte of the request itself was written */
 /* While the easy handle still knows. ERR_UNKNOWN: the request may have arrived (I2); ERR_TEMPORARY: it did not. */
 void http_failure(const struct http_call *c, CURLcode result, struct err *ret);
+void http_proxy_not_found(const struct http_call *c, struct err *e); /* to an error of its look-up */
 /* The system's file of roots is searched for the one that is wanted, instead of being read whole. */
 void http_roots_of_system(CURL *x);
 bool http_roots_add(X509_STORE *store, const char *path); /* path, of such a file, outlives store. False: no memory */

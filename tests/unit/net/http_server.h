@@ -113,10 +113,17 @@ static inline void server_answer(struct server_connection *c, const char *path)
                 server_say(c, "220 mail.example.com ESMTP\r\n\r\n");
         else if (strncmp(what, "/cut", 4) == 0)
                 server_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
-        else if (strncmp(what, "/refuse", 7) == 0 || strchr(path, ':'))
+        else if (strncmp(path, "html.", 5) == 0)
+                server_say(c, "HTTP/1.1 200 OK\r\n<html>\r\n\r\n");
+        else if (strncmp(path, "smtp.", 5) == 0)
+                server_say(c, "220 mail.example.com ESMTP\r\n\r\n");
+        else if (strncmp(path, "login.", 6) == 0)
+                server_say(c, "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n");
+        else if (strncmp(what, "/refuse", 7) == 0 || (strchr(path, ':') && strncmp(path, "drop.", 5) != 0))
                 server_say(c, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"); /* CONNECT host:port comes here */
         if (c->fd >= 0 &&
-                (strncmp(what, "/junk", 5) == 0 || strncmp(what, "/cut", 4) == 0 || strncmp(what, "/drop", 5) == 0))
+                (strncmp(what, "/junk", 5) == 0 || strncmp(path, "drop.", 5) == 0 || strncmp(what, "/cut", 4) == 0 ||
+                        strncmp(what, "/drop", 5) == 0))
                 server_hang_up(c);
         /* anything else, "/hold": no answer at all */
 }

@@ -556,6 +556,48 @@ static void a_proxy_that_refuses_the_tunnel_leaves_no_doubt(void **state)
         assert_null(strstr(e.text, "c4n4ry"));
 }
 
+static void a_proxy_that_is_none_or_wants_a_login_is_told_in_plain_words(void **state)
+{
+        static const char *const here[] = { "127.0.0.1", NULL };
+        static const struct {
+                const char *host, *code, *says, *fix;
+        } row[] = { { "login.example", "http.proxy-login", "it wants a login (407), which dcvd does not have",
+                            "without a login, or name login.example in proxy.except" },
+                { "html.example", "http.connect", "it does not answer as an HTTP proxy does", "mend proxy.url" },
+                { "smtp.example", "http.connect", "it does not answer as an HTTP proxy does", "mend proxy.url" },
+                { "drop.example", "http.connect", "it does not answer as an HTTP proxy does", "mend proxy.url" } };
+        (void)state;
+        use_proxy(NULL);
+        names_lead_to = here;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                char url[64], want[160];
+                snprintf(url, sizeof url, "https://%s/", row[i].host);
+                struct outcome o = ask(&(struct http_request){ .url = url, .use_proxy = true });
+                failed_with(&o, ERR_TEMPORARY, row[i].code);
+                snprintf(want, sizeof want, "through proxy proxy.example:%u: %s: %s", server.port, row[i].host,
+                        row[i].says);
+                assert_string_equal(o.err.text, want);
+                assert_non_null(strstr(o.err.fix, row[i].fix));
+        }
+}
+
+static void a_proxy_that_is_not_found_is_named_as_the_proxy(void **state)
+{
+        static const char *const hold[] = { "hold", NULL };
+        const struct http_request r = { .url = "https://ca.example/", .use_proxy = true, .timeout_ms = 20 };
+        (void)state;
+        use_proxy(NULL);
+        struct outcome o = ask(&r);
+        failed_with(&o, ERR_TEMPORARY, "dns.no-address");
+        assert_string_equal(o.err.text, "ca.example: the proxy proxy.example was not found: there is none");
+        assert_non_null(strstr(o.err.fix, "mend proxy.url"));
+        names_lead_to = hold;
+        o = ask(&r);
+        failed_with(&o, ERR_TEMPORARY, "http.timeout");
+        assert_string_equal(
+                o.err.text, "ca.example: the proxy proxy.example was not found: there was no answer in time");
+}
+
 /* ---- cancelling ---- */
 
 static struct http_call *start(const char *url, struct outcome *o)
@@ -650,6 +692,8 @@ int main(void)
                 ON_SERVER(the_environment_names_no_proxy),
                 ON_SERVER(a_configured_proxy_is_used_where_asked_for),
                 ON_SERVER(a_proxy_that_refuses_the_tunnel_leaves_no_doubt),
+                ON_SERVER(a_proxy_that_is_none_or_wants_a_login_is_told_in_plain_words),
+                ON_SERVER(a_proxy_that_is_not_found_is_named_as_the_proxy),
                 ON_SERVER(a_cancelled_call_never_calls_back),
                 ON_SERVER(a_callback_may_cancel_and_start_others),
                 ON_SERVER(many_at_once_each_get_their_own),
