@@ -65,22 +65,35 @@ static void stop(struct check_fact *f)
 
 static const struct check_fact_kind page_kind = { fetch, stop, free, page_failed };
 
-static void judge_page(
-        struct check_context *c, const char *ca, const char *url, const struct page *p, struct judgements *out)
+/* "; a job goes to CA second ...", or nothing. Whether a CA that only reissues has a certificate that names an
+ * organization, which one that issues would leave out, is not known here. */
+static void next_text(const struct check_target *t, size_t i, bool issues, char *ret, size_t size)
+{
+        char after[40];
+        ret[0] = '\0';
+        if (i + 1 >= t->cert->ca_count || (!issues && !t->cert->fallback_downgrade))
+                return;
+        format_span(t->cert->fallback_after_ms / 1000, after, sizeof after);
+        snprintf(ret, size, "; a job goes to CA %s after %s of that (fallback.after)", t->cert->ca[i + 1].ca, after);
+}
+
+/* next: what is said of the CA after it, for when it does not answer. */
+static void judge_page(struct check_context *c, const char *ca, const char *url, const char *next, const struct page *p,
+        struct judgements *out)
 {
         struct judgement_words w = { .subject = ca };
         bool proxied = c->target->conf && c->target->conf->proxy_url;
         if (p->status == 0 && proxied && strcmp(p->code, "http.certificate") != 0) {
                 w.fix = "mend the proxy, or except the CA from it (proxy.except)";
                 w.observed = c->target->conf->proxy_url;
-                judge(out, "O17", w, "CA %s is not reached through the proxy: %s", ca, p->text);
+                judge(out, "O17", w, "CA %s is not reached through the proxy: %s%s", ca, p->text, next);
         } else if (p->status == 0 || p->status >= 500) {
                 w.fix = "look at the CA's status page and try again later; if only this host cannot reach it, let it "
                         "out on port 443";
                 if (p->status)
-                        judge(out, "L01", w, "CA %s answers %s with %d", ca, url, p->status);
+                        judge(out, "L01", w, "CA %s answers %s with %d%s", ca, url, p->status, next);
                 else
-                        judge(out, "L01", w, "CA %s does not answer: %s", ca, p->text);
+                        judge(out, "L01", w, "CA %s does not answer: %s%s", ca, p->text, next);
         }
         if (p->dated && (p->skew_s > SKEW_S || p->skew_s < -SKEW_S)) {
                 char span[40];
@@ -94,7 +107,8 @@ static void judge_page(
         }
 }
 
-static void look_at(struct check_context *c, const char *ca, const struct ca_about *about, struct judgements *out)
+static void look_at(
+        struct check_context *c, const char *ca, const struct ca_about *about, const char *next, struct judgements *out)
 {
         if (!about->url) {
                 judge_unverifiable(out, "L01", ca, "nothing is known of CA %s that could be fetched", ca);
@@ -103,7 +117,7 @@ static void look_at(struct check_context *c, const char *ca, const struct ca_abo
         CLEANUP(free_p) char *key = text_format("ca %s", about->url);
         const struct page *p = key ? check_fact(c, key, &page_kind, about) : NULL;
         if (p)
-                judge_page(c, ca, about->url, p, out);
+                judge_page(c, ca, about->url, next, p, out);
 }
 
 static void run(struct check_context *c, struct judgements *out)
@@ -117,9 +131,11 @@ static void run(struct check_context *c, struct judgements *out)
                 const struct conf_backend *b = config_ca(t->conf, t->cert->ca[i].ca);
                 const struct ca_ops *ops = b ? ca_ops_find(b->kind->type) : NULL;
                 struct ca_about about = { 0 };
+                char next[160];
                 if (ops && ops->about)
                         ops->about(b->parsed, b->name, NULL, &about);
-                look_at(c, t->cert->ca[i].ca, &about, out);
+                next_text(t, i, ops && (ops->can & CONF_CA_ISSUES), next, sizeof next);
+                look_at(c, t->cert->ca[i].ca, &about, next, out);
         }
 }
 

@@ -80,6 +80,17 @@ static void print_people(FILE *to, const json_t *r)
                         approves ? "somebody must approve after validation" : "none expected");
 }
 
+/* Of a CA that was not reached: a job would not wait for it for ever. */
+static void print_next_ca(FILE *to, const json_t *r)
+{
+        char after[40];
+        if (!json_str(r, "next_ca"))
+                return;
+        format_span(json_i64(r, "next_ca_after", 0), after, sizeof after);
+        fprintf(to, "  then        %s takes over if %s gives no final answer for %s (fallback.after)\n",
+                json_str(r, "next_ca"), json_str(r, "ca"), after);
+}
+
 void print_dry_run(FILE *to, const json_t *r)
 {
         size_t i;
@@ -139,6 +150,7 @@ void print_dry_run(FILE *to, const json_t *r)
         }
         if (error && json_str(error, "fix") && json_str(error, "fix")[0])
                 fprintf(to, "  fix         %s\n", json_str(error, "fix"));
+        print_next_ca(to, r);
         print_key_effects(to, r);
 }
 

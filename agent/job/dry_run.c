@@ -179,10 +179,32 @@ static bool csr_fits(const struct dry_run *d, const struct conf_cert *conf, cons
         return s->resume_id[0] || foreign_csr(d->engine, d->cert, conf, d->compromised, s, &pem, spki, e);
 }
 
+/* The next CA of the list is asked at once if this one refused for good. If it only gave no answer, its turn comes
+ * after fallback.after. */
+static void ask_next(struct dry_run *d, const struct conf_cert *conf, bool organization, const struct err *err)
+{
+        struct err e = *err;
+        bool for_good = e.kind == ERR_RULE || e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || e.kind == ERR_CONFIG;
+        if (d->staging || !conf || d->index + 1 >= conf->ca_count)
+                return conclude(d, &e);
+        if (fallback_is_downgrade(d->engine, conf, d->index, organization)) {
+                fallback_say_downgrade(&e, conf, d->index);
+                return conclude(d, &e);
+        }
+        if (!for_good) {
+                json_put_text(d->result, "next_ca", conf->ca[d->index + 1].ca);
+                json_put_i64(d->result, "next_ca_after", conf->fallback_after_ms / 1000);
+                return conclude(d, &e);
+        }
+        json_array_append_new(json_object_get(d->result, "refused"), error_json(d, &e));
+        d->index++;
+        if (!ask(d, &e))
+                conclude_here(d, &e);
+}
+
 static void asked(void *arg, const struct ca_subject *s, const struct err *err)
 {
         struct dry_run *d = arg;
-        struct err e;
         d->asking = NULL;
         const struct conf_cert *conf = config_cert(d->engine->conf, d->cert->row.name);
         json_put_text(d->result, "ca", d->ca->name);
@@ -202,14 +224,7 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                 err = &no_csr;
         if (!err || untaken)
                 return test_services(d);
-        bool for_good = err->kind == ERR_RULE || err->kind == ERR_DENIED || err->kind == ERR_PROTOCOL ||
-                err->kind == ERR_CONFIG;
-        if (!for_good || d->staging || !conf || d->index + 1 >= conf->ca_count)
-                return conclude(d, err);
-        json_array_append_new(json_object_get(d->result, "refused"), error_json(d, err));
-        d->index++;
-        if (!ask(d, &e))
-                conclude_here(d, &e);
+        ask_next(d, conf, s && s->organization, err);
 }
 
 static bool ask(struct dry_run *d, struct err *e)

@@ -272,6 +272,10 @@ void job_note(struct job *j, const char *format, ...) __attribute__((format(prin
 void job_set_progress(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_exit_code(const struct job_row *r);
 void job_next_attempt(struct job *j, const struct err *why);
+/* From a certificate that names an organization to one of the CA after ca that does not, which was not allowed; what
+ * would allow it goes into the fix (false). There is a CA after it. */
+bool fallback_is_downgrade(struct engine *g, const struct conf_cert *policy, size_t ca, bool organization);
+bool fallback_say_downgrade(struct err *e, const struct conf_cert *policy, size_t ca);
 /* The CA gave no final answer for fallback.after, and there is a next one: then it is on its way there. */
 bool job_is_too_long_at_ca(struct job *j, const struct err *e);
 int64_t job_wait_ms(struct job *j, int64_t wanted_ms); /* not past that moment */

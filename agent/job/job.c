@@ -324,13 +324,25 @@ static void save_and_sleep(struct job *j, const char *event)
         park(j, &e);
 }
 
-/* From a certificate that names an organization to one that does not: only if that was allowed. */
+bool fallback_is_downgrade(struct engine *g, const struct conf_cert *policy, size_t ca, bool organization)
+{
+        const struct backend_ca *next = engine_ca(g, policy->ca[ca + 1].ca);
+        return organization && !policy->fallback_downgrade && next && (next->ops->can & CONF_CA_ISSUES);
+}
+
+bool fallback_say_downgrade(struct err *e, const struct conf_cert *policy, size_t ca)
+{
+        char before[160];
+        snprintf(before, sizeof before, "%.150s%s", e->fix, e->fix[0] ? "; or " : "");
+        return err_fix(e, "%slet %s issue one without the organization's name: fallback: {downgrade: true}", before,
+                policy->ca[ca + 1].ca);
+}
+
 static bool would_downgrade(struct job *j)
 {
         const struct ca_subject *s = job_subject(j);
-        const struct backend_ca *next = engine_ca(j->engine, j->policy->ca[j->row.ca_index + 1].ca);
-        return (j->organization || (s && s->organization)) && !j->policy->fallback_downgrade && next &&
-                (next->ops->can & CONF_CA_ISSUES);
+        return fallback_is_downgrade(
+                j->engine, j->policy, (size_t)j->row.ca_index, j->organization || (s && s->organization));
 }
 
 /* Milliseconds until the next CA's turn, because this one gave no final answer; INT64_MAX: never. */
@@ -438,12 +450,7 @@ static bool may_fall_back(struct job *j, struct err *e)
 {
         if ((size_t)j->row.ca_index + 1 >= j->policy->ca_count)
                 return false;
-        if (!would_downgrade(j))
-                return true;
-        char before[160];
-        snprintf(before, sizeof before, "%.150s%s", e->fix, e->fix[0] ? "; or " : "");
-        return err_fix(e, "%slet %s issue one without the organization's name: fallback: {downgrade: true}", before,
-                j->policy->ca[j->row.ca_index + 1].ca);
+        return !would_downgrade(j) || fallback_say_downgrade(e, j->policy, (size_t)j->row.ca_index);
 }
 
 void job_trouble(struct job *j, const struct err *err)

@@ -327,8 +327,12 @@ class Host(unittest.TestCase):
         self.expect(found, "H33", "info", "nat.example.test does not answer from this host itself")
         self.assertNotIn("H05", found)
         self.expect(found, "O09", "error", f"{BASE}/small has 1 MB left")
+        www["ca"] = ["sick", "inside"]
+        world.write_config(sick, path)
         found, _ = self.check(world, "--config", path, "check", "www")
         self.expect(found, "O17", "error", "127.0.6.9")
+        self.assertEqual({f["subject"]: "a job goes to CA inside after 6 h" in f["message"] for f in found["O17"]},
+                         {"sick": True, "inside": False})
         self.expect(found, "O04", "error", "port 80")
         if namespace.has_many_users():  # root would fork a broker, another user needs one that is there
             done = world.dcvctl("--json", "check", "www", as_ids=(33, 33))

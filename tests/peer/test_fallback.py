@@ -80,7 +80,12 @@ class Fallback(AcmeCase):
         done = world.dcvctl("reissue", "www", "--yes", "--wait")
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn("R2: ", done.stderr)
-        self.assertIn("let pebble issue one without the organization's name: fallback: {downgrade: true}", done.stderr)
+        allowed = "let pebble issue one without the organization's name: fallback: {downgrade: true}"
+        self.assertIn(allowed, done.stderr)
+        dry = world.dcvctl("reissue", "www", "--dry-run")
+        self.assertEqual(dry.returncode, 5, dry.stdout)
+        self.assertRegex(dry.stdout, r"^www: refused by tencent: R2: ")
+        self.assertIn(allowed, dry.stdout)
         config["certificates"]["www"]["fallback"] = {"downgrade": True}
         world.dcvd.stop()
         world.write_config(config)

@@ -149,6 +149,11 @@ static void a_dry_run_says_what_where_and_what_it_spends(void **state)
                 "answer\"}}",
                 "www: not known now: tencent: no answer\n");
         EXPECT(print_dry_run,
+                "{\"cert\": \"www\", \"ca\": \"first\", \"error\": {\"kind\": \"temporary\", \"text\": \"first: no "
+                "answer\", \"fix\": \"wait\"}, \"next_ca\": \"second\", \"next_ca_after\": 21600}",
+                "www: not known now: first: no answer\n", "  fix         wait\n",
+                "  then        second takes over if first gives no final answer for 6 h (fallback.after)\n");
+        EXPECT(print_dry_run,
                 "{\"cert\": \"www\", \"ca\": \"spare\", \"replaces\": \"a1B2\", \"refused\": [{\"ca\": \"tencent\", "
                 "\"text\": \"R3: "
                 "used\"}], \"spends\": \"one\", \"key_type\": \"rsa-2048\", \"validation\": \"dns\"}",

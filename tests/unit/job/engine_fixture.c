@@ -36,12 +36,12 @@ static struct conf *configuration(const struct fixture *f)
         CLEANUP(buf_done) struct buf b = { .max = 1 << 20 };
         buf_addf(&b,
                 "state_directory: %s\nruntime_directory: %s\nresolvers: [\"127.0.0.1\"]\n"
-                "cas: {ca: {type: fake}}\npublishers: {zone: {type: fake}}\n"
-                "certificates:\n  www: {names: [www.example.test], ca: ca, publisher: zone, rehearse: never,"
+                "cas: {ca: {type: fake}, second: {type: fake}}\npublishers: {zone: {type: fake}}\n"
+                "certificates:\n  www: {names: [www.example.test], ca: %s, publisher: zone, rehearse: never,"
                 " propagation: {view: publisher}, key: %s}\n"
                 "  two: {names: [www.example.test], ca: ca, publisher: zone, rehearse: never,"
                 " propagation: {view: publisher}}\n",
-                f->directory, f->runtime, f->key ? f->key : "{reuse: never}");
+                f->directory, f->runtime, f->two_cas ? "[ca, second]" : "ca", f->key ? f->key : "{reuse: never}");
         for (size_t i = 0; i < f->more; i++)
                 buf_addf(&b, "  c%zu: {names: [c%zu.example.test], ca: ca, publisher: zone}\n", i, i);
         if (!config_load_text("test", b.data, b.len, fake_kinds(), &conf, &p))

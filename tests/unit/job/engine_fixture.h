@@ -25,6 +25,7 @@ struct fixture {
         struct engine_listener *listener;
         size_t more; /* certificates beside www and two */
         bool looks; /* the CA is asked soon after a start, as it is outside of tests */
+        bool two_cas; /* www may go to a second one */
         const char *key; /* of www, as `key:` has it; NULL: nothing is said */
         json_t *answer; /* of the last action, a copy; NULL: it was refused */
 };

@@ -90,6 +90,29 @@ static void a_refusal_by_a_rule_spends_nothing(void **state)
         assert_int_equal(fake_ca.orders, 0);
 }
 
+/* A refusal leads to the next CA at once, silence only in time. */
+static void a_dry_run_says_which_ca_comes_next(void **state)
+{
+        static const struct {
+                enum err_kind kind;
+                bool two;
+                const char *ca, *next;
+        } row[] = { { ERR_TEMPORARY, true, "ca", "second" }, { ERR_UNKNOWN, true, "ca", "second" },
+                { ERR_TEMPORARY, false, "ca", NULL }, { ERR_RULE, true, "second", NULL } };
+        struct fixture *f = *state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                f->two_cas = row[i].two;
+                reconfigure(f);
+                err_set(&fake_ca.inspect_err, row[i].kind, "x", "it said nothing");
+                ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "www", "dry_run", 1));
+                assert_string_equal(json_str(f->answer, "ca"), row[i].ca);
+                const char *next = json_str(f->answer, "next_ca");
+                if (!row[i].next != !next || (next && strcmp(next, row[i].next) != 0))
+                        fail_msg("%zu: %s", i, next ? next : "no next CA");
+                assert_int_equal(json_i64(f->answer, "next_ca_after", 0), next ? 6 * 3600 : 0);
+        }
+}
+
 static void temporary_trouble_in_every_call_only_delays(void **state)
 {
         struct fixture *f = *state;
@@ -667,6 +690,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_lost_answer_is_asked_for_never_repeated, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_was_not_processed_is_sent_again, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_refusal_by_a_rule_spends_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_dry_run_says_which_ca_comes_next, setup, teardown),
                 cmocka_unit_test_setup_teardown(temporary_trouble_in_every_call_only_delays, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_is_not_shown_yet_is_not_lost, setup, teardown),
                 cmocka_unit_test_setup_teardown(
