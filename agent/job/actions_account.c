@@ -63,6 +63,8 @@ static void answered(void *arg, const char *text, size_t len, const struct err *
                 buf_add_escaped(&b, one ? one : "?", one ? strlen(one) : 1, 200);
         }
         buf_add(&b, json_array_size(contact) ? "" : " none");
+        if (json_str(o, "fix"))
+                buf_addf(&b, "; %s", json_str(o, "fix"));
         json_put_text(o, "text", b.data);
         buf_done(&b);
         json_put_text(o, "ca", a->ca->name);

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import unittest
@@ -34,7 +35,7 @@ class AcmeLife(AcmeCase):
         self.take(world, config, {"terms_agreed": True, "eab": good})  # HS256, by default
         self.issue(world)
         world.dcvd.stop()
-        os.rename(f"{STATE}/accounts/pebble", f"{STATE}/accounts/pebble.old")
+        shutil.move(f"{STATE}/accounts/pebble", f"{STATE}/accounts/pebble.old")  # as mv: there is one already
         config["cas"]["pebble"]["eab"] = {**good, "algorithm": "HS512"}
         world.write_config(config)
         world.start_dcvd()
@@ -59,11 +60,18 @@ class AcmeLife(AcmeCase):
         self.run_well(world, "reissue", "www", "--yes", "--wait")
         self.assertEqual(world.dcvctl("account", "deactivate", "pebble").returncode, 5, "asked first")
         self.run_well(world, "account", "deactivate", "pebble", "--yes")
-        for how in ["--dry-run"], ["--yes", "--wait"]:
-            gone = world.dcvctl("reissue", "www", *how)
+        stays = "an account that was deactivated stays so"
+        for command, helps in ((("reissue", "www", "--dry-run"), stays), (("account", "show", "pebble"), stays),
+                               (("reissue", "www", "--yes", "--wait"), "dcvctl account show pebble")):
+            gone = world.dcvctl(*command)
             self.assertEqual(gone.returncode, 1, gone.stdout)
             self.assertRegex(gone.stdout + gone.stderr, r"unauthorized \(403\): Account has been deactivated")
-            self.assertIn("dcvctl account show pebble; for a new one: sudo mv ", gone.stdout + gone.stderr)
+            self.assertIn(f"{helps}; for a new one, by the next order: sudo mv {STATE}/accounts/pebble{{,.old}}; sudo systemctl restart dcvd",
+                          gone.stdout + gone.stderr)
+        world.dcvd.stop()
+        shutil.move(f"{STATE}/accounts/pebble", f"{STATE}/accounts/pebble.old")  # as mv: there is one already
+        world.start_dcvd()
+        self.run_well(world, "reissue", "www", "--yes", "--wait")
 
     @staticmethod
     def bound_with(proxy):

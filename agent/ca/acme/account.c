@@ -457,16 +457,18 @@ bool acme_account_check(const struct ca *ca, const struct acme_answer *a, struct
         if (!status || strcmp(status, "valid") == 0)
                 return true;
         err_set(e, ERR_DENIED, "acme.account", "the account at %s is %s", ca->name, status);
-        acme_account_fix(ca, e);
+        acme_account_fix(ca, true, e);
         return false;
 }
 
-void acme_account_fix(const struct ca *ca, struct err *e)
+/* The same key would find the same account. */
+void acme_account_fix(const struct ca *ca, bool own, struct err *e)
 {
-        err_fix(e,
-                "the account may be deactivated: dcvctl account show %s; for a new one: sudo mv %s/accounts/%s{,.old}; "
-                "sudo systemctl restart dcvd",
-                ca->name, ca->state_directory, ca->name);
+        CLEANUP(free_p)
+        char *first = own ? text_dup("an account that was deactivated stays so")
+                          : text_format("the account may be deactivated: dcvctl account show %s", ca->name);
+        err_fix(e, "%s; for a new one, by the next order: sudo mv %s/accounts/%s{,.old}; sudo systemctl restart dcvd",
+                first ? first : "", ca->state_directory, ca->name);
 }
 
 static bool refused(struct ca *ca, const struct err *err, struct err *e)
@@ -478,8 +480,7 @@ static bool refused(struct ca *ca, const struct err *err, struct err *e)
                 err_fix(e, "compare cas.%s.eab, its kid and its hmac_key, with what the CA shows for this account",
                         ca->name);
         else if (strcmp(err->code, "acme.unauthorized") == 0)
-                err_fix(e, "the account may be deactivated or its binding wrong: %s/accounts/%s holds its key",
-                        ca->state_directory, ca->name);
+                acme_account_fix(ca, true, e);
         return false;
 }
 

@@ -39,8 +39,12 @@ static void change_end(struct change *c, const char *status, const json_t *conta
                 json_put_text(o, "terms", ca->directory.terms) &&
                 (contact ? json_object_set(o, "contact", (json_t *)(uintptr_t)contact) == 0
                          : json_object_set_new(o, "contact", json_texts(&ca->account.contact)) == 0);
-        CLEANUP(free_p) char *text = good ? json_text(o) : NULL;
         struct err e;
+        if (good && strcmp(status, "valid") != 0) {
+                acme_account_fix(ca, true, &e);
+                good = json_put_text(o, "fix", e.fix);
+        }
+        CLEANUP(free_p) char *text = good ? json_text(o) : NULL;
         if (!text) {
                 err_memory(&e);
                 return change_fail(c, &e);

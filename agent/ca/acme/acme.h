@@ -140,7 +140,8 @@ bool acme_account_find(struct ca_call *op, acme_answer_fn *fn, struct err *e); /
 bool acme_account_read(struct ca_call *op, acme_answer_fn *fn, struct err *e); /* its key and URL are known */
 bool acme_account_check(
         const struct ca *ca, const struct acme_answer *a, struct err *e); /* does it say that it is valid? */
-void acme_account_fix(const struct ca *ca, struct err *e); /* what a person can do about one that is refused */
+/* What a person can do about one that is refused. own: it was itself asked for, so that showing it tells no more. */
+void acme_account_fix(const struct ca *ca, bool own, struct err *e);
 bool acme_account_take(struct ca *ca, const struct acme_answer *a, const struct err *err, struct err *e);
 /* newAccount was refused: the type of a key to try instead, with acme_account_key_own; KEY_NONE: there is none, or the
  * key is not ours to replace. */

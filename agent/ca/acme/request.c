@@ -303,7 +303,7 @@ static void account_is_unknown(struct ca *ca, struct err *e)
         if (again)
                 e->kind = ERR_TEMPORARY;
         else if (ca->conf->terms_agreed)
-                acme_account_fix(ca, e);
+                acme_account_fix(ca, false, e);
 }
 
 /* A read that somebody before the CA refuses, without the CA's words: as good as a page in the place of the answer. */
@@ -334,7 +334,7 @@ static void refused(struct acme_request *r, const struct http_answer *a)
         if (strcmp(type, "accountDoesNotExist") == 0 && r->sign == ACME_KID)
                 account_is_unknown(ca, &e);
         if (strcmp(type, "unauthorized") == 0 && r->sign == ACME_KID && is_of_account(r, json_str(doc, "detail")))
-                acme_account_fix(ca, &e);
+                acme_account_fix(ca, is_place(r, ca->account.url), &e);
         if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
                 acme_account_note_algorithms(ca, doc, &e);
         if (a->status == 404 && place_of(r) && ask_where(r, &e))

@@ -32,7 +32,7 @@ static void a_deactivated_account_ends_the_order_at_once(void **arg)
         server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"account is deactivated\"}";
         order();
         assert_int_equal(said.err.kind, ERR_DENIED);
-        assert_non_null(strstr(said.err.fix, "may be deactivated"));
+        assert_non_null(strstr(said.err.fix, "deactivated stays so; for a new one, by the next order: sudo mv "));
         assert_int_equal(server.new_orders, 0);
 }
 
@@ -43,8 +43,9 @@ static void a_dry_run_asks_for_the_account(void **arg)
                 int status;
                 const char *body, *fix; /* fix NULL: all is well */
                 bool terms;
-        } row[] = { { 403, "{\"type\": \"" URN "unauthorized\", \"detail\": \"because\"}", "may be deactivated", true },
-                { 200, "{\"status\": \"deactivated\"}", "may be deactivated", true },
+        } row[] = { { 403, "{\"type\": \"" URN "unauthorized\", \"detail\": \"because\"}", "deactivated stays so",
+                            true },
+                { 200, "{\"status\": \"deactivated\"}", "deactivated stays so", true },
                 { 200, "{\"status\": \"valid\"}", NULL, true },
                 { 400, "{\"type\": \"" URN "accountDoesNotExist\"}", NULL, true },
                 { 400, "{\"type\": \"" URN "accountDoesNotExist\"}", "terms_agreed: true", false } };
@@ -84,7 +85,7 @@ static void an_account_that_is_refused_is_named_with_what_to_do(void **arg)
         server.answer_body = "{\"type\": \"" URN "unauthorized\", \"detail\": \"because\"}";
         order();
         assert_int_equal(said.err.kind, ERR_DENIED);
-        assert_non_null(strstr(said.err.fix, "dcvctl account show le; for a new one: sudo mv "));
+        assert_non_null(strstr(said.err.fix, "dcvctl account show le; for a new one, by the next order: sudo mv "));
         server.answer_url = "/orders/";
         view();
         view();
@@ -99,6 +100,32 @@ static void account_verb(enum ca_account_verb verb)
         struct err e;
         forget();
         wait_for(ca_acme.account(ca, verb, on_text, NULL, &e), &e);
+}
+
+/* Some CAs show it as it stands, others refuse whoever has its key. */
+static void an_account_that_is_over_is_shown_with_what_to_do_now(void **arg)
+{
+        static const struct {
+                int status;
+                const char *body;
+        } row[] = { { 200, "{\"status\": \"deactivated\"}" },
+                { 403, "{\"type\": \"" URN "unauthorized\", \"detail\": \"Account has been deactivated\"}" } };
+        static const enum ca_account_verb verb[] = { CA_ACCOUNT_SHOW, CA_ACCOUNT_DEACTIVATE };
+        (void)arg;
+        order();
+        must();
+        server.answer_url = "/acct/1";
+        for (size_t i = 0; i < ARRAY_LEN(row) * ARRAY_LEN(verb); i++) {
+                server.answer_status = row[i / 2].status;
+                server.answer_body = row[i / 2].body;
+                account_verb(verb[i % 2]);
+                const char *told_to = said.good ? said.text : said.err.fix;
+                assert_true(said.good == (row[i / 2].status == 200));
+                if (!strstr(told_to,
+                            "an account that was deactivated stays so; for a new one, by the next order: sudo mv ") ||
+                        strstr(told_to, "account show"))
+                        fail_msg("%zu: %s", i, told_to);
+        }
 }
 
 static char *account_key(void)
@@ -813,6 +840,7 @@ int main(void)
                 TEST(a_deactivated_account_ends_the_order_at_once),
                 TEST(a_dry_run_asks_for_the_account),
                 TEST(an_account_that_is_refused_is_named_with_what_to_do),
+                TEST(an_account_that_is_over_is_shown_with_what_to_do_now),
                 TEST(a_key_of_the_kind_that_the_ca_takes_is_made_once),
                 TEST(an_accounts_key_is_never_replaced_by_itself),
                 TEST(a_key_in_the_making_may_be_forgotten),
