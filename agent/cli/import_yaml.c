@@ -319,16 +319,93 @@ static bool add_cert(struct builder *b, struct import_cert *c)
         return good;
 }
 
-static bool configured(const struct builder *b, const struct import_cert *c)
+/* ---- what is configured already ---- */
+
+static bool is_at(const struct conf_target *t, const char *path)
 {
-        for (size_t i = 0; b->old && i < b->old->cert_count; i++)
-                if (names_same(&b->old->cert[i].names, &c->chain.leaf.names) &&
-                        (b->old->cert[i].key_type == KEY_NONE || b->old->cert[i].key_type == c->chain.leaf.key_type)) {
-                        import_left(b->im, "%s: certificate %s of the configuration has these names already", c->name,
-                                b->old->cert[i].name);
+        size_t len = strlen(t->directory);
+        for (size_t i = 0; i < t->link_count; i++)
+                if (strcmp(t->link[i].path, path) == 0)
                         return true;
-                }
+        return strncmp(path, t->directory, len) == 0 && path[len] == '/';
+}
+
+/* Does it have one of these files? Then it is the same, whatever became of its names and its key since. */
+static bool has_files(const struct conf_cert *old, const struct import_cert *c)
+{
+        for (size_t i = 0; i < old->target_count; i++) {
+                const struct conf_target *t = &old->target[i];
+                bool at = is_at(t, c->cert) || is_at(t, c->key);
+                for (size_t k = 0; !at && k < c->file_count; k++)
+                        at = is_at(t, c->file[k].path);
+                if (at)
+                        return true;
+        }
         return false;
+}
+
+static bool has_names(const struct conf_cert *old, const struct import_cert *c)
+{
+        return names_same(&old->names, &c->chain.leaf.names);
+}
+
+/* Of two for the same names: without a type, an ACME CA has ec-p256 (key_of leaves that out too). */
+static bool has_key_type(const struct conf_cert *old, const struct import_cert *c)
+{
+        return has_names(old, c) && c->chain.leaf.key_type == (old->key_type == KEY_NONE ? KEY_EC_P256 : old->key_type);
+}
+
+static bool is_anothers(const struct import *im, const struct conf_cert *old)
+{
+        for (size_t i = 0; i < im->cert_count; i++)
+                if (has_files(old, &im->cert[i]) || has_key_type(old, &im->cert[i]))
+                        return true;
+        return false;
+}
+
+typedef bool is_twin_fn(const struct import *im, const struct conf_cert *old, const struct import_cert *c);
+
+static bool is_same(const struct import *im, const struct conf_cert *old, const struct import_cert *c)
+{
+        (void)im;
+        return has_files(old, c);
+}
+
+static bool is_alike(const struct import *im, const struct conf_cert *old, const struct import_cert *c)
+{
+        (void)im;
+        return has_key_type(old, c);
+}
+
+static bool may_be(const struct import *im, const struct conf_cert *old, const struct import_cert *c)
+{
+        return has_names(old, c) && old->key_type == KEY_NONE && !is_anothers(im, old);
+}
+
+/* The one of the configuration that fits best; NULL: it is new. */
+static const struct conf_cert *twin_of(const struct import *im, const struct conf *conf, const struct import_cert *c)
+{
+        is_twin_fn *const signs[] = { is_same, is_alike, may_be }; /* the best one first */
+        for (size_t s = 0; conf && s < ARRAY_LEN(signs); s++)
+                for (size_t i = 0; i < conf->cert_count; i++)
+                        if (signs[s](im, &conf->cert[i], c))
+                                return &conf->cert[i];
+        return NULL;
+}
+
+/* For each that was found; to be freed. */
+static const struct conf_cert **find_twins(const struct import *im, const struct conf *conf)
+{
+        const struct conf_cert **twin = calloc(im->cert_count + 1, sizeof *twin);
+        for (size_t i = 0; twin && i < im->cert_count; i++)
+                twin[i] = twin_of(im, conf, &im->cert[i]);
+        return twin;
+}
+
+static void tell_twin(struct import *im, const struct import_cert *c, const struct conf_cert *old)
+{
+        import_left(im, "%s: certificate %s of the configuration has these %s already", c->name, old->name,
+                has_names(old, c) ? "names" : "files");
 }
 
 /* One file has to hold it, and what is told of it. */
@@ -342,15 +419,18 @@ bool import_configuration(struct import *im, bool agreed, const struct conf *old
         struct builder b = { .im = im, .old = old, .agreed = agreed };
         char said[300];
         size_t kept = 0, over = 0;
-        b.root = json_pack("{s:{}, s:{}, s:{}}", "cas", "publishers", "certificates");
+        CLEANUP(free_p) const struct conf_cert **twin = find_twins(im, old);
+        b.root = twin ? json_pack("{s:{}, s:{}, s:{}}", "cas", "publishers", "certificates") : NULL;
         for (size_t i = 0; i < im->cert_count; i++)
                 b.server |= im->cert[i].preset[0] != NULL;
         for (size_t i = 0; b.root && !im->failed && i < im->cert_count; i++) {
                 struct import_cert *c = &im->cert[i];
                 struct import_cert one = *c;
                 *c = (struct import_cert){ 0 };
-                bool wanted = !configured(&b, &one), fits = wanted && !is_full(&b);
-                over += wanted && !fits;
+                bool fits = !twin[i] && !is_full(&b);
+                over += !twin[i] && !fits;
+                if (twin[i])
+                        tell_twin(im, &one, twin[i]);
                 if (fits && add_cert(&b, &one))
                         im->cert[kept++] = one;
                 else

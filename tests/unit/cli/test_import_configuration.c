@@ -12,7 +12,7 @@
 #include "config/config.h"
 
 /* NAME.crt and NAME.key in the directory, signed by a CA of the test. */
-static void put_pair(struct scratch_dir *s, const char *name, const char *san)
+static void put_pair_of(struct scratch_dir *s, const char *name, const char *san, enum key_type type)
 {
         char file[64];
         struct secret pem = { 0 };
@@ -20,7 +20,7 @@ static void put_pair(struct scratch_dir *s, const char *name, const char *san)
         struct made ca = make_cert(
                 &(struct cert_spec){ .subject = "test CA", .ca = true, .from = now_s - DAY, .until = now_s + DAY });
         struct made m = make_cert(&(struct cert_spec){
-                .subject = name, .san = san, .issuer = &ca, .from = now_s - DAY, .until = now_s + DAY });
+                .subject = name, .san = san, .type = type, .issuer = &ca, .from = now_s - DAY, .until = now_s + DAY });
         assert_true(key_write_pem(m.key, NULL, &pem, NULL));
         snprintf(file, sizeof file, "%s.crt", name);
         scratch_file(s, file, 0644, m.pem);
@@ -32,6 +32,11 @@ static void put_pair(struct scratch_dir *s, const char *name, const char *san)
         secret_done(&pem);
         made_done(&m);
         made_done(&ca);
+}
+
+static void put_pair(struct scratch_dir *s, const char *name, const char *san)
+{
+        put_pair_of(s, name, san, KEY_EC_P256);
 }
 
 static struct import_cert *found(struct import *im, struct scratch_dir *s, const char *name)
@@ -226,6 +231,63 @@ static void names_of_the_configuration_are_not_used_twice(void **state)
         import_done(&im);
 }
 
+#define BY "ca: le, publisher: site, "
+#define WWW "names: [www.example.test]"
+
+/* Which one of the configuration a certificate is: the one with its files, else the one of its kind. */
+static void what_is_configured_is_named_as_such(void **state)
+{
+        static const struct {
+                const char *old; /* certificates, the last one's end open */
+                const char *deploy; /* of that, before and after the directory of what is found; NULL: nothing */
+                const char *more;
+                const char *ec, *rsa; /* what the two are said to be; NULL: new */
+        } row[] = {
+                { "both: {" BY WWW "}, both-2: {key: {type: rsa-2048}, " BY WWW, NULL, NULL, "both", "both-2" },
+                { "both: {key: {type: rsa-2048}, " BY WWW "}, both-2: {" BY WWW, NULL, NULL, "both-2", "both" },
+                { "one: {" BY WWW, NULL, NULL, "one", NULL },
+                { "one: {key: {type: rsa-2048}, " BY WWW, NULL, NULL, NULL, "one" },
+                /* whose kind of key was changed since, or whose names */
+                { "one: {key: {type: ec-p384}, " BY WWW, "/etc/tls, links: {", "/ec.crt: cert.pem}", "one", NULL },
+                { "one: {" BY "names: [other.example.test]", "", "", "one", "one" },
+        };
+        struct scratch_dir *s = *state;
+        put_pair_of(s, "ec", "DNS:www.example.test", KEY_EC_P256);
+        put_pair_of(s, "rsa", "DNS:www.example.test", KEY_RSA_2048);
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct import im = { 0 };
+                struct conf *old = NULL;
+                struct conf_problems p = { 0 };
+                const char *deploy = row[i].deploy;
+                CLEANUP(free_p)
+                char *text = text_format("cas: {le: {type: acme, directory: \"https://ca.example/\"}}\n"
+                                         "publishers: {site: {type: webroot, directory: /srv}}\n"
+                                         "certificates: {%s%s%s%s%s%s}}\n",
+                        row[i].old, deploy ? ", deploy: {directory: " : "", deploy ? deploy : "", deploy ? s->path : "",
+                        deploy ? row[i].more : "", deploy ? "}" : "");
+                if (!config_load_text("old", text, strlen(text), engine_kinds(), &old, &p))
+                        fail_msg("%s", p.text.item[0]);
+                (void)found(&im, s, "ec");
+                (void)found(&im, s, "rsa");
+                CLEANUP(free_p) char *yaml = yaml_of(&im, true, old);
+                const char *want[] = { row[i].ec, row[i].rsa }, *const name[] = { "ec", "rsa" };
+                assert_int_equal(im.cert_count, !want[0] + !want[1]);
+                for (size_t k = 0; k < 2; k++) {
+                        char line[100];
+                        size_t at = 0;
+                        snprintf(line, sizeof line, "%s: certificate %s of the configuration has these ", name[k],
+                                want[k] ? want[k] : "");
+                        while (at < im.left.count && !text_starts(im.left.item[at], line))
+                                at++;
+                        if (want[k] && at == im.left.count)
+                                fail_msg("%zu: nothing says \"%s\"", i, line);
+                }
+                config_free(old);
+                conf_problems_done(&p);
+                import_done(&im);
+        }
+}
+
 static void what_does_not_fit_into_one_file_waits(void **state)
 {
         struct import im = { 0 };
@@ -272,6 +334,7 @@ int main(void)
                 IN_DIR(what_cannot_be_taken_over_is_told_and_costs_the_others_nothing),
                 IN_DIR(a_wildcard_is_validated_by_dns),
                 IN_DIR(names_of_the_configuration_are_not_used_twice),
+                IN_DIR(what_is_configured_is_named_as_such),
                 IN_DIR(what_does_not_fit_into_one_file_waits),
                 cmocka_unit_test(texts_that_yaml_would_read_otherwise_are_quoted),
         };
