@@ -8,24 +8,27 @@
 #include "agent/base/buf.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
-#include "validators/check.h"
+#include "agent/deploy/check_internal.h"
 
 #define FILE_MAX_BYTES (256 * 1024)
 #define FILES_MAX 2000
 
 static const struct {
         const char *folder, *suffix; /* files with names of certificates in them */
-        const char *agent, *stop; /* FILE, NAME: as a shell takes them; nothing that removes what a server reads */
+        const char *agent;
+        bool (*is_off)(void); /* it stands still: nothing is said of it; NULL: not known */
+        const char *stop; /* FILE, NAME: as a shell takes them; nothing that removes what a server reads */
 } places[] = {
-        { "/etc/letsencrypt/renewal", ".conf", "certbot",
+        { "/etc/letsencrypt/renewal", ".conf", "certbot", check_certbot_is_off,
                 "systemctl disable --now certbot.timer, or for this one alone: mv FILE FILE.off (certbot delete would "
                 "remove the files that servers read)" },
-        { "/root/.acme.sh", "", "acme.sh", "acme.sh --remove -d NAME" },
-        { "/root/.lego/certificates", ".json", "lego", "take lego's cron entry away" },
-        { "/etc/lego/certificates", ".json", "lego", "take lego's cron entry away" },
-        { "/var/lib/lego/certificates", ".json", "lego", "take lego's cron entry away" },
-        { "/var/lib/dehydrated/certs", "", "dehydrated", "take the name out of domains.txt" },
-        { "/var/lib/caddy/.local/share/caddy/certificates", "", "caddy", "turn automatic HTTPS off for the name" },
+        { "/root/.acme.sh", "", "acme.sh", NULL, "acme.sh --remove -d NAME" },
+        { "/root/.lego/certificates", ".json", "lego", NULL, "take lego's cron entry away" },
+        { "/etc/lego/certificates", ".json", "lego", NULL, "take lego's cron entry away" },
+        { "/var/lib/lego/certificates", ".json", "lego", NULL, "take lego's cron entry away" },
+        { "/var/lib/dehydrated/certs", "", "dehydrated", NULL, "take the name out of domains.txt" },
+        { "/var/lib/caddy/.local/share/caddy/certificates", "", "caddy", NULL,
+                "turn automatic HTTPS off for the name" },
 };
 
 static bool has_word(const char *text, const char *word)
@@ -114,6 +117,8 @@ static bool scan(struct check_context *c, size_t place, struct judgements *out)
                 snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
                 if (!speaks_of(c->target, path, d->d_name))
                         continue;
+                if (places[place].is_off && places[place].is_off())
+                        break;
                 CLEANUP(free_p) char *name = text_dup_n(d->d_name, n - s);
                 CLEANUP(free_p) char *fix = name ? stop_of(place, path, name) : NULL;
                 judge(out, "O11", (struct judgement_words){ .subject = path, .fix = fix },

@@ -17,5 +17,8 @@ const char *deploy_publisher_of(const struct check_target *t, size_t ca, const c
 const char *deploy_web_root(const struct conf_backend *publisher);
 /* Any file in DIRECTORY/.well-known/acme-challenge that everybody may read, of 1 to 4000 bytes; both allocated. */
 bool deploy_lying_file(const char *directory, char **ret_name, char **ret_content, size_t *ret_len);
+/* check_certbot.c: it has a timer, which is switched off, and nothing else that starts it. Blocks for some small files.
+ */
+bool check_certbot_is_off(void);
 
 #endif

@@ -262,6 +262,33 @@ class Host(unittest.TestCase):
             why = {d["id"]: d["why"] for d in json.loads(done.stdout)["unverifiable"]}
             self.assertIn("no daemon answers", why["O02"])
 
+    def certbot_is_switched_off(self, world, path):
+        """Nothing starts it: its package's timer is disabled or masked, and its line of cron is none where systemd runs."""
+        timers, other = "/etc/systemd/system", "/etc/systemd/system/multi-user.target.wants/renew.timer"
+        timer, wanted = f"{timers}/certbot.timer", f"{timers}/timers.target.wants/certbot.timer"
+        line = r"0 */12 * * * root test -x /usr/bin/certbot -a \! -d /run/systemd/system && certbot -q renew"
+        write("/etc/cron.d/certbot", f"# certbot\n{line}\n")
+        write(timer, "[Timer]\nOnCalendar=daily\n")
+        write(f"{timers}/renew.service", "[Service]\nExecStart=/usr/bin/certbot renew\n")
+        os.makedirs("/run/systemd/system")
+        for enabled, masked, cron, off in (([], False, line, True), ([wanted], False, line, False), ([wanted], True, line, True),
+                                           ([other], False, line, False), ([], False, "1 1 * * * root certbot renew", False)):
+            for link in (wanted, other):
+                os.makedirs(os.path.dirname(link), exist_ok=True)
+                if os.path.lexists(link):
+                    os.unlink(link)
+                if link in enabled:
+                    os.symlink("/lib/systemd/system/any.timer", link)
+            os.unlink(timer)
+            if masked:
+                os.symlink("/dev/null", timer)
+            else:
+                write(timer, "[Timer]\nOnCalendar=daily\n")
+            write("/etc/cron.d/certbot", f"{cron}\n")
+            with self.subTest(enabled=enabled, masked=masked, cron=cron):
+                self.assertEqual("O11" in self.check(world, "--config", path, "check", "www")[0], not off)
+        os.rmdir("/run/systemd/system")
+
     def sick_by_host(self, world, config):
         """What dcvctl finds by itself, by another configuration than the daemon's."""
         server = http.server.HTTPServer((SICK_CA, 80), Wrong)
@@ -300,6 +327,7 @@ class Host(unittest.TestCase):
                     f"mv '{folder}/odd one.conf' '{folder}/odd one.conf'.off ("):
             self.expect(found, "O11", "warning", fix)
         self.assertEqual(len(found["O11"]), 2)
+        self.certbot_is_switched_off(world, path)
         self.expect(found, "O12", "error", "no-such-test")
         self.assertEqual(len(found["O12"]), 2)
         self.expect(found, "L01", "info", "503")
