@@ -146,6 +146,7 @@ class AcmeNewer(AcmeCase):
         owner, ttl, _, _, value = said.split(None, 4)
         status = lambda: self.run_well(world, "status", "www").stdout  # noqa: E731
         self.assertIn(f"please publish: {said}", status())
+        self.assertEqual((status().count("TOKEN "), probe.read_text(world.dcvd.log).count("add this record once")), (1, 1), "one does for both names")
         wrong = value.replace("; policy=wildcard", "")
         world.dns.update("example.test", f"add {owner} {ttl} TXT {wrong}")
         why = "it does not say policy=wildcard"

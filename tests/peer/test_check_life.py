@@ -247,6 +247,9 @@ _validation-persist.other 60 TXT "other.example; accounturi={OURS}"
         status, document = zoo.check(" ".join(("persist.org", soon, *wrong)), validation="dns-persist")
         named = {(f["id"], f["subject"].partition(".")[2]) for f in document["findings"] if f["id"] in ("T21", "T22")}
         self.assertEqual((status, named), (1, {("T22", soon), *(("T21", name) for name in wrong)}))
+        _, document = zoo.check("other.persist.org *.other.persist.org", validation="dns-persist")
+        fixes = {f["fix"] for f in document["findings"] if f["id"] == "T21"}
+        self.assertEqual([fix.endswith('; policy=wildcard"') for fix in fixes], [True], fixes)  # one record does for both
 
     def test_a_resolver_that_does_not_validate(self):
         status, document = self.look(self.config({"s": {"names": ["signed.org"]}}, [BLIND]), "s")

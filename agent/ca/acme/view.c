@@ -61,11 +61,31 @@ static bool hash_fill(const struct ca *ca, const char *authorization, const char
         return ret->place && ret->value;
 }
 
-static bool proof_fill(
-        const struct ca *ca, const struct acme_authz *a, const struct acme_challenge *c, struct proof *ret)
+/* A name and its wildcard have one record name, where the wildcard's record permits both: a person writes one. */
+static bool wants_wildcard(const struct acme_note *n, const struct acme_authz *a)
+{
+        for (size_t i = 0; i < n->place_count; i++) {
+                const struct acme_authz *other = &n->place[i].authz;
+                if (n->place[i].known && other->wildcard && other->status == ACME_PENDING &&
+                        text_equal_nocase(other->name, a->name))
+                        return true;
+        }
+        return a->wildcard;
+}
+
+static bool is_there(const struct ca_view *v, const struct proof *p)
+{
+        for (size_t i = 0; i < v->proof_count; i++)
+                if (proof_equal(&v->proof[i], p))
+                        return true;
+        return false;
+}
+
+static bool proof_fill(const struct ca *ca, const struct acme_note *n, const struct acme_authz *a,
+        const struct acme_challenge *c, struct proof *ret)
 {
         if (strcmp(c->type, "dns-persist-01") == 0)
-                return persist_proof(a->name, a->wildcard, &c->issuers, ca->account.url, ret);
+                return persist_proof(a->name, wants_wildcard(n, a), &c->issuers, ca->account.url, ret);
         CLEANUP(free_p) char *authorization = key_authorization(ca, c->token);
         if (!authorization || !(ret->name = text_dup(a->name)))
                 return false;
@@ -90,10 +110,15 @@ static bool proofs_fill(const struct ca *ca, const struct acme_note *n, struct c
                 const struct acme_challenge *c = acme_note_is_asked(n, a, e) ? acme_note_challenge(n, a, e) : NULL;
                 if (!c)
                         return false;
-                struct proof *p = &v->proof[v->proof_count++];
-                if (!proof_fill(ca, a, c, p))
+                struct proof *p = &v->proof[v->proof_count];
+                bool filled = proof_fill(ca, n, a, c, p), there = filled && is_there(v, p);
+                if (there)
+                        proof_done(p);
+                else
+                        v->proof_count++;
+                if (!filled)
                         return err_memory(e);
-                if (!proof_check(p, e))
+                if (!there && !proof_check(p, e))
                         return false;
         }
         return true;
