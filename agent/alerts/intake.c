@@ -51,12 +51,15 @@ struct intake *intake_running(const struct engine *g)
         return running && running->engine == g ? running : NULL;
 }
 
+_Static_assert(ALERT_BODY_MAX == 1048576, "as it is told");
+
 static bool listen_one(void *arg, const char *where, struct httpd **ret, struct err *e)
 {
         struct intake *i = arg;
         struct httpd_conf conf = { .listen = where,
                 .fd = -1,
                 .body_max_bytes = ALERT_BODY_MAX,
+                .too_large = "{\"error\":\"a report is at most 1048576 bytes\"}",
                 .name = "alerts",
                 .want_suspend = true,
                 .limits = { .connections = CONNECTIONS } };

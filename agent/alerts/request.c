@@ -519,6 +519,7 @@ void request_handle(void *arg, struct httpd_exchange *x, const struct httpd_requ
 {
         struct intake *i = arg;
         static const char *const allow[] = { "Allow", "POST", NULL };
+        static const char post_only[] = "{\"error\":\"POST only\"}";
         const struct conf *conf = engine_config(i->engine);
         const char *name = text_starts(r->target, PREFIX) ? r->target + strlen(PREFIX) : NULL;
         const struct conf_webhook *h = name ? config_webhook(conf, name) : NULL;
@@ -527,7 +528,7 @@ void request_handle(void *arg, struct httpd_exchange *x, const struct httpd_requ
         if (!h && !proof)
                 return reply_text(x, 404, "not found", 0);
         if (strcmp(r->method, "POST") != 0)
-                return httpd_reply(x, 405, "text/plain; charset=utf-8", "POST only\n", 10, allow);
+                return httpd_reply(x, 405, "application/json", post_only, sizeof post_only - 1, allow);
         if (is_browser(x)) {
                 alerts_count(h ? h->name : "proof", "malformed");
                 return reply_text(x, 400, "requests of a browser are not taken", 0);

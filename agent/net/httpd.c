@@ -49,6 +49,7 @@ struct httpd {
         void *arg;
         char *name, *unix_path;
         size_t body_max;
+        const char *too_large;
         struct clients clients;
         struct httpd_exchange *exchanges;
         bool running, again;
@@ -259,11 +260,13 @@ static enum MHD_Result queue(struct httpd_exchange *x)
         return x->answer ? MHD_queue_response(x->mhd, x->answer->status, x->answer->response) : MHD_NO;
 }
 
-static enum MHD_Result refuse(struct httpd_exchange *x, unsigned status)
+/* json NULL: nothing is said with it. */
+static enum MHD_Result refuse(struct httpd_exchange *x, unsigned status, const char *json)
 {
         static const char *const headers[] = { "Connection", "close", NULL };
         x->refused = x->replied = true;
-        x->answer = httpd_answer_new(status, NULL, "", 0, headers);
+        x->answer = httpd_answer_new(
+                status, json ? "application/json" : NULL, json ? json : "", json ? strlen(json) : 0, headers);
         return queue(x);
 }
 
@@ -282,7 +285,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
                         return MHD_NO;
                 client_header_came(&h->clients, x->client);
                 if (smuggled(x, method, version) || strncmp(version, "HTTP/1.", 7) != 0)
-                        return refuse(x, MHD_HTTP_BAD_REQUEST);
+                        return refuse(x, MHD_HTTP_BAD_REQUEST, NULL);
                 return MHD_YES;
         }
         if (*size > 0) {
@@ -297,7 +300,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
         if (x->replied)
                 return queue(x);
         if (x->refused)
-                return refuse(x, MHD_HTTP_CONTENT_TOO_LARGE);
+                return refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, h->too_large);
         struct httpd_request r = { .method = method,
                 .target = x->target,
                 .peer = x->client->peer,
@@ -458,6 +461,7 @@ bool httpd_open(struct httpd **ret, struct loop *loop, const struct httpd_conf *
         h->handler = handler;
         h->arg = arg;
         h->body_max = conf->body_max_bytes;
+        h->too_large = conf->too_large;
         clients_init(&h->clients, &conf->limits);
         bool good = timer_new(&h->timer, loop, on_timer, h, e) &&
                 (!conf->listen || open_socket(h, conf->listen, conf->unix_mode, &fd, e)) && start_daemon(h, fd, e);

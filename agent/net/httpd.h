@@ -42,6 +42,7 @@ struct httpd_conf {
         unsigned unix_mode; /* who may connect to a unix socket, whatever the umask is; 0: everybody */
         int fd; /* an already listening socket, taken over; -1: none */
         size_t body_max_bytes;
+        const char *too_large; /* JSON, the answer's body where one is larger (413); NULL: none. For good */
         bool want_suspend; /* the handler may answer later */
         const char *name; /* for log lines: "tokens" */
         struct httpd_limits limits;

@@ -226,12 +226,12 @@ class Alerts(unittest.TestCase):
 
     def hostile(self, spki):
         body = event(spki_sha256=spki)
-        self.assertEqual(post("/alerts/scanner", method="GET")[0], 405)
+        self.assertEqual(post("/alerts/scanner", method="GET")[:2], (405, {"error": "POST only"}))
         self.assertEqual(post("/alerts/scanner", method="GET")[2]["Allow"], "POST")
         for path in ("/", "/alerts/", "/alerts/none", "/alerts/scanner/", "/alerts/%73canner", "/alerts/scanner?x=1", "/alerts//scanner",
                      "/alerts/./scanner", "/alerts/../alerts/scanner", "/metrics"):
             self.assertEqual(post(path, body, standard(body, "m"))[0], 404, path)
-        self.assertEqual(post("/alerts/scanner", b"x" * (1 << 20) + b"x")[0], 413)
+        self.assertEqual(post("/alerts/scanner", b"x" * (1 << 20) + b"x")[:2], (413, {"error": "a report is at most 1048576 bytes"}))
         for huge in (b"POST /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
                      b"POST /alerts/scanner HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * 100000 + b"\r\n\r\n",
                      b"POST /alerts/scanner\0 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",

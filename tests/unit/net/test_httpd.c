@@ -278,6 +278,22 @@ static void answers_and_refuses(void **state)
         assert_false(wrong);
 }
 
+static void what_is_too_large_is_told_as_the_listener_has_it(void **state)
+{
+        static const char request[] = "POST /token HTTP/1.1\r\n" HOST "Content-Length: 65\r\n\r\n"
+                                      "12345678901234567890123456789012345678901234567890123456789012345";
+        static const char *const told[] = { NULL, "{\"error\":\"at most 64\"}" };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+                const char *answer;
+                open_with((struct httpd_conf){ .fd = -1, .too_large = told[i] });
+                assert_int_equal(ask(request, strlen(request), &answer), 413);
+                assert_int_equal(!strstr(answer, "Content-Type: application/json\r\n"), !told[i]);
+                assert_int_equal(!text_ends(answer, told[i] ? told[i] : "\r\n\r\n"), 0);
+                close_bed();
+        }
+}
+
 static void hands_over_what_came(void **state)
 {
         (void)state;
@@ -679,6 +695,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(answers_and_refuses),
+                cmocka_unit_test(what_is_too_large_is_told_as_the_listener_has_it),
                 cmocka_unit_test(hands_over_what_came),
                 cmocka_unit_test(too_much_header),
                 cmocka_unit_test(keeps_a_connection),
