@@ -12,8 +12,16 @@ void import_confirm(struct import *im); /* forgets paths that do not hold what t
 /* import_timers.c: what renews with this program by itself: `next` says how to stop it. */
 void import_timers(struct import *im, const char *program);
 
-/* import_yaml.c */
+/* import_known.c: what conf (NULL: nothing) has already. */
 struct conf;
+struct conf_cert;
+/* For each certificate that was found the one that fits it best: with its files, else with its names and kind of key.
+ * NULL: it is new. To be freed; NULL: no memory. */
+const struct conf_cert **import_known_certs(const struct import *im, const struct conf *conf);
+const char *import_known_ca(const struct conf *conf, const char *directory); /* its name, or NULL */
+const char *import_known_publisher(const struct conf *conf, const json_t *section); /* that does the same */
+
+/* import_yaml.c */
 /* The configuration for all of them as one document {cas, publishers, certificates, tokens}, which is accepted; those
  * for which none can be made go, and are told. agreed: the person has agreed to the terms of these CAs. old: the
  * configuration it is added to, or NULL. Each certificate's name is then the one of the configuration. */

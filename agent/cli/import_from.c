@@ -196,7 +196,7 @@ int cli_import_from(const struct cli_options *o, const struct import_source *s, 
         } else if (im.cert_count == 0) {
                 status = nothing(o, &im, s, where);
         } else {
-                if (!s->program)
+                if (!s->program && json_object_get(configuration, "cas"))
                         import_next(&im, "read the terms of the CA, then set terms_agreed: true in cas");
                 status = finish(o, s, &im, where, configuration, write);
         }

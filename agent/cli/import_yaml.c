@@ -21,6 +21,7 @@ struct builder {
         struct import *im;
         const struct conf *old;
         json_t *root;
+        json_t *known; /* of old, what root refers to, as it would be found */
         struct texts paths; /* linked already: one path belongs to one certificate */
         bool agreed, server; /* server: one of the three answers on port 80 */
 };
@@ -80,6 +81,13 @@ static const char *entry(struct builder *b, const char *section, const char *wan
         return "";
 }
 
+/* One that the configuration has: named, not written again. Takes value. */
+static const char *entry_of_old(struct builder *b, const char *section, const char *name, json_t *value)
+{
+        b->im->failed |= json_object_set_new(json_object_get(b->known, section), name, value) != 0;
+        return name;
+}
+
 /* ---- CA ---- */
 
 static const struct {
@@ -105,6 +113,9 @@ static const char *ca_of(struct builder *b, const struct import_cert *c)
                         "%s: was issued by %s; the configuration names letsencrypt instead: change ca if that "
                         "is not wanted (Tencent Cloud: dcvctl import --from tencent)",
                         c->name, c->chain.leaf.issuer);
+        const char *known = import_known_ca(b->old, directory);
+        if (known)
+                return entry_of_old(b, "cas", known, json_pack("{s:s, s:s}", "type", "acme", "directory", directory));
         if (strcmp(wanted, "zerossl") == 0 || strcmp(wanted, "google") == 0 || strcmp(wanted, "sslcom") == 0)
                 import_next(b->im, "%s wants an account of yours: set eab of the CA, as it shows it to you", wanted);
         json_t *ca = json_pack("{s:s, s:s, s:b}", "type", "acme", "directory", directory, "terms_agreed", b->agreed);
@@ -186,8 +197,10 @@ static void put_publishers(struct builder *b, struct import_cert *c, json_t *cer
                         json_put_text(certificate, "validation", "dns");
                 if (strcmp(json_str(plain, "type"), "responder") == 0)
                         listen_for_tokens(b);
-                const char *type = json_str(plain, "type");
-                json_put_text(map, key, entry(b, "publishers", publisher_name(type), plain));
+                const char *type = json_str(plain, "type"), *known = import_known_publisher(b->old, plain);
+                json_put_text(map, key,
+                        known ? entry_of_old(b, "publishers", known, plain)
+                              : entry(b, "publishers", publisher_name(type), plain));
         }
         const char *otherwise = json_str(map, "default");
         json_object_foreach(map, key, section)
@@ -259,9 +272,23 @@ static json_t *key_of(const struct import_cert *c)
         return key;
 }
 
-static bool accepted(const json_t *root, char *ret, size_t size)
+/* With what it refers to. */
+static json_t *whole_of(const struct builder *b)
 {
-        CLEANUP(free_p) char *text = json_text(root);
+        static const char *const sections[] = { "cas", "publishers" };
+        json_t *whole = json_copy(b->root);
+        for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+                json_t *both = json_copy(json_object_get(b->root, sections[i]));
+                (void)json_object_update(both, json_object_get(b->known, sections[i]));
+                json_object_set_new(whole, sections[i], both);
+        }
+        return whole;
+}
+
+static bool accepted(const struct builder *b, char *ret, size_t size)
+{
+        CLEANUP(json_decref_p) json_t *whole = whole_of(b);
+        CLEANUP(free_p) char *text = whole ? json_text(whole) : NULL;
         struct conf_problems p = { 0 };
         struct conf *conf = NULL;
         bool good = text && config_load_text("import", text, strlen(text), engine_kinds(), &conf, &p);
@@ -302,7 +329,7 @@ static bool add_cert(struct builder *b, struct import_cert *c)
         json_object_set_new(certificate, "deploy", json_pack("[o]", target_of(b, c, name)));
         json_t *others = json_incref(json_object_get(b->root, "certificates"));
         json_object_set_new(b->root, "certificates", json_pack("{s:O}", name, certificate));
-        bool good = accepted(b->root, said, sizeof said);
+        bool good = accepted(b, said, sizeof said);
         json_object_set_new(b->root, "certificates", others);
         if (good) {
                 json_object_set(others, name, certificate);
@@ -319,93 +346,10 @@ static bool add_cert(struct builder *b, struct import_cert *c)
         return good;
 }
 
-/* ---- what is configured already ---- */
-
-static bool is_at(const struct conf_target *t, const char *path)
-{
-        size_t len = strlen(t->directory);
-        for (size_t i = 0; i < t->link_count; i++)
-                if (strcmp(t->link[i].path, path) == 0)
-                        return true;
-        return strncmp(path, t->directory, len) == 0 && path[len] == '/';
-}
-
-/* Does it have one of these files? Then it is the same, whatever became of its names and its key since. */
-static bool has_files(const struct conf_cert *old, const struct import_cert *c)
-{
-        for (size_t i = 0; i < old->target_count; i++) {
-                const struct conf_target *t = &old->target[i];
-                bool at = is_at(t, c->cert) || is_at(t, c->key);
-                for (size_t k = 0; !at && k < c->file_count; k++)
-                        at = is_at(t, c->file[k].path);
-                if (at)
-                        return true;
-        }
-        return false;
-}
-
-static bool has_names(const struct conf_cert *old, const struct import_cert *c)
-{
-        return names_same(&old->names, &c->chain.leaf.names);
-}
-
-/* Of two for the same names: without a type, an ACME CA has ec-p256 (key_of leaves that out too). */
-static bool has_key_type(const struct conf_cert *old, const struct import_cert *c)
-{
-        return has_names(old, c) && c->chain.leaf.key_type == (old->key_type == KEY_NONE ? KEY_EC_P256 : old->key_type);
-}
-
-static bool is_anothers(const struct import *im, const struct conf_cert *old)
-{
-        for (size_t i = 0; i < im->cert_count; i++)
-                if (has_files(old, &im->cert[i]) || has_key_type(old, &im->cert[i]))
-                        return true;
-        return false;
-}
-
-typedef bool is_twin_fn(const struct import *im, const struct conf_cert *old, const struct import_cert *c);
-
-static bool is_same(const struct import *im, const struct conf_cert *old, const struct import_cert *c)
-{
-        (void)im;
-        return has_files(old, c);
-}
-
-static bool is_alike(const struct import *im, const struct conf_cert *old, const struct import_cert *c)
-{
-        (void)im;
-        return has_key_type(old, c);
-}
-
-static bool may_be(const struct import *im, const struct conf_cert *old, const struct import_cert *c)
-{
-        return has_names(old, c) && old->key_type == KEY_NONE && !is_anothers(im, old);
-}
-
-/* The one of the configuration that fits best; NULL: it is new. */
-static const struct conf_cert *twin_of(const struct import *im, const struct conf *conf, const struct import_cert *c)
-{
-        is_twin_fn *const signs[] = { is_same, is_alike, may_be }; /* the best one first */
-        for (size_t s = 0; conf && s < ARRAY_LEN(signs); s++)
-                for (size_t i = 0; i < conf->cert_count; i++)
-                        if (signs[s](im, &conf->cert[i], c))
-                                return &conf->cert[i];
-        return NULL;
-}
-
-/* For each that was found; to be freed. */
-static const struct conf_cert **find_twins(const struct import *im, const struct conf *conf)
-{
-        const struct conf_cert **twin = calloc(im->cert_count + 1, sizeof *twin);
-        for (size_t i = 0; twin && i < im->cert_count; i++)
-                twin[i] = twin_of(im, conf, &im->cert[i]);
-        return twin;
-}
-
 static void tell_twin(struct import *im, const struct import_cert *c, const struct conf_cert *old)
 {
         import_left(im, "%s: certificate %s of the configuration has these %s already", c->name, old->name,
-                has_names(old, c) ? "names" : "files");
+                names_same(&old->names, &c->chain.leaf.names) ? "names" : "files");
 }
 
 /* One file has to hold it, and what is told of it. */
@@ -414,13 +358,23 @@ static bool is_full(const struct builder *b)
         return json_dumpb(b->root, NULL, 0, JSON_COMPACT) > CONF_FILE_MAX / 2;
 }
 
+/* All of them the configuration has already. */
+static void drop_empty(json_t *root)
+{
+        static const char *const sections[] = { "cas", "publishers" };
+        for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+                if (json_object_size(json_object_get(root, sections[i])) == 0)
+                        json_object_del(root, sections[i]);
+}
+
 bool import_configuration(struct import *im, bool agreed, const struct conf *old, json_t **ret, struct err *e)
 {
         struct builder b = { .im = im, .old = old, .agreed = agreed };
         char said[300];
         size_t kept = 0, over = 0;
-        CLEANUP(free_p) const struct conf_cert **twin = find_twins(im, old);
+        CLEANUP(free_p) const struct conf_cert **twin = import_known_certs(im, old);
         b.root = twin ? json_pack("{s:{}, s:{}, s:{}}", "cas", "publishers", "certificates") : NULL;
+        b.known = json_pack("{s:{}, s:{}}", "cas", "publishers");
         for (size_t i = 0; i < im->cert_count; i++)
                 b.server |= im->cert[i].preset[0] != NULL;
         for (size_t i = 0; b.root && !im->failed && i < im->cert_count; i++) {
@@ -445,10 +399,12 @@ bool import_configuration(struct import *im, bool agreed, const struct conf *old
         }
         im->cert_count = im->failed ? im->cert_count : kept;
         texts_done(&b.paths);
-        bool good = b.root && !im->failed ? true : err_memory(e);
-        if (good && kept > 0 && !accepted(b.root, said, sizeof said))
+        bool good = b.root && b.known && !im->failed ? true : err_memory(e);
+        if (good && kept > 0 && !accepted(&b, said, sizeof said))
                 good = err_set(
                         e, ERR_BUG, "import.configuration", "the configuration is not accepted as a whole:%s", said);
+        drop_empty(b.root);
+        json_decref(b.known);
         if (good)
                 *ret = b.root;
         else

@@ -149,6 +149,10 @@ class Import(AcmeCase):
         self.assertEqual((other.returncode, os.path.exists("/etc/dcvd/other.yaml")), (2, False), "nothing is left of what failed")
         done = self.run_well(world, "import", "--from", "dehydrated", "--write")
         self.assertIn(f"{DEHYDRATED[0]}: taken over as set 1", done.stdout)
+        second = probe.read_text("/etc/dcvd/conf.d/dehydrated.yaml")  # its CA and its web root are certbot's: one account does
+        self.assertIn(" ca: ca\n", second)
+        self.assertIn(" publisher: site\n", second)
+        self.assertNotRegex(second, "cas:|publishers:")
         write("/etc/dcvd/conf.d/lego.yaml", "publishers: {}\n")
         self.assertIn("exists", world.dcvctl("import", "--from", "lego", "/etc/lego", "--write").stderr)
         status, report = world.dcvctl_json("status")

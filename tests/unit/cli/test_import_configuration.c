@@ -231,6 +231,44 @@ static void names_of_the_configuration_are_not_used_twice(void **state)
         import_done(&im);
 }
 
+static void what_the_configuration_has_is_not_written_again(void **state)
+{
+        static const struct {
+                const char *type, *directory; /* of the publisher that was found */
+                const char *uses; /* NULL: it is written */
+        } row[] = { { "webroot", "/srv/new", "root" }, { "webroot", "/srv/newer", NULL }, { "responder", NULL, "me" } };
+        static const char text[] = "tokens: {listen: systemd}\n"
+                                   "cas: {mine: {type: acme, directory: \"https://ca.example/directory\"}}\n"
+                                   "publishers: {root: {type: webroot, directory: /srv/new}, me: {type: responder}, "
+                                   "hand: {type: manual}}\n";
+        struct conf *old = NULL;
+        struct conf_problems p = { 0 };
+        struct scratch_dir *s = *state;
+        assert_true(config_load_text("old", text, strlen(text), engine_kinds(), &old, &p));
+        put_pair(s, "www", "DNS:www.example.test");
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct import im = { 0 };
+                struct err e;
+                CLEANUP(json_decref_p) json_t *configuration = NULL;
+                struct import_cert *c = found(&im, s, "www");
+                c->directory = text_dup("https://ca.example/directory");
+                json_t *section = json_pack("{s:s}", "type", row[i].type);
+                if (row[i].directory)
+                        json_put_text(section, "directory", row[i].directory);
+                import_publish(&im, c, NULL, section);
+                import_load(&im);
+                assert_true(import_configuration(&im, true, old, &configuration, &e));
+                const json_t *www = json_object_get(json_object_get(configuration, "certificates"), "www");
+                assert_string_equal(json_str(www, "ca"), "mine");
+                assert_null(json_object_get(configuration, "cas"));
+                assert_string_equal(json_str(www, "publisher"), row[i].uses ? row[i].uses : "site");
+                assert_int_equal(!json_object_get(configuration, "publishers"), row[i].uses != NULL);
+                import_done(&im);
+        }
+        config_free(old);
+        conf_problems_done(&p);
+}
+
 #define BY "ca: le, publisher: site, "
 #define WWW "names: [www.example.test]"
 
@@ -334,6 +372,7 @@ int main(void)
                 IN_DIR(what_cannot_be_taken_over_is_told_and_costs_the_others_nothing),
                 IN_DIR(a_wildcard_is_validated_by_dns),
                 IN_DIR(names_of_the_configuration_are_not_used_twice),
+                IN_DIR(what_the_configuration_has_is_not_written_again),
                 IN_DIR(what_is_configured_is_named_as_such),
                 IN_DIR(what_does_not_fit_into_one_file_waits),
                 cmocka_unit_test(texts_that_yaml_would_read_otherwise_are_quoted),
