@@ -1,7 +1,8 @@
 """The suite acme: whole processes that issue one certificate, dcvd beside lego, uacme, certbot and dehydrated, taking
 turns on the same Pebble, Knot and nginx; then through the daemon, as dcvd works on a host: one certificate, many one after
-another beside lego and uacme, many at once, and one whose daemon is killed while its order is open. Peers that are not installed are
-left out. Requests and connections are counted once, by Pebble's log and a relay before it."""
+another beside lego and uacme, many at once beside the least that a client can do, and one whose daemon is killed while its
+order is open. Peers that are not installed are left out. Requests and connections are counted once, by Pebble's log and a
+relay before it."""
 
 import contextlib
 import json
@@ -22,6 +23,7 @@ from world import HOSTS, STATE, World
 
 RUNS = int(os.environ.get("RUNS", "5"))
 MANY, MOST, AT_ONCE = int(os.environ.get("MANY", "100")), int(os.environ.get("MOST", "1000")), 16
+LEAST = 300  # orders of the least client
 LAG_S = 2.0
 RELAY_PORT = 14999
 FOLDER = "/tmp/bench-acme"
@@ -341,16 +343,45 @@ def resumed(bench, runs):
     return {"served_after_s": spread(figures)}
 
 
-def through_the_daemon(bench, count):
-    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU. Pebble 2.4 locks
-    itself up now and then: an order that is being made waits for an authorization that is being read, which waits behind a
-    certificate that is being stored, which waits for that order. Then it is all begun anew, and told: dcvd could be what hangs."""
+class Hung(AssertionError):
+    """Pebble, each time."""
+
+
+def unless_hung(bench, work, count):
+    """Pebble 2.4 locks itself up now and then: an order that is being made waits for an authorization that is being read,
+    which waits behind a certificate that is being stored, which waits for that order. Then it is all begun anew, and told:
+    the client could be what hangs."""
     for hung in range(3):
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return {**all_at_once(bench, count), "hung_before": hung}
+            return {**work(bench, count), "hung_before": hung}
         bench.world.dcvd.stop()
         bench.pebble.restart()
-    raise AssertionError("not done in time, three times")
+    raise Hung("not done in time, three times")
+
+
+def through_the_daemon(bench, count):
+    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU."""
+    return unless_hung(bench, all_at_once, count)
+
+
+def by_the_least(bench, count):
+    """The same by a client that does nothing but ask (bench_acme.c): its figures depend on machine and Pebble alone."""
+    names = [bench.name("alone") for _ in range(count)]
+    done = subprocess.run([os.path.join(os.environ["DCVD_BUILD"], "bench_acme"), bench.pebble.directory, RESPONDER, str(AT_ONCE)],
+                          input="\n".join(names) + "\n", capture_output=True, text=True, timeout=30 + count / 10)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def beside_the_least(bench, count):
+    """What the daemon takes, and how many times what the least client takes. That one hurries: Pebble hangs the more often."""
+    figures = through_the_daemon(bench, count)
+    with contextlib.suppress(Hung):
+        least = unless_hung(bench, by_the_least, min(count, LEAST))
+        figures |= {"least": least, "per_s_to_least": figures["per_s"] / least["per_s"],
+                    "cpu_to_least": figures["cpu_ms_each"] / least["cpu_ms_each"]}
+    return figures
 
 
 def all_at_once(bench, count):
@@ -401,7 +432,7 @@ def acme(_):
         for client in ("uacme", "lego"):
             if shutil.which(client):
                 result[f"{MANY}_by_{client}"] = by_a_peer(bench, client, MANY, AT_ONCE)
-        result[f"{MOST}_through_the_daemon"] = through_the_daemon(bench, MOST)
+        result[f"{MOST}_through_the_daemon"] = beside_the_least(bench, MOST)
     with world_with_pebble(secondary=True) as bench:
         bench.world.dns.relay.lag_s = LAG_S
         result[f"dns_lag_{LAG_S:.0f}s"] = table(bench.one_by_one("dns", max(RUNS // 2, 2)))
