@@ -67,7 +67,8 @@ static EVP_PKEY *usual_key(const PUBLIC_INFO *p)
         long len = p->key->length;
         X509_ALGOR_get0(&algorithm, &parameter, &curve, p->algorithm);
         int type = OBJ_obj2nid(algorithm);
-        /* A key is written in the form it was read in, and named by this one. */
+        /* A key is written in the form it was read in, and named by this one. Parameters of another type than a name
+         * need not be a pointer at all (BOOLEAN). */
         bool point =
                 type == EVP_PKEY_EC && parameter == V_ASN1_OBJECT && len > 0 && *at == POINT_CONVERSION_UNCOMPRESSED;
         EVP_PKEY *pkey = point ? curve_of(OBJ_obj2nid(curve)) : NULL;

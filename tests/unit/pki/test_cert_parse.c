@@ -166,9 +166,13 @@ static void a_usual_key_takes_no_decoders(void **state)
         }
 }
 
-/* What OpenSSL then is to free: a curve by its equation, or by its name. */
+/* What OpenSSL then is to free: a curve by its equation, or by its name. TRUE is no pointer, and is read into where one
+ * would be. */
 static void *parameters(int type, int curve)
 {
+        static int yes;
+        if (type == V_ASN1_BOOLEAN)
+                return &yes;
         if (type == V_ASN1_OBJECT)
                 return OBJ_nid2obj(curve);
         if (type != V_ASN1_SEQUENCE)
@@ -275,6 +279,7 @@ static void an_unusual_key_is_left_to_openssl(void **state)
                 { KEY_EC_P256, V_ASN1_OBJECT, NID_secp256k1, as_it_is, false, false },
                 { KEY_EC_P256, V_ASN1_NULL, 0, as_it_is, false, false },
                 { KEY_EC_P256, V_ASN1_UNDEF, 0, as_it_is, false, false },
+                { KEY_EC_P256, V_ASN1_BOOLEAN, 0, as_it_is, false, false },
                 { KEY_EC_P256, V_ASN1_SEQUENCE, NID_X9_62_prime256v1, as_it_is, false, true },
                 { KEY_EC_P384, V_ASN1_OBJECT, NID_secp384r1, as_it_is, true, true },
                 { KEY_EC_P384, V_ASN1_OBJECT, NID_X9_62_prime256v1, as_it_is, false, false },
