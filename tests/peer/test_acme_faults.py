@@ -25,6 +25,9 @@ def reversed_chain(status, headers, body):
     return status, headers, b"junk before\n" + b"".join(reversed(blocks))
 
 
+FIREWALL = 403, [("Content-Type", "text/html")], b"<html>blocked</html>"
+
+
 class AcmeFaults(FaultyCase):
     def test_what_is_lost_late_or_repeated_only_delays(self):
         lost = ["/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/my-order/", "/certZ/"]
@@ -35,6 +38,10 @@ class AcmeFaults(FaultyCase):
                  "limited": ("POST /order-plz", problem(429, "rateLimited", ("Retry-After", "1"))),
                  "busy": ("POST /order-plz", (503, [("Retry-After", "1")], b"<html>busy</html>")),
                  "key not taken": ("POST /finalize-order/", problem(400, "badPublicKey")),
+                 "refused finalize": ("POST /finalize-order/", FIREWALL),
+                 "refused answer of finalize": ("POST /finalize-order/", lambda s, h, b: FIREWALL),
+                 "refused challenge": ("POST /chalZ/", FIREWALL),
+                 "refused answer of a challenge": ("POST /chalZ/", lambda s, h, b: FIREWALL),
                  "processing": ("POST /my-order/", altered(status="processing")),
                  "reversed": ("POST /certZ/", reversed_chain)}
         world, pebble, proxy = self.prepared(len(lost) + len(other) + 1)

@@ -230,6 +230,8 @@ void acme_look_again(struct acme_look *l); /* inside an operation that runs */
 void acme_look_give_back(struct acme_look *l, void (*given)(struct acme_look *l, const struct err *err));
 /* Of a challenge or authorization: decided in the meantime, or by an answer that was lost; the next look tells. */
 bool acme_is_decided(const struct err *err);
+/* Refused without a word of the CA's: by somebody before it, who may have let the request pass and kept the answer. */
+bool acme_is_by_another(const struct err *err);
 void acme_look_clean(struct ca_call *op);
 
 #endif

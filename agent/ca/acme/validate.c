@@ -36,6 +36,11 @@ bool acme_is_decided(const struct err *err)
                 strcmp(err->code, ACME_UNREADABLE) == 0;
 }
 
+bool acme_is_by_another(const struct err *err)
+{
+        return err->kind == ERR_DENIED && text_starts(err->code, "acme.http-4");
+}
+
 static void posted(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct validate *v = (struct validate *)op;
@@ -44,6 +49,12 @@ static void posted(struct ca_call *op, void *tag, const struct acme_answer *a, c
         v->open--;
         if (!err && !json_is_object(a->json)) {
                 err_set(&none, ERR_PROTOCOL, ACME_UNREADABLE, "validating %s: no challenge came", p->authz.name);
+                err = &none;
+        }
+        if (err && acme_is_by_another(err) && !acme_is_decided(err)) {
+                none = *err;
+                none.kind = ERR_PROTOCOL;
+                snprintf(none.code, sizeof none.code, "%s", ACME_UNREADABLE);
                 err = &none;
         }
         if (err && !acme_is_decided(err))

@@ -141,7 +141,7 @@ static void an_unreadable_answer_to_a_challenge_is_resolved_by_reading(void **ar
 }
 
 /* A firewall's or a balancer's own 403; and a certificate that a copy of the CA's data does not have yet. */
-static void a_read_that_is_refused_without_a_word_is_asked_for_again(void **arg)
+static void what_is_refused_without_a_word_is_asked_for_again(void **arg)
 {
         static const struct {
                 const char *url, *state, *body;
@@ -153,7 +153,12 @@ static void a_read_that_is_refused_without_a_word_is_asked_for_again(void **arg)
                 { "/cert", "valid", "", 404, fetch, true },
                 { "/cert", "valid", "{\"type\": \"" URN "malformed\"}", 404, fetch, true },
                 { "/cert", "valid", "{\"type\": \"" URN "unauthorized\"}", 403, fetch, false },
-                { "/orders/", "processing", "{\"type\": \"" URN "unauthorized\"}", 403, view, false } };
+                { "/orders/", "processing", "{\"type\": \"" URN "unauthorized\"}", 403, view, false },
+                { "/finalize", "ready", "<html>no", 403, finalize, true },
+                { "/finalize", "ready", "", 404, finalize, true },
+                { "/finalize", "ready", "{\"type\": \"" URN "unauthorized\"}", 403, finalize, false },
+                { "/chall/", "pending", "<html>no", 403, validate, true },
+                { "/chall/", "pending", "{\"type\": \"" URN "unauthorized\"}", 403, validate, false } };
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
                 order();
                 server.status = row[i].state;
@@ -410,7 +415,7 @@ int main(void)
                 TEST(an_unreadable_answer_to_a_read_is_asked_for_again),
                 TEST(what_could_be_read_in_between_begins_the_day_anew),
                 TEST(an_unreadable_answer_to_a_challenge_is_resolved_by_reading),
-                TEST(a_read_that_is_refused_without_a_word_is_asked_for_again),
+                TEST(what_is_refused_without_a_word_is_asked_for_again),
                 TEST(a_revocation_that_is_answered_by_a_page_is_asked_for_once_more),
                 TEST(new_nonces_that_do_not_come_pass_for_a_day),
                 TEST(what_is_no_json_ends_one_job_at_worst),
