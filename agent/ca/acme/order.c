@@ -10,8 +10,11 @@
 #include "agent/net/address.h"
 #include "agent/pki/chain.h"
 
+#define OTHER_PROFILE "acme.profile"
+
 struct order {
-        struct ca_call op;
+        struct acme_look look; /* of one that is refused, so that it goes back */
+        struct err why; /* it is refused */
         struct texts names;
         enum conf_validation validation;
         char *replaces; /* NULL: none, or the CA did not want to hear of it */
@@ -26,13 +29,14 @@ static void order_clean(struct ca_call *op)
 {
         texts_done(&((struct order *)op)->names);
         free(((struct order *)op)->replaces);
+        acme_look_clean(op);
 }
 
 static void order_end(struct order *o, const char *id, const struct err *err)
 {
-        acme_op_detach(&o->op);
+        acme_op_detach(&o->look.op);
         o->done(o->arg, id, err);
-        acme_op_free(&o->op);
+        acme_op_free(&o->look.op);
 }
 
 /* DNS names and addresses (RFC 8738), each once, in lower case. */
@@ -62,13 +66,13 @@ const char *acme_profile(const struct ca *ca)
 
 static char *payload_text(const struct order *o)
 {
-        const char *profile = o->without_profile ? NULL : acme_profile(o->op.ca);
+        const char *profile = o->without_profile ? NULL : acme_profile(o->look.op.ca);
         CLEANUP(json_decref_p) json_t *p = json_object();
         json_t *list = identifiers(&o->names);
         bool good = p && list && json_object_set_new(p, "identifiers", list) == 0;
         if (good && profile)
                 good = json_put_text(p, "profile", profile);
-        if (good && o->replaces && o->op.ca->directory.renewal_info)
+        if (good && o->replaces && o->look.op.ca->directory.renewal_info)
                 good = json_put_text(p, "replaces", o->replaces);
         return good ? json_text(p) : NULL;
 }
@@ -77,7 +81,7 @@ static char *payload_text(const struct order *o)
  * may have come of it spends nothing and is left to expire, and that is said. */
 static bool no_place(const struct order *o, const struct acme_answer *a, const struct err *why, struct err *e)
 {
-        struct ca *ca = o->op.ca;
+        struct ca *ca = o->look.op.ca;
         struct acme_order order = { 0 };
         struct err mine = { 0 };
         if (!why && acme_order_read(a->json, &order, &mine)) {
@@ -107,18 +111,18 @@ static bool take(
         if (!url)
                 return no_place(o, a, why, e);
         if (strlen(url) >= CA_ID_MAX)
-                return err_set(
-                        e, ERR_PROTOCOL, "acme.order", "newOrder at %s: the order's URL is too long", o->op.ca->name);
-        if (!acme_url_allowed(o->op.ca, url, e))
+                return err_set(e, ERR_PROTOCOL, "acme.order", "newOrder at %s: the order's URL is too long",
+                        o->look.op.ca->name);
+        if (!acme_url_allowed(o->look.op.ca, url, e))
                 return false;
-        struct acme_note *n = acme_note_get(o->op.ca, url);
+        struct acme_note *n = acme_note_get(o->look.op.ca, url);
         if (!n)
                 return err_memory(e);
-        const char *profile = o->op.ca->conf->profile, *echoed = json_str(a->json, "profile");
+        const char *profile = o->look.op.ca->conf->profile, *echoed = json_str(a->json, "profile");
         if (profile && echoed && strcmp(profile, echoed) != 0) {
-                err_set(e, ERR_DENIED, "acme.profile", "%s opened the order with profile %.60s, not with %s",
-                        o->op.ca->name, echoed, profile);
-                return err_fix(e, "change or remove cas.%s.profile", o->op.ca->name);
+                err_set(e, ERR_DENIED, OTHER_PROFILE, "%s opened the order with profile %.60s, not with %s",
+                        o->look.op.ca->name, echoed, profile);
+                return err_fix(e, "change or remove cas.%s.profile", o->look.op.ca->name);
         }
         n->validation = o->validation;
         n->looks = 0;
@@ -130,10 +134,42 @@ static bool take(
         if (!n->fresh && !why && strcmp(e->code, ACME_UNREADABLE) != 0)
                 return false;
         if (!n->fresh)
-                log_info(o->op.ca->name, "%s; order %s is read instead", why ? why->text : e->text, url);
-        o->op.ca->garble.order.since_ms = 0;
+                log_info(o->look.op.ca->name, "%s; order %s is read instead", why ? why->text : e->text, url);
+        o->look.op.ca->garble.order.since_ms = 0;
         snprintf(ret_id, CA_ID_MAX, "%s", url);
         return true;
+}
+
+/* It was opened, and is not used: what is pending of it goes back. That it may fail changes nothing. */
+static void given(struct acme_look *l, const struct err *err)
+{
+        struct order *o = (struct order *)l;
+        struct err why = o->why;
+        (void)err;
+        acme_note_forget(l->op.ca, l->url);
+        order_end(o, NULL, &why);
+}
+
+static void seen(struct acme_look *l, struct acme_note *n, const struct err *err)
+{
+        (void)n;
+        if (err)
+                return given(l, err);
+        acme_look_give_back(l, given);
+}
+
+static void give_back(struct order *o, const struct acme_answer *a, const struct err *why)
+{
+        struct acme_note *n = acme_note_find(o->look.op.ca, a->location);
+        struct err e;
+        o->why = *why;
+        o->look.url = text_dup(a->location);
+        if (!n || !o->look.url || !acme_note_take(n, a, &e))
+                return order_end(o, NULL, why);
+        n->fresh = o->look.may_use_fresh = true;
+        o->look.depth = ACME_LOOK_ALL;
+        o->look.seen = seen;
+        acme_look_again(&o->look);
 }
 
 static void ask(struct order *o);
@@ -141,13 +177,13 @@ static void ask(struct order *o);
 /* What it replaces only spares us a limit: an order that is refused for it goes without. */
 static bool refused_for_replaces(const struct order *o, const struct err *err)
 {
-        return o->replaces && o->op.ca->directory.renewal_info &&
+        return o->replaces && o->look.op.ca->directory.renewal_info &&
                 (err->kind == ERR_DENIED || strcmp(err->code, "acme.alreadyReplaced") == 0);
 }
 
 static bool refused_for_profile(const struct order *o, const struct err *err)
 {
-        return !o->without_profile && o->op.ca->conf->preferred_profile && acme_profile(o->op.ca) &&
+        return !o->without_profile && o->look.op.ca->conf->preferred_profile && acme_profile(o->look.op.ca) &&
                 strcmp(err->code, "acme.invalidProfile") == 0;
 }
 
@@ -172,14 +208,16 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
                 acme_limit_note_names(op->ca, &o->names, err);
                 return order_end(o, NULL, err);
         }
-        if (!take(o, a, err, id, &e))
-                return order_end(o, NULL, &e);
-        order_end(o, id, NULL);
+        if (take(o, a, err, id, &e))
+                return order_end(o, id, NULL);
+        if (strcmp(e.code, OTHER_PROFILE) == 0)
+                return give_back(o, a, &e);
+        order_end(o, NULL, &e);
 }
 
 static void ask(struct order *o)
 {
-        struct ca_call *op = &o->op;
+        struct ca_call *op = &o->look.op;
         struct err e;
         CLEANUP(free_p) char *payload = payload_text(o);
         CLEANUP(free_p) char *what = text_format("newOrder for %s", o->names.item[0]);
@@ -224,16 +262,16 @@ struct ca_call *acme_order(struct ca *ca, const struct ca_order_request *r, ca_i
         o->sending_arg = r->sending_arg;
         o->done = done;
         o->arg = arg;
-        acme_op_link(ca, &o->op, order_clean);
+        acme_op_link(ca, &o->look.op, order_clean);
         bool good = texts_copy(&o->names, r->names);
         if (!good)
                 err_memory(e);
         if (r->replaces_der)
                 (void)cert_renewal_id(
                         r->replaces_der, r->replaces_len, &o->replaces, NULL); /* one that cannot be named */
-        if (!good || !acme_op_begin(&o->op, ACME_WANT_ACCOUNT, ready, e)) {
-                acme_op_free(&o->op);
+        if (!good || !acme_op_begin(&o->look.op, ACME_WANT_ACCOUNT, ready, e)) {
+                acme_op_free(&o->look.op);
                 return NULL;
         }
-        return &o->op;
+        return &o->look.op;
 }

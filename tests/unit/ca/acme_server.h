@@ -67,6 +67,7 @@ static struct {
         const char *date; /* header of every answer */
         unsigned order_turn, asked_elsewhere, given_back;
         bool refuse_profile; /* orders that name one */
+        const char *echo_profile; /* what every order is said to have */
         bool moved; /* newNonce and newOrder are elsewhere: the old places are gone */
         unsigned directories;
         bool one_open; /* one of the two is pending still in an order that failed */
@@ -128,9 +129,10 @@ static char *order_text(void)
         bool turned = server.shuffled && server.order_turn++ % 2;
 
         return text_format("{\"status\": \"%s\", \"finalize\": \"" BASE "/finalize\", \"authorizations\": [\"" BASE
-                           "/authz/%d\", \"" BASE "/authz/%d\"]%s%s%s}",
+                           "/authz/%d\", \"" BASE "/authz/%d\"]%s%s%s%s%s%s}",
                 server.status, turned ? 2 : 1, turned ? 1 : 2, server.order_error ? ", \"error\": " : "",
-                server.order_error ? server.order_error : "",
+                server.order_error ? server.order_error : "", server.echo_profile ? ", \"profile\": \"" : "",
+                server.echo_profile ? server.echo_profile : "", server.echo_profile ? "\"" : "",
                 strcmp(server.status, "valid") == 0 ? ", \"certificate\": \"" BASE "/cert\"" : "");
 }
 

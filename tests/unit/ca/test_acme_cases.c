@@ -548,6 +548,14 @@ static void a_profile_that_is_not_offered_is_refused_before_an_order(void **arg)
         order();
         assert_string_equal(said.err.code, "acme.profile");
         assert_non_null(strstr(said.err.text, "with profile classic, not with shortlived"));
+        assert_int_equal(server.given_back, 1);
+        server.answer_url = NULL; /* one that cannot be given back changes nothing */
+        server.garble_url = "/authz/";
+        server.garble = "<html>";
+        server.echo_profile = "classic";
+        order();
+        assert_string_equal(said.err.code, "acme.profile");
+        assert_int_equal(server.given_back, 1);
 }
 
 static void on_key_type(void *arg, const struct ca_subject *s, const struct err *err)
