@@ -350,7 +350,9 @@ static void window_told(void *arg, const struct ca_renewal *r, const struct err 
                 struct when_input in = { err->kind, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };
                 bool passes = err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED || err->kind == ERR_UNKNOWN;
-                c->window_next_s = now_s + (passes ? MIN(when_next_ms(&in) / 1000, WINDOW_AGAIN_S) : WINDOW_AGAIN_S);
+                c->window_next_s = now_s + WINDOW_AGAIN_S;
+                if (passes)
+                        c->window_next_s = MIN(when_passed_s(clock_now_ms(), when_next_ms(&in)), c->window_next_s);
         }
         cert_plan(c);
 }

@@ -12,8 +12,8 @@
 #include "agent/job/incident_look.h"
 #include "agent/job/when.h"
 
-#define SHOWN_AGAIN_S 300 /* somebody elsewhere has to change something */
-#define UNSURE_AGAIN_S 60
+#define SHOWN_AGAIN_MS 300000 /* somebody elsewhere has to change something */
+#define UNSURE_AGAIN_MS 60000
 #define CLEAR_S 60 /* a look at all places is good for all certificates of the key */
 
 struct revoking {
@@ -73,9 +73,9 @@ static void settle(struct incident *i, struct incident_case *c, enum case_revoca
                 log_warning(c->cert, "incident %lld: %s", (long long)i->row.id, text ? text : "not revoked");
 }
 
-static void wait(struct incident *i, struct incident_case *c, const char *text, int64_t again_s)
+static void wait(struct incident *i, struct incident_case *c, const char *text, int64_t again_ms)
 {
-        c->revoke_again_s = clock_now_s() + again_s;
+        c->revoke_again_s = when_passed_s(clock_now_ms(), again_ms);
         settle(i, c, REVOKE_WAITS, text);
 }
 
@@ -102,7 +102,7 @@ static void revoked(void *arg, const json_t *result, const struct err *err)
                 struct when_input in = { err->kind, (uint64_t)++c->failures, err->retry_after_s, true, false,
                         (uint32_t)random_u64() };
                 if (passes || strcmp(err->code, "revoke.key") == 0 || strcmp(err->code, "revoke.live") == 0)
-                        wait(i, c, text, MAX(1, when_next_ms(&in) / 1000));
+                        wait(i, c, text, when_next_ms(&in));
                 else
                         settle(i, c, REVOKE_NOT, text);
         }
@@ -123,7 +123,7 @@ static void looked(void *arg, enum shown shown, const char *text)
         /* Past the deadline, whoever cannot be looked at is no reason any more; whoever shows it always is. */
         bool late = clock_now_s() >= i->row.deadline_s && i->row.passes_brake;
         if (shown == SHOWN_YES || (shown == SHOWN_UNSURE && !late)) {
-                wait(i, c, line, shown == SHOWN_YES ? SHOWN_AGAIN_S : UNSURE_AGAIN_S);
+                wait(i, c, line, shown == SHOWN_YES ? SHOWN_AGAIN_MS : UNSURE_AGAIN_MS);
                 c->running = false;
                 revoking_free(r);
                 incident_wake(i);
@@ -199,7 +199,7 @@ static void begin(struct incident *i, struct incident_case *c, bool forced)
                 settle(i, c, REVOKE_NOT, why);
         else if (!r || !whose_places(i, c, &certs) ||
                 !(c->look = case_look_start(i->engine, &certs, &old, i->row.spki, looked, r, &e)))
-                wait(i, c, "not revoked: no memory", UNSURE_AGAIN_S);
+                wait(i, c, "not revoked: no memory", UNSURE_AGAIN_MS);
         set_done(&old);
         if (!c->look)
                 return revoking_free(r);

@@ -22,6 +22,11 @@ int64_t when_next_ms(const struct when_input *in)
         return delay_ms + (int64_t)((double)delay_ms / 4 * ((double)in->jitter / (double)UINT32_MAX));
 }
 
+int64_t when_passed_s(int64_t now_ms, int64_t in_ms)
+{
+        return (now_ms + in_ms + 999) / 1000;
+}
+
 int64_t when_renew_s(int64_t not_before_s, int64_t not_after_s, uint32_t jitter)
 {
         int64_t life_s = not_after_s - not_before_s, left_s = life_s < 10 * 86400 ? life_s / 2 : life_s / 3;

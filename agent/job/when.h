@@ -20,6 +20,10 @@ struct when_input {
  * fault: the cap at once, unless the order is paid for. retry_after_s is a lower bound, clamped to 7 d. */
 int64_t when_next_ms(const struct when_input *in);
 
+/* The first whole second (Unix time) at which in_ms have passed since now_ms: for who keeps times in seconds, and must
+ * not come early. */
+int64_t when_passed_s(int64_t now_ms, int64_t in_ms);
+
 /* When a certificate is to be renewed without a word of its CA: a third of its lifetime before the end, half of it
  * below ten days; jitter makes that earlier by up to a tenth of it. */
 int64_t when_renew_s(int64_t not_before_s, int64_t not_after_s, uint32_t jitter);

@@ -379,6 +379,7 @@ static void revoke_run(struct ca_call *c)
 {
         struct err e = take(&fake_ca.revoke_err);
         fake_ca.revokes += e.kind == ERR_NONE;
+        fake_ca.revoke_asked_ms = clock_now_ms();
         ((ca_done_fn *)c->done)(c->arg, e.kind ? &e : NULL);
 }
 

@@ -48,6 +48,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
                 out; /* out: tokens that are published now */
         char out_at[100]; /* the places, each followed by a space */
         unsigned revokes, diagnoses;
+        int64_t revoke_asked_ms; /* when it was, last */
         bool revoked_by_key; /* the last one, for the compromise of it */
         bool revoked_by_account; /* the last one: it was given no key */
         bool open, validated, finalized;

@@ -56,6 +56,16 @@ static void more_failures_never_mean_a_shorter_wait(void **state)
         }
 }
 
+static void a_time_in_seconds_is_never_early(void **state)
+{
+        static const struct {
+                int64_t now_ms, in_ms, want_s;
+        } row[] = { { 1000, 1000, 2 }, { 1001, 1000, 3 }, { 1999, 1, 2 }, { 1999, 2, 3 }, { 1000, 0, 1 } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++)
+                assert_int_equal(when_passed_s(row[i].now_ms, row[i].in_ms), row[i].want_s);
+}
+
 static void renewal_is_at_a_third_or_half_of_the_lifetime(void **state)
 {
         const int64_t day = 86400;
@@ -104,6 +114,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(delays_grow_to_their_cap_and_saturate),
+                cmocka_unit_test(a_time_in_seconds_is_never_early),
                 cmocka_unit_test(renewal_is_at_a_third_or_half_of_the_lifetime),
                 cmocka_unit_test(from_a_third_of_the_lifetime_on_it_is_said_what_to_buy),
                 cmocka_unit_test(more_failures_never_mean_a_shorter_wait),

@@ -94,6 +94,37 @@ static void the_old_ones_are_revoked_by_their_key_when_nobody_shows_them(void **
         assert_int_equal(fake_ca.orders, 3);
 }
 
+static bool is_put_off(struct fixture *f)
+{
+        return only(f)->cases[0].failures > 0;
+}
+
+/* The CA's own time, not a second less: it is kept in seconds. Each round begins in another part of one. */
+static void a_ca_is_not_asked_to_revoke_before_the_time_it_said(void **state)
+{
+        struct fixture *f = *state;
+        enum { SAID_S = 4, ROUNDS = 12 };
+        take_key(f, REPORT_PROOF, f->key);
+        expect_replaced(f);
+        assert_true(run_to(f, revocations_wait));
+        struct incident *i = only(f);
+        struct incident_case *c = &i->cases[0];
+        i->row.deadline_s = clock_now_s() - 1;
+        for (size_t k = 1; k < i->case_count; k++)
+                i->cases[k].revoke_again_s = clock_now_s() + 86400;
+        for (int n = 0; n < ROUNDS; n++) {
+                err_set(&fake_ca.revoke_err, ERR_RATE_LIMITED, "limited", "come back later");
+                fake_ca.revoke_err.retry_after_s = SAID_S;
+                c->failures = 0;
+                c->revoke_again_s = 0;
+                assert_true(run_to(f, is_put_off));
+                assert_int_equal(c->revocation, REVOKE_WAITS);
+                assert_true(c->revoke_again_s * 1000 >= fake_ca.revoke_asked_ms + SAID_S * 1000);
+                run_for(f, 70);
+        }
+        assert_int_equal(fake_ca.revokes, 0);
+}
+
 static void a_name_alone_spends_nothing_and_marks_nothing(void **state)
 {
         struct fixture *f = *state;
@@ -838,6 +869,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
                 TEST(a_proof_replaces_every_certificate_with_the_key),
                 TEST(the_old_ones_are_revoked_by_their_key_when_nobody_shows_them),
+                TEST(a_ca_is_not_asked_to_revoke_before_the_time_it_said),
                 TEST(a_name_alone_spends_nothing_and_marks_nothing),
                 cmocka_unit_test_setup_teardown(
                         what_is_dismissed_stays_so_until_somebody_proves_it, setup_asking, teardown),
