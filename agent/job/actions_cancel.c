@@ -10,20 +10,34 @@
 #define GIVE_BACK_MS 15000 /* a CA that does not answer keeps nobody from cancelling */
 
 struct cancel {
+        struct cancel *next; /* who asked for the same meanwhile */
         action_done_fn *done;
         void *arg;
-        char *text; /* what is said once it is so */
+        char *text; /* what is said once it is so; of the first */
 };
 
-static bool cancel_begin(struct job *j, const char *text, action_done_fn *done, void *arg)
+/* Whoever asks for it again waits with the first, for the same answer. */
+static bool cancel_wait(struct job *j, action_done_fn *done, void *arg)
 {
-        struct cancel *c = calloc(1, sizeof *c);
-        if (!c || !(c->text = text_dup(text))) {
-                free(c);
+        struct cancel *c = calloc(1, sizeof *c), **at = &j->cancel;
+        if (!c)
+                return false;
+        c->done = done;
+        c->arg = arg;
+        while (*at)
+                at = &(*at)->next;
+        *at = c;
+        return true;
+}
+
+static bool cancel_begin(struct job *j, const char *said, action_done_fn *done, void *arg)
+{
+        char *text = text_dup(said);
+        if (!text || !cancel_wait(j, done, arg)) {
+                free(text);
                 return false;
         }
-        *c = (struct cancel){ done, arg, c->text };
-        j->cancel = c;
+        j->cancel->text = text;
         j->stop_wanted = true;
         return true;
 }
@@ -35,11 +49,13 @@ static void cancel_answer(struct job *j, const char *text, const struct err *err
         json_put_text(o, "text", text);
         j->cancel = NULL;
         j->cancelling = j->cancel_order = false;
-        if (!c)
-                return;
-        c->done(c->arg, err ? NULL : o, err);
-        free(c->text);
-        free(c);
+        while (c) {
+                struct cancel *next = c->next;
+                c->done(c->arg, err ? NULL : o, err);
+                free(c->text);
+                free(c);
+                c = next;
+        }
 }
 
 /* Not before: an end that is not on disk is none after a crash, and until then its tokens are out. */
@@ -198,11 +214,9 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                 json_put_text(o, "text", what);
                 return done(arg, o, NULL);
         }
-        if (j->cancel) {
-                json_put_text(o, "text", "it is being cancelled already");
-                return done(arg, o, NULL);
-        }
-        if (!cancel_begin(j, spent ? "cancelled" : "cancelled; nothing was spent", done, arg)) {
+        if (j->cancel && cancel_wait(j, done, arg))
+                return;
+        if (j->cancel || !cancel_begin(j, spent ? "cancelled" : "cancelled; nothing was spent", done, arg)) {
                 err_memory(&e);
                 return done(arg, NULL, &e);
         }

@@ -133,6 +133,33 @@ static void cancelling_in_any_state_ends_without_tokens(void **state)
         }
 }
 
+/* One of two who asked, before the other one: nobody is told that it is so before it is. */
+static void count_answer(void *arg, const json_t *result, const struct err *err)
+{
+        unsigned *answers = arg;
+        assert_null(err);
+        assert_memory_equal(json_str(result, "text"), "cancelled", 9);
+        (*answers)++;
+}
+
+static void who_cancels_it_again_waits_with_the_first(void **state)
+{
+        struct fixture *f = *state;
+        unsigned answers = 0;
+        CLEANUP(json_decref_p) json_t *args = json_pack("{s:s, s:b}", "cert", "www", "yes", 1);
+        stop_at = JOB_SUBMITTED;
+        reissue(f, "www", false);
+        assert_true(run_to(f, at_state));
+        for (int i = 0; i < 2; i++)
+                action_cancel(f->engine, args, count_answer, &answers);
+        assert_int_equal(answers, 0);
+        ask(f, action_cancel, json_incref(args));
+        assert_memory_equal(json_str(f->answer, "text"), "cancelled", 9);
+        assert_true(ended(f));
+        assert_int_equal(answers, 2);
+        assert_int_equal(fake_ca.cancels, 1);
+}
+
 static bool calls_the_ca(struct fixture *f)
 {
         return f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_ORDERED && f->engine->job[0]->ca_call;
@@ -470,6 +497,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_due_time_of_a_clock_that_was_ahead_is_not_slept_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(cancelling_in_any_state_ends_without_tokens, setup, teardown),
+                cmocka_unit_test_setup_teardown(who_cancels_it_again_waits_with_the_first, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_ca_that_is_away_keeps_nobody_from_cancelling, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_may_have_been_spent_is_not_left_behind, setup, teardown),
                 cmocka_unit_test_setup_teardown(
