@@ -129,13 +129,14 @@ void local_close(struct local *l)
 {
         if (!l)
                 return;
-        /* A withdrawal that has begun is worth a moment; what is left is the next start's. A job goes on then too, but
-         * the probes of a rehearsal are taken back even after Ctrl-C; a second one ends that. */
+        /* A withdrawal that has begun is worth a moment; what is left is the next start's. A job goes on then too, also
+         * one that nobody here asked for and that ran along, but the probes of a rehearsal are taken back even after
+         * Ctrl-C; a second one ends that. */
         bool rehearsed = engine_end_rehearsals(l->engine);
         if (l->interrupted && !rehearsed)
                 l->settle_ms = 0;
         for (int64_t until_ms = clock_boot_ms() + l->settle_ms;
-                l->started && l->interrupted < 2 && !engine_idle(l->engine) && clock_boot_ms() < until_ms;) {
+                l->started && l->interrupted < 2 && !engine_settled(l->engine) && clock_boot_ms() < until_ms;) {
                 bool never = false;
                 (void)loop_run_until(l->loop, &never, 20);
         }

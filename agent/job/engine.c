@@ -596,11 +596,14 @@ struct loop *engine_loop(struct engine *g)
         return g->loop;
 }
 
-bool engine_idle(const struct engine *g)
+bool engine_settled(const struct engine *g)
 {
-        for (size_t i = 0; i < g->job_count; i++)
-                if (g->job[i]->moving || g->job[i]->slot || g->job[i]->ready || g->job[i]->go_on)
+        for (size_t i = 0; i < g->job_count; i++) {
+                const struct job *j = g->job[i];
+                bool could_move = j->slot || j->ready || j->go_on;
+                if (j->moving || j->deploy || (j->row.compromised && could_move))
                         return false;
+        }
         for (size_t i = 0; i < g->token_count; i++)
                 if (g->token[i]->busy)
                         return false;

@@ -54,7 +54,9 @@ struct http *engine_http(struct engine *g);
 bool engine_public_key(struct engine *g, const char *spki_hex, uint8_t **ret_der, size_t *ret_len);
 /* The hash of a key that some live certificate has; false: there is none. */
 bool engine_any_key(const struct engine *g, char ret_spki_hex[65]);
-bool engine_idle(const struct engine *g); /* no job and no token that could move now without waiting for a due time */
+/* May the process end? No row is being written, nothing installed, no token put out or taken back; jobs go on from
+ * where they are at the next start, but one whose key is compromised is not left while it could move now. */
+bool engine_settled(const struct engine *g);
 
 /* What happens, as it happens: {"job":17,"cert":"www","state":"published","text":"..."} and at the end
  * {"job":17,...,"ended":true,"exit":0}. */

@@ -2,12 +2,13 @@
 CSR, a job is only delayed, and one certificate is issued."""
 
 import json
+import os
 import time
 import unittest
 
 import probe
 from acme_faults import FaultyCase, altered, problem
-from acme_proxy import Proxy, Rule, Tunnel
+from acme_proxy import ADDRESS, PORT, Proxy, Rule, Tunnel
 
 
 def never_done(status, headers, body):
@@ -115,6 +116,27 @@ class AcmeFaults(FaultyCase):
                 self.assertIsNone(world.dcvctl_json("status", cert)[1]["certificates"][0].get("job"))
                 proxy.rules = []
         self.run_well(world, "issue", "c0", "--wait")
+
+    def test_without_a_daemon_nobody_waits_for_another_job(self):
+        """One that asks the CA again and again runs along. It goes on at the next start; the tokens of one's own are gone."""
+        world, pebble, proxy = self.prepared(2)
+        waits = 200, [("Content-Type", "application/json")], b'{"status": "processing"}'
+        proxy.rules = [Rule("POST /chalZ/", waits)]
+        self.run_well(world, "issue", "c0", "--detach")
+        job = lambda: world.dcvctl_json("status", "c0")[1]["certificates"][0].get("job") or {}
+        probe.until(lambda: job().get("state") == "submitted", 30, "told")
+        place = job()["order"].removeprefix(f"https://{ADDRESS}:{PORT}")
+        proxy.harm(f"POST {place}", lambda s, h, b: (s, [*h, ("Retry-After", "10")], b), times=1000)
+        world.dcvd.stop()
+        began = time.monotonic()
+        self.run_well(world, "issue", "c1", "--local")
+        self.assertLess(time.monotonic() - began, 50)  # it was given a minute
+        self.assertEqual(sum(len(files) for _, _, files in os.walk(f"{world.webroot}/.well-known")), 1, "the other one's")
+        world.start_dcvd()
+        self.assertEqual(job()["state"], "submitted")
+        self.run_well(world, "cancel", "c0", "--yes")
+        self.files_are_gone(world)
+        self.judge(world)
 
     def test_a_ca_without_a_final_answer_is_left_for_the_next(self):
         """One that never gets done with an order, and one that nobody answers for: both while nothing is refused."""
