@@ -521,28 +521,49 @@ void action_verify(struct engine *g, const json_t *args, action_done_fn *done, v
         verify_next(v);
 }
 
+static bool has_sets(struct engine *g, const char *name)
+{
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        return name && sets_list(g->sets, name, &number, &count, NULL) && count > 0;
+}
+
+/* cert NULL: it was forgotten before, and left its sets. */
+static bool may_forget(struct engine *g, const struct cert *cert, const char *name, bool purge, struct err *e)
+{
+        if (!cert && !(purge && has_sets(g, name) && !config_cert(g->conf, name)))
+                return cert_unknown(g, name, e);
+        if (config_cert(g->conf, name)) {
+                err_set(e, ERR_CONFIG, "forget", "certificate %s is still in the configuration", name);
+                return err_fix(e, "remove it from the configuration and reload dcvd first");
+        }
+        if (cert && (cert->job || tokens_pending_withdrawal(g, name)))
+                return err_set(e, ERR_RULE, "running",
+                        "%s still has a running job or tokens out; dcvctl cancel, then dcvctl withdraw %s", name, name);
+        return true;
+}
+
+static void cert_drop(struct engine *g, struct cert *cert)
+{
+        for (size_t i = 0; i < g->cert_count; i++)
+                if (g->cert[i] == cert) {
+                        memmove(&g->cert[i], &g->cert[i + 1], (--g->cert_count - i) * sizeof *g->cert);
+                        break;
+                }
+        cert_free(cert);
+}
+
 void action_forget(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
-        struct cert *cert = NULL;
+        const char *name = json_str(args, "cert");
+        struct cert *cert = engine_cert(g, name);
         bool purge = json_bool(args, "purge", false);
-        if (!action_cert(g, args, &cert, &e))
+        if (!may_forget(g, cert, name, purge, &e))
                 return done(arg, NULL, &e);
-        if (config_cert(g->conf, cert->row.name)) {
-                err_set(&e, ERR_CONFIG, "forget", "certificate %s is still in the configuration", cert->row.name);
-                err_fix(&e, "remove it from the configuration and reload dcvd first");
-                return done(arg, NULL, &e);
-        }
-        if (cert->job || tokens_pending_withdrawal(g, cert->row.name)) {
-                err_set(&e, ERR_RULE, "running",
-                        "%s still has a running job or tokens out; dcvctl cancel, then dcvctl withdraw %s",
-                        cert->row.name, cert->row.name);
-                return done(arg, NULL, &e);
-        }
         if (json_bool(args, "dry_run", false)) {
                 CLEANUP(free_p)
-                char *would = text_format(
-                        "%s: would be forgotten%s", cert->row.name, purge ? ", its sets and keys removed" : "");
+                char *would = text_format("%s: would be forgotten%s", name, purge ? ", its sets and keys removed" : "");
                 CLEANUP(json_decref_p)
                 json_t *o = json_pack("{s:i, s:s?, s:b}", "exit", 0, "text", would, "dry_run", 1);
                 return done(arg, o, NULL);
@@ -553,23 +574,21 @@ void action_forget(struct engine *g, const json_t *args, action_done_fn *done, v
                         "--purge removes its sets and keys from disk");
                 return done(arg, o, NULL);
         }
-        if (purge && !sets_forget(g->sets, cert->row.name, &e))
+        if (purge && !sets_forget(g->sets, name, &e))
                 return done(arg, NULL, &e);
         struct store_batch *b = store_batch_new();
-        if (b && store_batch_add(b, "DELETE FROM certificate WHERE name=?", "t", cert->row.name) &&
-                journal_audit(b, clock_now_s(), cert->row.name, 0, purge ? "purged" : "forgotten", NULL))
+        if (b && store_batch_add(b, "DELETE FROM certificate WHERE name=?", "t", name) &&
+                journal_audit(b, clock_now_s(), name, 0, purge ? "purged" : "forgotten", NULL))
                 engine_commit_logged(g, b);
         else
                 store_batch_free(b);
         CLEANUP(free_p)
-        char *text = text_format(
-                "%s: forgotten%s", cert->row.name, purge ? ", its sets removed; keys go with the next retirement" : "");
-        for (size_t i = 0; i < g->cert_count; i++)
-                if (g->cert[i] == cert) {
-                        memmove(&g->cert[i], &g->cert[i + 1], (--g->cert_count - i) * sizeof *g->cert);
-                        break;
-                }
-        cert_free(cert);
+        char *text = text_format("%s: forgotten%s", name,
+                purge                       ? ", its sets removed; keys go with the next retirement"
+                        : has_sets(g, name) ? "; its sets stay on disk, --purge removes them"
+                                            : "");
+        if (cert)
+                cert_drop(g, cert);
         if (purge)
                 keys_retire(g);
         CLEANUP(json_decref_p) json_t *o = json_pack("{s:i, s:s?}", "exit", 0, "text", text);

@@ -112,9 +112,13 @@ class DryRun(unittest.TestCase):
             self.assertIn("would be forgotten\n", self.dry(world, 0, "forget", "www"))
             self.assertIn("would be forgotten, its sets and keys removed", self.dry(world, 0, "forget", "www", "--purge"))
             self.assertIn("say --yes to do it", do(5, "forget", "www", "--purge"))
+            self.assertIn("www: forgotten; its sets stay on disk, --purge removes them", do(0, "forget", "www"))
+            self.assertIn("there is no certificate www", do(2, "forget", "www"))
+            self.assertTrue(os.path.exists(f"{STATE}/sets/www"))
+            self.assertIn("would be forgotten, its sets and keys removed", self.dry(world, 0, "forget", "www", "--purge"))
             self.assertIn("www: forgotten, its sets removed", do(0, "forget", "www", "--purge", "--yes"))
             self.assertFalse(os.path.exists(f"{STATE}/sets/www"))
-            self.assertIn("there is no certificate www", do(2, "forget", "www"))
+            self.assertIn("there is no certificate www", do(2, "forget", "www", "--purge", "--yes"))
             self.assertIn("purged", do(0, "history", "www"))
 
     def test_what_is_wrong_with_an_import_is_named_by_its_file(self):
