@@ -186,7 +186,10 @@ void print_keys(
                 }
                 buf_add(out, ": ");
                 print_value(out, k, at, node);
-                print_origin(out, node);
+                if (k->left_to && yaml_is_null(node))
+                        buf_addf(out, " # default: %s\n", k->left_to);
+                else
+                        print_origin(out, node);
         }
 }
 

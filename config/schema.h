@@ -57,6 +57,8 @@ struct conf_key {
         /* CONF_CUSTOM: appends the value for --print-config: one flow value without line feed. NULL: the YAML as
          * written. */
         void (*print)(struct buf *out, const void *target);
+        const char
+                *left_to; /* who decides where it is not given, for --print-config; NULL: nobody, or the value says */
 };
 
 /* Fills target (zeroed by the caller) by the table: unknown, repeated, missing keys and bad values are added to p (with

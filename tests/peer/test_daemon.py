@@ -96,7 +96,7 @@ class Daemon(unittest.TestCase):
         self.assertNotIn("tencent-key", printed.stdout)
         for line in printed.stdout.splitlines():
             if not line.endswith(":") and " {" not in line[:3]:
-                self.assertRegex(line, r"# (default|.*tencent-nginx\.yaml:\d+)$|^ *- directory", line)
+                self.assertRegex(line, r"# (default|default: the CA's rule|.*tencent-nginx\.yaml:\d+)$|^ *- directory", line)
         self.assertRegex(printed.stdout, r"(?m)^    certificate_id: a1B2c3D4 # .*tencent-nginx\.yaml:\d+$")
         self.assertRegex(printed.stdout, r"(?m)^    rehearse: auto # default$")
 
