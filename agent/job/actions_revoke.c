@@ -10,6 +10,8 @@
 #include "agent/job/actions.h"
 #include "agent/job/internal.h"
 
+#define REVOKED_AS "revoked_as" /* in the set's own notes */
+
 struct revocation {
         struct engine *engine;
         struct revocation *next;
@@ -267,18 +269,42 @@ static const char *id_of(const struct revocation *r)
 
 /* ---- doing it ---- */
 
-static json_t *answer_new(const struct revocation *r, const char *format)
+static bool was_revoked(const struct revocation *r)
+{
+        return json_i64(r->set.meta, "revoked", 0) > 0;
+}
+
+/* One that was revoked for another reason, and whose key is now said to have leaked: that is to be heard, here and at
+ * the CA, which may block the key. */
+static bool is_news(const struct revocation *r)
+{
+        const char *before = json_str(r->set.meta, REVOKED_AS);
+        return r->reason == CA_KEY_COMPROMISE && !(before && strcmp(before, reason_name(r->reason)) == 0);
+}
+
+/* What it was revoked as, where it is about that; "": nobody wrote it down. */
+static const char *reason_to_tell(const struct revocation *r, bool before)
+{
+        const char *as = json_str(r->set.meta, REVOKED_AS);
+        return !before ? reason_name(r->reason) : as ? as : "";
+}
+
+static json_t *answer_new(const struct revocation *r, const char *format, bool before)
 {
         char date[32];
+        const char *reason = reason_to_tell(r, before);
+        bool spared = r->spared && !before;
         format_date(r->set.chain.leaf.not_after_s, date, sizeof date);
-        json_t *o = json_pack("{s:i, s:s, s:s, s:i, s:s}", "exit", 0, "cert", r->cert->row.name, "serial",
-                r->set.chain.leaf.serial_hex, "set", (int)r->set.number, "reason", reason_name(r->reason));
+        json_t *o = json_pack("{s:i, s:s, s:s, s:i}", "exit", 0, "cert", r->cert->row.name, "serial",
+                r->set.chain.leaf.serial_hex, "set", (int)r->set.number);
         CLEANUP(free_p)
-        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s, reason %s%s%s%s%s", r->cert->row.name,
-                format, r->set.number, r->set.chain.leaf.serial_hex, date, r->ca->name, reason_name(r->reason),
-                r->spared ? "; signed by the account: the live certificate " : "", r->spared ? r->spared : "",
-                r->spared ? " has the same key" : "", r->marks ? "; its key is marked compromised for ever" : "");
-        if (r->spared)
+        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s%s%s%s%s%s%s", r->cert->row.name, format,
+                r->set.number, r->set.chain.leaf.serial_hex, date, r->ca->name, reason[0] ? ", reason " : "", reason,
+                spared ? "; signed by the account: the live certificate " : "", spared ? r->spared : "",
+                spared ? " has the same key" : "", r->marks ? "; its key is marked compromised for ever" : "");
+        if (reason[0])
+                json_put_text(o, "reason", reason);
+        if (spared)
                 json_put_text(o, "same_key_live", r->spared);
         json_put_text(o, "text", text);
         return o;
@@ -287,9 +313,11 @@ static json_t *answer_new(const struct revocation *r, const char *format)
 static void note(const struct revocation *r)
 {
         struct err e;
-        json_put_i64(r->set.meta, "revoked", clock_now_s());
+        if (!was_revoked(r))
+                json_put_i64(r->set.meta, "revoked", clock_now_s());
+        json_put_text(r->set.meta, REVOKED_AS, reason_name(r->reason));
         if ((int64_t)r->set.number == r->cert->row.live_set)
-                r->cert->live_revoked_s = clock_now_s();
+                r->cert->live_revoked_s = json_i64(r->set.meta, "revoked", 0);
         if (!sets_set_meta(r->engine->sets, r->cert->row.name, r->set.number, r->set.meta, &e))
                 log_err(r->cert->row.name, "noting the revocation", &e);
         struct store_batch *b = store_batch_new();
@@ -316,7 +344,7 @@ static void revoked(void *arg, const struct err *err)
         note(r);
         log_info(
                 r->cert->row.name, "set %u was revoked at %s (%s)", r->set.number, r->ca->name, reason_name(r->reason));
-        CLEANUP(json_decref_p) json_t *o = answer_new(r, "is revoked");
+        CLEANUP(json_decref_p) json_t *o = answer_new(r, "is revoked", false);
         r->done(r->arg, o, NULL);
         revocation_free(r);
 }
@@ -324,10 +352,11 @@ static void revoked(void *arg, const struct err *err)
 /* True: it was answered without asking the CA. */
 static bool answer_at_once(const struct revocation *r, const json_t *args)
 {
-        bool dry = json_bool(args, "dry_run", false), already = json_i64(r->set.meta, "revoked", 0) > 0;
+        bool dry = json_bool(args, "dry_run", false), already = was_revoked(r) && !is_news(r);
         if (!dry && !already && json_bool(args, "yes", false))
                 return false;
-        CLEANUP(json_decref_p) json_t *o = answer_new(r, already ? "was revoked before" : "would be revoked");
+        CLEANUP(json_decref_p)
+        json_t *o = answer_new(r, already ? "was revoked before" : "would be revoked", already);
         if (dry)
                 json_put_bool(o, "dry_run", true);
         else if (!already)

@@ -139,6 +139,42 @@ static void a_key_of_its_own_signs(void **state)
         }
 }
 
+static bool first_key_is_marked(struct fixture *f)
+{
+        struct set s = { 0 };
+        assert_true(sets_read(f->engine->sets, "www", 1, SET_META, &s, NULL));
+        bool marked = compromised_has(f->engine->keystore, s.chain.leaf.spki_hex);
+        set_done(&s);
+        return marked;
+}
+
+/* What it was revoked as is told, not what is asked for now; a key that leaked is news all the same. */
+static void what_was_revoked_before_says_as_what(void **state)
+{
+        (void)state;
+        struct fixture *f = with_two_sets("{reuse: never}");
+        ask(f, action_revoke, how("superseded", false));
+        ask(f, action_revoke, how("unspecified", false));
+        assert_non_null(strstr(said(f), "www was revoked before: set 1"));
+        assert_non_null(strstr(said(f), "reason superseded"));
+        assert_string_equal(json_str(f->answer, "reason"), "superseded");
+        assert_int_equal(fake_ca.revokes, 1);
+        json_t *unsure = how("keyCompromise", false);
+        json_object_del(unsure, "yes");
+        ask(f, action_revoke, unsure);
+        assert_true(json_bool(f->answer, "confirm", false));
+        assert_false(first_key_is_marked(f));
+        for (int i = 0; i < 2; i++) {
+                ask(f, action_revoke, how("keyCompromise", false));
+                assert_non_null(strstr(said(f), i == 0 ? "www is revoked: set 1" : "www was revoked before: set 1"));
+                assert_non_null(strstr(said(f), "reason keyCompromise"));
+                assert_int_equal(strstr(said(f), "marked compromised") != NULL, i == 0);
+                assert_true(first_key_is_marked(f));
+                assert_int_equal(fake_ca.revokes, 2);
+        }
+        teardown((void **)&f);
+}
+
 /* ---- status ---- */
 
 static const json_t *reissuable(struct fixture *f)
@@ -193,6 +229,7 @@ int main(void)
                 cmocka_unit_test(a_kept_key_that_is_live_signs_no_revocation),
                 cmocka_unit_test(a_marked_key_is_revoked_when_nothing_live_has_it),
                 cmocka_unit_test(a_key_of_its_own_signs),
+                cmocka_unit_test(what_was_revoked_before_says_as_what),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
