@@ -14,6 +14,7 @@ struct account_ask {
         struct backend_ca *ca;
         struct ca_call *call;
         enum ca_account_verb verb;
+        const char *first; /* "dry_run", "confirm": it is looked at, and what would be done is told; NULL: it is done */
         action_done_fn *done;
         void *arg;
 };
@@ -100,21 +101,37 @@ static bool choose(struct account_ask *a, const json_t *args, struct err *e)
                         a->ca->ops->type);
 }
 
-static bool asked_first(const struct account_ask *a, const json_t *args)
+static const char *what_is_first(const struct account_ask *a, const json_t *args)
 {
-        bool dry = json_bool(args, "dry_run", false);
-        if (a->verb == CA_ACCOUNT_SHOW || (!dry && (a->verb != CA_ACCOUNT_DEACTIVATE || json_bool(args, "yes", false))))
-                return false;
+        if (a->verb == CA_ACCOUNT_SHOW)
+                return NULL;
+        if (json_bool(args, "dry_run", false))
+                return "dry_run";
+        return a->verb == CA_ACCOUNT_DEACTIVATE && !json_bool(args, "yes", false) ? "confirm" : NULL;
+}
+
+/* One that is not there, or that the CA refuses, is no question. */
+static void looked(void *arg, const char *text, size_t len, const struct err *err)
+{
+        struct account_ask *a = arg;
+        struct err e;
+        CLEANUP(json_decref_p) json_t *account = NULL;
+        a->call = NULL;
+        if (err || !json_read(text, len, 4, &account, &e)) {
+                a->done(a->arg, NULL, err ? err : &e);
+                return ask_free(a);
+        }
         CLEANUP(json_decref_p)
-        json_t *o = json_pack("{s:i, s:s, s:b}", "exit", 0, "ca", a->ca->name, dry ? "dry_run" : "confirm", 1);
+        json_t *o = json_pack("{s:i, s:s, s:b}", "exit", 0, "ca", a->ca->name, a->first, 1);
+        const char *url = json_str(account, "url");
         CLEANUP(free_p)
-        char *text = text_format(a->verb == CA_ACCOUNT_DEACTIVATE
-                        ? "This ends the account at %s for ever: no certificate can be ordered with it any more"
-                        : "would give the account at %s a new key",
-                a->ca->name);
-        json_put_text(o, "text", text);
+        char *said = text_format(a->verb == CA_ACCOUNT_DEACTIVATE
+                        ? "This ends the account %s at %s for ever: no certificate can be ordered with it any more"
+                        : "would give the account %s at %s a new key",
+                url ? url : "", a->ca->name);
+        json_put_text(o, "text", said);
         a->done(a->arg, o, NULL);
-        return true;
+        ask_free(a);
 }
 
 void action_account(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
@@ -129,10 +146,10 @@ void action_account(struct engine *g, const json_t *args, action_done_fn *done, 
         a->done = done;
         a->arg = arg;
         bool good = choose(a, args, &e);
-        if (good && asked_first(a, args))
-                return ask_free(a);
+        a->first = what_is_first(a, args);
         if (good)
-                a->call = a->ca->ops->account(a->ca->ca, a->verb, answered, a, &e);
+                a->call = a->ca->ops->account(
+                        a->ca->ca, a->first ? CA_ACCOUNT_SHOW : a->verb, a->first ? looked : answered, a, &e);
         if (!a->call) {
                 done(arg, NULL, &e);
                 return ask_free(a);

@@ -58,8 +58,13 @@ class AcmeLife(AcmeCase):
         self.assertNotEqual(probe.read_text(f"{STATE}/accounts/pebble/key.pem"), key)
         self.assertEqual(os.listdir(f"{STATE}/accounts/pebble").count("key-new.pem"), 0)
         self.run_well(world, "reissue", "www", "--yes", "--wait")
-        self.assertEqual(world.dcvctl("account", "deactivate", "pebble").returncode, 5, "asked first")
+        asked = world.dcvctl("account", "deactivate", "pebble")
+        self.assertEqual(asked.returncode, 5, "asked first")
+        self.assertRegex(asked.stderr, r"This ends the account https://\S+ at pebble for ever")
+        self.assertRegex(self.run_well(world, "account", "rollover", "pebble", "--dry-run").stdout, r"would give the account https://\S+ at pebble a new key")
         self.run_well(world, "account", "deactivate", "pebble", "--yes")
+        for what in ["deactivate", "--dry-run"], ["deactivate"], ["rollover", "--dry-run"]:
+            self.assertEqual(world.dcvctl("account", what[0], "pebble", *what[1:]).returncode, 1, "as the real run would")
         stays = "an account that was deactivated stays so"
         for command, helps in ((("reissue", "www", "--dry-run"), stays), (("account", "show", "pebble"), stays),
                                (("reissue", "www", "--yes", "--wait"), "dcvctl account show pebble")):
