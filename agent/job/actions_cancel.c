@@ -183,6 +183,18 @@ static char *cancel_costs(const struct job *j)
                 j->row.order_id ? j->row.order_id : "(being opened)", j->row.ca ? j->row.ca : "?", costs);
 }
 
+/* What is there once no order is open: a certificate that was issued stays, whatever becomes of its job. */
+static char *stop_text(const struct job *j, bool dry)
+{
+        char job[40];
+        snprintf(job, sizeof job, "would stop job %lld", (long long)j->row.id);
+        const char *done = dry ? job : "cancelled";
+        if (j->row.set_number == 0)
+                return text_format("%s; nothing was spent", done);
+        return text_format("%s; set %lld stays: dcvctl deploy %s --set %lld puts it to use", done,
+                (long long)j->row.set_number, j->row.cert, (long long)j->row.set_number);
+}
+
 void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, void *arg)
 {
         struct err e;
@@ -204,7 +216,7 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                 CLEANUP(free_p)
                 char *text = spent ? text_format("would cancel job %lld, its order and its tokens; %s",
                                              (long long)j->row.id, what ? what : "")
-                                   : text_format("would stop job %lld; nothing was spent", (long long)j->row.id);
+                                   : stop_text(j, true);
                 json_put_bool(o, "dry_run", true);
                 json_put_text(o, "text", text);
                 return done(arg, o, NULL);
@@ -216,7 +228,8 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
         }
         if (j->cancel && cancel_wait(j, done, arg))
                 return;
-        if (j->cancel || !cancel_begin(j, spent ? "cancelled" : "cancelled; nothing was spent", done, arg)) {
+        CLEANUP(free_p) char *said = spent ? text_dup("cancelled") : stop_text(j, false);
+        if (j->cancel || !said || !cancel_begin(j, said, done, arg)) {
                 err_memory(&e);
                 return done(arg, NULL, &e);
         }

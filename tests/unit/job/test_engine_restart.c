@@ -133,6 +133,19 @@ static void cancelling_in_any_state_ends_without_tokens(void **state)
         }
 }
 
+static void what_was_issued_is_not_called_unspent_when_it_is_cancelled(void **state)
+{
+        struct fixture *f = *state;
+        stop_at = JOB_DEPLOYED;
+        reissue(f, "www", false);
+        assert_true(run_to(f, at_state));
+        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "dry_run", 1));
+        assert_non_null(strstr(json_str(f->answer, "text"), "; set 1 stays: dcvctl deploy www --set 1"));
+        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+        assert_memory_equal(json_str(f->answer, "text"), "cancelled; set 1 stays", 22);
+        assert_true(ended(f));
+}
+
 /* One of two who asked, before the other one: nobody is told that it is so before it is. */
 static void count_answer(void *arg, const json_t *result, const struct err *err)
 {
@@ -497,6 +510,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_due_time_of_a_clock_that_was_ahead_is_not_slept_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_restart_in_any_state_goes_on_with_one_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(cancelling_in_any_state_ends_without_tokens, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        what_was_issued_is_not_called_unspent_when_it_is_cancelled, setup, teardown),
                 cmocka_unit_test_setup_teardown(who_cancels_it_again_waits_with_the_first, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_ca_that_is_away_keeps_nobody_from_cancelling, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_may_have_been_spent_is_not_left_behind, setup, teardown),
