@@ -58,14 +58,22 @@ static void cancel_answer(struct job *j, const char *text, const struct err *err
         }
 }
 
+static bool is_installed(const struct job *j)
+{
+        return j->row.set_number > 0 && j->cert->row.live_set == j->row.set_number;
+}
+
 /* Not before: an end that is not on disk is none after a crash, and until then its tokens are out. */
 void job_cancel_over(struct job *j)
 {
         struct err e;
         if (!j->cancel)
                 return;
+        CLEANUP(free_p)
+        char *there = text_format("cancelled; set %lld is installed: dcvctl verify %s looks at what is served",
+                (long long)j->row.set_number, j->row.cert);
         if (j->row.state == JOB_CANCELLED)
-                return cancel_answer(j, j->cancel->text, NULL);
+                return cancel_answer(j, is_installed(j) && there ? there : j->cancel->text, NULL);
         if (job_is_final(j->row.state))
                 return cancel_answer(j, "the job has ended", NULL);
         err_set(&e, ERR_TEMPORARY, "cancel", "dcvd ends before job %lld does", (long long)j->row.id);
@@ -233,8 +241,8 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                 err_memory(&e);
                 return done(arg, NULL, &e);
         }
-        if (!spent) {
-                if (!j->moving)
+        if (!spent) { /* what is being installed goes on at the helper: how it ended belongs into the journal */
+                if (!j->moving && !j->deploy)
                         (void)job_stop_if_wanted(j);
                 return;
         }

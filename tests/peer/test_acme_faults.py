@@ -117,6 +117,23 @@ class AcmeFaults(FaultyCase):
                 proxy.rules = []
         self.run_well(world, "issue", "c0", "--wait")
 
+    def test_what_is_being_installed_when_its_job_is_cancelled_is_known(self):
+        """The helper goes on with it: the journal says so, and the web server's own test may take its time."""
+        world, _, _ = self.prepared(1, start=False)
+        slow = "/tmp/slow-test"
+        with open(slow, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\n[ ! -e /etc/nginx/tls/c0/fullchain.pem ] || sleep 4\n")
+        os.chmod(slow, 0o755)
+        self.config["certificates"]["c0"]["deploy"][0]["services"] = [{"name": "slow", "test": [slow], "reload": ["/bin/true"], "verify": []}]
+        world.write_config(self.config)
+        world.start_dcvd()
+        self.run_well(world, "issue", "c0", "--detach")
+        probe.until(lambda: os.path.exists("/etc/nginx/tls/c0/fullchain.pem"), 30, "being installed")
+        self.assertEqual(self.run_well(world, "cancel", "c0").stdout,
+                         "cancelled; set 1 is installed: dcvctl verify c0 looks at what is served\n")
+        self.assertRegex(self.run_well(world, "status", "c0").stdout, "LIVE +set 1 until")
+        self.assertTrue(os.path.exists("/etc/nginx/tls/c0/chain.pem"), "all of it")
+
     def test_without_a_daemon_nobody_waits_for_another_job(self):
         """One that asks the CA again and again runs along. It goes on at the next start; the tokens of one's own are gone."""
         world, pebble, proxy = self.prepared(2)

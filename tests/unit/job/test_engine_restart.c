@@ -133,17 +133,32 @@ static void cancelling_in_any_state_ends_without_tokens(void **state)
         }
 }
 
+/* The state is short where nothing is installed: now and then it is over before anybody looks. */
 static void what_was_issued_is_not_called_unspent_when_it_is_cancelled(void **state)
 {
         struct fixture *f = *state;
-        stop_at = JOB_DEPLOYED;
-        reissue(f, "www", false);
-        assert_true(run_to(f, at_state));
-        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "dry_run", 1));
-        assert_non_null(strstr(json_str(f->answer, "text"), "; set 1 stays: dcvctl deploy www --set 1"));
-        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
-        assert_memory_equal(json_str(f->answer, "text"), "cancelled; set 1 stays", 22);
-        assert_true(ended(f));
+        bool seen = false;
+        char want[100];
+        for (int i = 0; i < 50 && !seen; i++) {
+                fake_ca_reset();
+                stop_at = JOB_DEPLOYED;
+                reissue(f, "www", false);
+                assert_true(run_to(f, at_state));
+                seen = f->engine->job_count == 1 && f->engine->job[0]->row.state == JOB_DEPLOYED;
+                if (!seen) {
+                        assert_true(run_to(f, idle_without_jobs));
+                        continue;
+                }
+                long long set = (long long)f->engine->job[0]->row.set_number;
+                snprintf(want, sizeof want, "; set %lld stays: dcvctl deploy www --set %lld", set, set);
+                ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "dry_run", 1));
+                assert_non_null(strstr(json_str(f->answer, "text"), want));
+                ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+                snprintf(want, sizeof want, "cancelled; set %lld ", set); /* stays, or is installed */
+                assert_memory_equal(json_str(f->answer, "text"), want, strlen(want));
+                assert_true(ended(f));
+        }
+        assert_true(seen);
 }
 
 /* One of two who asked, before the other one: nobody is told that it is so before it is. */
