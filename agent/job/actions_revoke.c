@@ -330,6 +330,16 @@ static void note(const struct revocation *r)
                 store_batch_free(b);
 }
 
+/* Nobody tries it again by himself: whoever asked is told from when on he may. */
+static void tell_when(struct err *e)
+{
+        char span[40];
+        if (e->kind != ERR_RATE_LIMITED || e->retry_after_s <= 0 || e->fix[0])
+                return;
+        format_span(e->retry_after_s, span, sizeof span);
+        err_fix(e, "again in %s at the earliest", span);
+}
+
 static void revoked(void *arg, const struct err *err)
 {
         struct revocation *r = arg;
@@ -338,6 +348,7 @@ static void revoked(void *arg, const struct err *err)
         if (err) {
                 e = *err;
                 err_wrap(&e, "%s was not revoked", r->cert->row.name);
+                tell_when(&e);
                 r->done(r->arg, NULL, &e);
                 return revocation_free(r);
         }

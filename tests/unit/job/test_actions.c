@@ -175,6 +175,17 @@ static void what_was_revoked_before_says_as_what(void **state)
         teardown((void **)&f);
 }
 
+static void a_revocation_that_is_put_off_says_until_when(void **state)
+{
+        (void)state;
+        struct fixture *f = with_two_sets("{reuse: never}");
+        err_set(&fake_ca.revoke_err, ERR_RATE_LIMITED, "limited", "too many");
+        fake_ca.revoke_err.retry_after_s = 90;
+        ask(f, action_revoke, how(NULL, false));
+        assert_string_equal(f->refused.fix, "again in 1 m 30 s at the earliest");
+        teardown((void **)&f);
+}
+
 /* ---- status ---- */
 
 static const json_t *reissuable(struct fixture *f)
@@ -230,6 +241,7 @@ int main(void)
                 cmocka_unit_test(a_marked_key_is_revoked_when_nothing_live_has_it),
                 cmocka_unit_test(a_key_of_its_own_signs),
                 cmocka_unit_test(what_was_revoked_before_says_as_what),
+                cmocka_unit_test(a_revocation_that_is_put_off_says_until_when),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
