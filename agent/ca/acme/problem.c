@@ -132,8 +132,6 @@ static void set_fix(const json_t *doc, int status, size_t row, struct err *e)
                 err_fix(e, "visit %.250s, agree there, then try again", instance);
         else if (row < ARRAY_LEN(table) && table[row].fix[0])
                 err_fix(e, "%s", table[row].fix);
-        else if (!*acme_problem_type(doc) && e->kind == ERR_DENIED && status != 404)
-                err_fix(e, "the CA gives no reason: look whether a proxy or firewall on the way refuses it");
 }
 
 bool acme_problem(int status, const json_t *doc, int64_t retry_after_s, const char *what, struct err *e)

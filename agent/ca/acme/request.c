@@ -313,6 +313,13 @@ static bool is_refused_by_another(const struct acme_request *r, const char *type
         return read && !*type && status < 500 && status != 404 && status != 408 && status != 429;
 }
 
+/* No ACME server refuses without a type what it could read. Of the directory something else is likelier: its URL. */
+static void name_the_way(const struct acme_request *r, const char *type, int status, struct err *e)
+{
+        if (r->sign != ACME_GET && !*type && e->kind == ERR_DENIED && status != 404 && !e->fix[0])
+                err_fix(e, "the CA gives no reason: look whether a proxy or firewall on the way refuses it");
+}
+
 static void refused(struct acme_request *r, const struct http_answer *a)
 {
         struct ca *ca = r->op->ca;
@@ -337,6 +344,7 @@ static void refused(struct acme_request *r, const struct http_answer *a)
                 acme_account_fix(ca, is_place(r, ca->account.url), &e);
         if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
                 acme_account_note_algorithms(ca, doc, &e);
+        name_the_way(r, type, a->status, &e);
         if (a->status == 404 && place_of(r) && ask_where(r, &e))
                 return;
         if (a->status == 404)

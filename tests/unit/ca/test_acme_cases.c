@@ -689,6 +689,7 @@ static void a_wrong_directory_is_told_with_its_setting(void **arg)
                 int status;
                 const char *body, *location, *text;
         } row[] = { { 404, "", NULL, BASE "/directory: the ACME directory: refused (404)" },
+                { 403, "<html>", NULL, BASE "/directory: the ACME directory: refused (403)" },
                 { 200, "<html>", NULL, BASE "/directory: the ACME directory: not valid JSON at line 1" },
                 { 200, "[]", NULL, BASE "/directory: " },
                 { 301, "", BASE "/v2/directory",

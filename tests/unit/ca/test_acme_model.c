@@ -134,25 +134,6 @@ static void a_person_is_sent_to_the_page_that_the_ca_names(void **state)
         assert_non_null(strstr(e.fix, "https://ca.example/terms?x"));
 }
 
-static void a_refusal_without_a_reason_points_to_what_is_on_the_way(void **state)
-{
-        static const struct {
-                int status;
-                const char *body, *fix;
-        } row[] = { { 403, NULL, "proxy or firewall" }, { 405, "{}", "proxy or firewall" }, { 404, NULL, "" },
-                { 429, NULL, "" }, { 502, NULL, "" }, { 501, NULL, "cannot do that" },
-                { 403, "{\"type\": \"" URN "unauthorized\"}", "" } };
-
-        (void)state;
-        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-                CLEANUP(json_decref_p) json_t *o = row[i].body ? doc(row[i].body) : NULL;
-                struct err e;
-                acme_problem(row[i].status, o, -1, "x", &e);
-                if (row[i].fix[0] ? !strstr(e.fix, row[i].fix) : e.fix[0] != '\0')
-                        fail_msg("row %zu: %s", i, e.fix);
-        }
-}
-
 static void the_algorithms_that_a_server_takes_are_named(void **state)
 {
         CLEANUP(json_decref_p)
@@ -553,7 +534,6 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_problem_type_has_its_kind),
                 cmocka_unit_test(answers_without_a_type_go_by_their_status),
-                cmocka_unit_test(a_refusal_without_a_reason_points_to_what_is_on_the_way),
                 cmocka_unit_test(the_algorithms_that_a_server_takes_are_named),
                 cmocka_unit_test(the_best_key_is_one_that_the_server_lists),
                 cmocka_unit_test(what_a_server_has_not_is_said_whatever_it_calls_it),

@@ -176,6 +176,8 @@ static void what_is_refused_without_a_word_is_asked_for_again(void **arg)
                 row[i].read();
                 if (said.good || (said.err.kind == ERR_TEMPORARY) != row[i].passes)
                         fail_msg("row %zu: %s", i, said.err.text);
+                assert_int_equal(
+                        strstr(said.err.fix, "proxy or firewall") != NULL, row[i].passes && row[i].status != 404);
                 fake_advance(25 * 3600 * 1000);
                 row[i].read();
                 assert_true(said.err.kind == ERR_PROTOCOL || said.err.kind == ERR_DENIED);
