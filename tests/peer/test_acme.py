@@ -187,13 +187,20 @@ class Acme(AcmeCase):
         world = self.world()
         pebble = self.pebble(world)
         other, _ = self.first_certificate("other")
-        self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")},
-                       ca={"ca_bundle": other, "staging": pebble.directory})
+        config = self.configure(world, pebble, {"www": self.certificate("www", NAMES, publisher="site")},
+                                ca={"ca_bundle": other, "staging": pebble.directory})
         for more in ((), ("--staging",)):
             done = world.dcvctl("issue", "www", "--dry-run", *more)
             self.assertEqual(done.returncode, 1, done.stdout)
             self.assertIn("its TLS certificate does not verify", done.stdout)
             self.assertIn("set cas.pebble.ca_bundle to its root certificate", done.stdout)
+        config["cas"]["pebble"]["ca_bundle"] = "/etc/dcvd/none.pem"
+        world.write_config(config)
+        world.dcvd.stop()
+        world.start_dcvd()
+        done = world.dcvctl("issue", "www", "--dry-run")
+        self.assertRegex(done.stdout, "roots in /etc/dcvd/none.pem cannot be read")
+        self.assertIn("set cas.pebble.ca_bundle to a PEM file that dcvd can read", done.stdout)
 
     def test_a_validation_that_fails_is_told_and_given_up(self):
         world = self.world()

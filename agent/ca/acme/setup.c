@@ -151,6 +151,7 @@ static void directory_failed(struct ca_call *op, const struct err *err)
         struct ca *ca = op->ca;
         struct err e = *err;
         bool unread = strcmp(e.code, ACME_UNREADABLE) == 0;
+        int base = (int)(strlen(ca->name) - (ca->env.staging ? strlen(CA_STAGING_SUFFIX) : 0));
         if (unread)
                 acme_unread(&ca->garble.directory, &e);
         if (!strstr(e.text, ca->directory_url))
@@ -160,7 +161,9 @@ static void directory_failed(struct ca_call *op, const struct err *err)
                         "for a CA of your own set cas.%.*s.ca_bundle to its root certificate; of a public one see "
                         "whether "
                         "the directory's URL, the clock and ca-certificates are right",
-                        (int)(strlen(ca->name) - (ca->env.staging ? strlen(CA_STAGING_SUFFIX) : 0)), ca->name);
+                        base, ca->name);
+        if (!e.fix[0] && strcmp(e.code, "http.roots") == 0 && ca->conf->ca_bundle)
+                err_fix(&e, "set cas.%.*s.ca_bundle to a PEM file that dcvd can read", base, ca->name);
         if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || unread))
                 err_fix(&e,
                         "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "
