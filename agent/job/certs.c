@@ -20,7 +20,8 @@
 #define ASK_GROUP_S 600
 #define WINDOW_AGAIN_S (6 * 3600) /* RFC 9773 section 4.3.3 */
 #define RENEW_SOON_S 300 /* it is due, but a job runs or the clock was just set */
-#define RENEW_AGAIN_S 86400 /* after a renewal that failed for good */
+#define RENEW_AGAIN_S 86400 /* after a renewal that failed for good; sooner where a tenth of the lifetime is less */
+#define RENEW_AGAIN_LEAST_S 60
 
 struct cert *engine_cert(struct engine *g, const char *name)
 {
@@ -413,13 +414,30 @@ static void renew(struct cert *c, const struct conf_cert *conf)
                 action_reissue(c->engine, args, renewal_started, NULL);
 }
 
+static int64_t again_after_s(const struct cert *c)
+{
+        int64_t life_s = c->row.live_not_after_s - c->live_not_before_s;
+        return MIN(RENEW_AGAIN_S, MAX(life_s / 10, RENEW_AGAIN_LEAST_S));
+}
+
+/* When a failed renewal was the last thing that happened: not at once again. A failure of the future is of a clock that
+ * was wrong. */
+static int64_t renew_again(const struct cert *c, int64_t renew_s, int64_t now_s)
+{
+        bool failed = c->row.last_failure_s > c->row.last_success_s && c->row.last_failure_s >= renew_s &&
+                c->row.last_failure_s <= now_s;
+        return failed ? c->row.last_failure_s + again_after_s(c) : renew_s;
+}
+
 void cert_due(struct cert *c)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
         int64_t not_before_s = 0, not_after_s = 0, now_s = clock_now_s(), renew_s = renewal_s(c);
         int64_t last_s = checked_s(c, &not_before_s, &not_after_s);
+        if (renew_s)
+                renew_s = renew_again(c, renew_s, now_s);
         if (renew_s && renew_s <= now_s && !c->job && engine_clock_is_sound(c->engine)) {
-                engine_due_set(c->engine, &c->due, (now_s + RENEW_AGAIN_S) * 1000); /* should it fail for good */
+                engine_due_set(c->engine, &c->due, (now_s + again_after_s(c)) * 1000); /* should it fail for good */
                 return renew(c, conf);
         }
         warn_of_end(c, now_s);
@@ -434,13 +452,6 @@ void cert_due(struct cert *c)
         if (asked_lately && renewing_ca(c, conf))
                 return cert_plan(c);
         (void)ask(c, conf); /* not possible now: the next planned look will do */
-}
-
-/* When a failed renewal was the last thing that happened: not at once again. */
-static int64_t renew_again(const struct cert *c, int64_t renew_s, int64_t now_s)
-{
-        bool failed = c->row.last_failure_s > c->row.last_success_s && c->row.last_failure_s > renew_s;
-        return failed ? MAX(c->row.last_failure_s + RENEW_AGAIN_S, now_s + 2) : renew_s;
 }
 
 void cert_plan(struct cert *c)

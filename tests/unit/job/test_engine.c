@@ -9,6 +9,7 @@
 #include "agent/base/file.h"
 #include "agent/base/util.h"
 #include "agent/job/incident.h"
+#include "agent/job/when.h"
 #include "agent/net/loop.h"
 #include "engine_fixture.h"
 #include "fake_ca.h"
@@ -592,6 +593,45 @@ static void where_a_ca_renews_time_opens_one(void **state)
         assert_in_range(at_s, end_s - 34 * 86400, end_s - 30 * 86400);
 }
 
+/* Whatever else makes it look at the certificate meanwhile. */
+static void a_renewal_that_failed_for_good_is_not_tried_at_once_again(void **state)
+{
+        enum { DAY = 86400, IT_IS_DUE = 1 };
+        static const struct {
+                int64_t life_s, left_s, failed_s; /* ago */
+                int64_t least_s, most_s;
+        } row[] = { { 90 * DAY, 10 * DAY, 0, DAY, DAY + 60 }, { 90 * DAY, 10 * DAY, DAY / 2, DAY / 2, DAY / 2 + 60 },
+                { 90 * DAY, IT_IS_DUE, 0, DAY, DAY + 60 }, { 90 * DAY, -DAY, 0, DAY, DAY + 60 },
+                { DAY, DAY / 3, 0, DAY / 10, DAY / 10 + 60 }, { 90 * DAY, 10 * DAY, -DAY, 0, 60 },
+                { 90 * DAY, 10 * DAY, 2 * DAY, 0, 60 } };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct fixture *f = NULL;
+                assert_int_equal(setup((void **)&f), 0);
+                struct cert *c = engine_cert(f->engine, "www");
+                reissue(f, "www", false);
+                expect_done(f);
+                fake_ca_renews(true);
+                int64_t now_s = clock_now_s(), at_s = 0;
+                c->row.live_not_after_s = now_s + row[i].left_s;
+                c->live_not_before_s = c->row.live_not_after_s - row[i].life_s;
+                if (row[i].left_s == IT_IS_DUE) { /* in this very second, as it was when it was tried */
+                        int64_t later_s =
+                                now_s - when_renew_s(c->live_not_before_s, c->row.live_not_after_s, c->renew_jitter);
+                        c->live_not_before_s += later_s;
+                        c->row.live_not_after_s += later_s;
+                }
+                c->row.last_success_s = c->live_not_before_s;
+                c->row.last_failure_s = now_s - row[i].failed_s;
+                c->ask_first = true; /* as after each job */
+                cert_plan(c);
+                assert_true(a_job_starts_within(f, 5, &at_s));
+                if (at_s < now_s + row[i].least_s || at_s > now_s + row[i].most_s)
+                        fail_msg("row %zu: %lld", i, (long long)(at_s - now_s));
+                teardown((void **)&f);
+        }
+}
+
 static void a_second_engine_is_refused(void **state)
 {
         struct fixture *f = *state;
@@ -725,6 +765,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(what_lives_here_counts_where_the_ca_says_no_dates, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_hundred_years_open_no_order_where_nothing_renews, setup, teardown),
                 cmocka_unit_test_setup_teardown(where_a_ca_renews_time_opens_one, setup, teardown),
+                cmocka_unit_test(a_renewal_that_failed_for_good_is_not_tried_at_once_again),
                 cmocka_unit_test_setup_teardown(a_second_engine_is_refused, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
