@@ -86,7 +86,8 @@ static void say_locked(const struct cli_options *o, struct err *e)
         struct err locked = *e;
         err_set(e, o->local ? ERR_CONFIG : ERR_TEMPORARY, o->local ? "locked" : "no-daemon", "%s", locked.text);
         err_fix(e, "%s",
-                o->local ? "a dcvd runs on this state directory: use dcvctl without --local"
+                o->local ? "a dcvd runs on this state directory: use dcvctl without --local; another dcvctl --local: "
+                           "let it end"
                          : "it is starting, or its socket is elsewhere: ask again, or look at that process");
 }
 

@@ -109,7 +109,7 @@ class Operator(unittest.TestCase):
             self.assertIn("\n        dcvctl import --help\n", do(2, "import", "www"))
             self.assertIn("did you mean www?", do(2, "reissue", "wwv", "--yes"))
             self.assertIn("did you mean --reason?", do(2, "reissue", "www", "--reson", "x"))
-            self.assertIn("use dcvctl without --local", do(2, "reissue", "www", "--local", "--yes"))
+            self.assertIn("use dcvctl without --local; another dcvctl --local: let it end\n", do(2, "reissue", "www", "--local", "--yes"))
             self.assertIn("no CA of www has a directory to try orders at", do(2, "reissue", "www", "--staging", "--yes"))
             self.assertIn("only tries", do(2, "reissue", "www", "--staging", "--key-compromised"))
             self.assertIn("has no set 99", do(2, "deploy", "www", "--set", "99"))
