@@ -20,6 +20,7 @@ struct revoke {
 };
 
 static void ask(struct revoke *r);
+static bool begin(struct revoke *r, struct err *e);
 
 static void revoke_clean(struct ca_call *op)
 {
@@ -49,6 +50,13 @@ static bool other_reason(struct revoke *r)
         return true;
 }
 
+static void by_account(struct revoke *r)
+{
+        struct err e;
+        if (!begin(r, &e))
+                revoke_end(r, &e);
+}
+
 static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct revoke *r = (struct revoke *)op;
@@ -68,7 +76,7 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         if (r->key && !may_pass(err)) {
                 log_info(op->ca->name, "%s; trying with the account's key", err->text);
                 r->key = NULL;
-                return ask(r);
+                return by_account(r);
         }
         revoke_end(r, err);
 }
@@ -115,6 +123,12 @@ static void ready(struct ca_call *op, const struct err *err)
         ask(r);
 }
 
+/* The certificate's key needs no account: one that is lost, or ended, is not made anew for it. */
+static bool begin(struct revoke *r, struct err *e)
+{
+        return acme_op_begin(&r->op, r->key ? ACME_WANT_DIRECTORY : ACME_WANT_ACCOUNT, ready, e);
+}
+
 struct ca_call *acme_revoke(
         struct ca *ca, const struct ca_revoke_request *q, ca_done_fn *done, void *arg, struct err *e)
 {
@@ -131,7 +145,7 @@ struct ca_call *acme_revoke(
         r->certificate = base64url_encode(q->der, q->der_len);
         if (!r->certificate)
                 err_memory(e);
-        if (!r->certificate || !acme_op_begin(&r->op, ACME_WANT_ACCOUNT, ready, e)) {
+        if (!r->certificate || !begin(r, e)) {
                 acme_op_free(&r->op);
                 return NULL;
         }

@@ -634,14 +634,17 @@ static void a_revocation_is_signed_by_the_key_it_blocks(void **arg)
         assert_non_null(strstr(server.protected_text, "\"alg\":\"ES384\""));
         assert_non_null(strstr(server.protected_text, "\"P-384\""));
         assert_int_equal(server.revocations, 1);
+        assert_int_equal(server.new_accounts, 0); /* it needs none */
+        server.refuse_revocation = "unauthorized"; /* of the key: then the account's, which is made for that */
+        revoke_it(k, CA_KEY_COMPROMISE);
+        must();
+        assert_int_equal(server.revocations, 2);
+        assert_int_equal(server.new_accounts, 1);
+        assert_non_null(strstr(server.protected_text, "\"kid\""));
         revoke_it(NULL, CA_UNSPECIFIED);
         must();
         assert_string_equal(server.payload, "{\"certificate\":\"MAA\"}");
         assert_non_null(strstr(server.protected_text, "\"kid\""));
-        server.refuse_revocation = "unauthorized"; /* of the key: then the account's */
-        revoke_it(k, CA_KEY_COMPROMISE);
-        must();
-        assert_int_equal(server.revocations, 3);
         server.refuse_revocation = "badRevocationReason";
         revoke_it(NULL, CA_SUPERSEDED);
         must();
