@@ -157,8 +157,14 @@ bool acme_account_load(struct ca *ca, struct err *e)
         struct acme_account *a = &ca->account;
         if (a->key)
                 return true;
-        if (!directory_open(ca, true, &fd, e) || !keys_load(fd, a, e) || !names_make(a, e)) {
+        bool opened = directory_open(ca, true, &fd, e);
+        if (!opened || !keys_load(fd, a, e) || !names_make(a, e)) {
                 acme_account_done(a);
+                if (opened && strcmp(e->code, "key.format") == 0)
+                        err_fix(e,
+                                "put %s/accounts/%s back as it was; for a new account: sudo mv %s/accounts/%s{,.old}; "
+                                "sudo systemctl restart dcvd",
+                                ca->state_directory, ca->name, ca->state_directory, ca->name);
                 return err_wrap(e, "the account key of %s", ca->name);
         }
         facts_load(ca, fd);

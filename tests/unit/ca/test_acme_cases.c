@@ -138,6 +138,25 @@ static char *account_key(void)
         return text;
 }
 
+static void a_damaged_account_key_is_told_with_its_place(void **arg)
+{
+        static const char *const row[] = { "", "garbage", "-----BEGIN PRIVATE KEY-----\nAAAA\n" };
+        CLEANUP(free_p) char *path = text_format("%s/accounts/le/key.pem", state);
+        struct err e;
+        (void)arg;
+        order();
+        must();
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                ca_acme.close(ca);
+                assert_true(file_write_atomic(path, 0600, (uid_t)-1, (gid_t)-1, row[i], strlen(row[i]), &e));
+                open_ca();
+                order();
+                assert_int_equal(said.err.kind, ERR_CONFIG);
+                if (!strstr(said.err.fix, "/accounts/le back as it was; for a new account: sudo mv "))
+                        fail_msg("row %zu: %s", i, said.err.fix);
+        }
+}
+
 static void a_key_of_the_kind_that_the_ca_takes_is_made_once(void **arg)
 {
         static const struct {
@@ -850,6 +869,7 @@ int main(void)
                 TEST(a_dry_run_asks_for_the_account),
                 TEST(an_account_that_is_refused_is_named_with_what_to_do),
                 TEST(an_account_that_is_over_is_shown_with_what_to_do_now),
+                TEST(a_damaged_account_key_is_told_with_its_place),
                 TEST(a_key_of_the_kind_that_the_ca_takes_is_made_once),
                 TEST(an_accounts_key_is_never_replaced_by_itself),
                 TEST(a_key_in_the_making_may_be_forgotten),
