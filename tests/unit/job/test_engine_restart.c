@@ -176,6 +176,7 @@ static void who_cancels_it_again_waits_with_the_first(void **state)
         unsigned answers = 0;
         CLEANUP(json_decref_p) json_t *args = json_pack("{s:s, s:b}", "cert", "www", "yes", 1);
         stop_at = JOB_SUBMITTED;
+        fake_ca.slow = true; /* its order is open until then */
         reissue(f, "www", false);
         assert_true(run_to(f, at_state));
         for (int i = 0; i < 2; i++)
