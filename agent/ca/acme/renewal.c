@@ -15,14 +15,15 @@
 
 struct renewal {
         struct ca_call op;
-        char *id;
+        uint8_t *der; /* the certificate */
+        size_t len;
         ca_renewal_fn *done;
         void *arg;
 };
 
 static void renewal_clean(struct ca_call *op)
 {
-        free(((struct renewal *)op)->id);
+        free(((struct renewal *)op)->der);
 }
 
 static void renewal_end(struct renewal *r, const struct ca_renewal *said, const struct err *err)
@@ -72,11 +73,13 @@ static void ready(struct ca_call *op, const struct err *err)
         struct renewal *r = (struct renewal *)op;
         const char *base = op->ca->directory.renewal_info;
         struct err e;
+        CLEANUP(free_p) char *id = NULL;
         if (err)
                 return renewal_end(r, NULL, err);
-        if (!base || !r->id)
+        /* Most CAs of one's own have no such place, and a certificate costs more to read than that. */
+        if (!base || !cert_renewal_id(r->der, r->len, &id, NULL))
                 return renewal_end(r, &(struct ca_renewal){ .look_again_s = NEVER_S }, NULL);
-        CLEANUP(free_p) char *url = text_format("%s%s%s", base, text_ends(base, "/") ? "" : "/", r->id);
+        CLEANUP(free_p) char *url = text_format("%s%s%s", base, text_ends(base, "/") ? "" : "/", id);
         const struct acme_ask ask = {
                 .action = "renewalInfo", .what = "renewal information", .url = url, .sign = ACME_GET, .repeat = true
         };
@@ -97,7 +100,14 @@ struct ca_call *acme_renewal(
         r->done = done;
         r->arg = arg;
         acme_op_link(ca, &r->op, renewal_clean);
-        (void)cert_renewal_id(der, len, &r->id, NULL); /* without one there is nothing to ask for */
+        r->der = malloc(len + 1);
+        r->len = len;
+        if (!r->der) {
+                acme_op_free(&r->op);
+                err_memory(e);
+                return NULL;
+        }
+        memcpy(r->der, der, len);
         if (!acme_op_begin(&r->op, ACME_WANT_DIRECTORY, ready, e)) {
                 acme_op_free(&r->op);
                 return NULL;
