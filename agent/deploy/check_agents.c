@@ -106,7 +106,7 @@ static bool scan(struct check_context *c, size_t place, struct judgements *out)
 {
         const char *folder = places[place].folder, *suffix = places[place].suffix;
         DIR *dir = opendir(folder);
-        size_t seen = 0;
+        size_t seen = 0, told = 0;
         if (!dir)
                 return access(folder, F_OK) != 0;
         for (struct dirent *d; (d = readdir(dir)) && seen < FILES_MAX; seen++) {
@@ -117,8 +117,8 @@ static bool scan(struct check_context *c, size_t place, struct judgements *out)
                 snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
                 if (!speaks_of(c->target, path, d->d_name))
                         continue;
-                if (places[place].is_off && places[place].is_off())
-                        break;
+                if (told++ == 0 && places[place].is_off && places[place].is_off())
+                        break; /* asked once: it reads many files */
                 CLEANUP(free_p) char *name = text_dup_n(d->d_name, n - s);
                 CLEANUP(free_p) char *fix = name ? stop_of(place, path, name) : NULL;
                 judge(out, "O11", (struct judgement_words){ .subject = path, .fix = fix },
