@@ -272,15 +272,16 @@ static json_t *key_of(const struct import_cert *c)
         return key;
 }
 
+static const char *const shared[] = { "cas", "publishers" }; /* sections that certificates refer to */
+
 /* With what it refers to. */
 static json_t *whole_of(const struct builder *b)
 {
-        static const char *const sections[] = { "cas", "publishers" };
         json_t *whole = json_copy(b->root);
-        for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
-                json_t *both = json_copy(json_object_get(b->root, sections[i]));
-                (void)json_object_update(both, json_object_get(b->known, sections[i]));
-                json_object_set_new(whole, sections[i], both);
+        for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+                json_t *both = json_copy(json_object_get(b->root, shared[i]));
+                (void)json_object_update(both, json_object_get(b->known, shared[i]));
+                json_object_set_new(whole, shared[i], both);
         }
         return whole;
 }
@@ -361,10 +362,9 @@ static bool is_full(const struct builder *b)
 /* All of them the configuration has already. */
 static void drop_empty(json_t *root)
 {
-        static const char *const sections[] = { "cas", "publishers" };
-        for (size_t i = 0; i < ARRAY_LEN(sections); i++)
-                if (json_object_size(json_object_get(root, sections[i])) == 0)
-                        json_object_del(root, sections[i]);
+        for (size_t i = 0; i < ARRAY_LEN(shared); i++)
+                if (json_object_size(json_object_get(root, shared[i])) == 0)
+                        json_object_del(root, shared[i]);
 }
 
 bool import_configuration(struct import *im, bool agreed, const struct conf *old, json_t **ret, struct err *e)
