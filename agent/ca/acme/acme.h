@@ -23,6 +23,9 @@ struct acme_place { /* one authorization of it */
         bool told; /* to validate, by the operation that runs */
         struct acme_authz authz;
 };
+struct acme_pace {
+        int64_t us; /* after which a CA was most often done; 0: not known */
+};
 struct acme_note {
         struct acme_note *next;
         char *url;
@@ -36,6 +39,8 @@ struct acme_note {
         bool finalizing; /* a CSR was sent by this process */
         int64_t taken_ms; /* boot time when the CA said that it took it: none is sent again; 0: it did not */
         unsigned looks; /* since something was sent: polls are farther and farther apart */
+        struct acme_pace *first; /* that the first look after it will correct; NULL: that is past */
+        int64_t first_us; /* what that look waits */
         int64_t told_ms; /* boot time; 0: not told; of an earlier process: when this one heard of it */
         struct acme_garble garble;
         int64_t retry_after_s; /* of the newest answer; < 0: not said */
@@ -73,6 +78,7 @@ struct ca {
         struct acme_note *notes;
         struct ca_call *calls;
         int64_t quickest_us; /* of its answers; 0: none yet */
+        struct acme_pace validation, issuance;
         bool clock_told; /* that this host's clock differs from its */
         int64_t server_time_s, server_time_ms; /* by its last Date header, and when that was, boot time */
 };
@@ -184,8 +190,9 @@ void acme_note_unread(struct acme_note *n, struct err *e); /* n NULL: not known 
 const struct acme_challenge *acme_note_challenge(const struct acme_note *n, const struct acme_authz *a, struct err *e);
 /* Is it for one of the names that were ordered? For another one nothing is ever published. */
 bool acme_note_is_asked(const struct acme_note *n, const struct acme_authz *a, struct err *e);
-/* Until the next look; quickest_us: what the quickest answer of this CA took. */
-int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us);
+/* Until the next look; quickest_us: what the quickest answer of this CA took; pace: of what is waited for, which
+ * the look that follows corrects; NULL: nothing is. */
+int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us, struct acme_pace *pace);
 
 /* limits.c */
 bool acme_limit_check(struct ca *ca, const struct texts *names, struct err *e); /* the CA said to wait, over restarts */

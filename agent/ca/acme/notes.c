@@ -9,9 +9,14 @@
 
 /* A CA that answers in a millisecond has validated in five; one across an ocean is not asked before it can have. */
 #define POLL_ANSWERS 4 /* times what its quickest answer took */
-#define POLL_FIRST_LEAST_MS 6
-#define POLL_FIRST_MOST_MS 250
-#define POLL_MOST_MS 30000
+#define POLL_FIRST_LEAST_US 6000
+#define POLL_FIRST_MOST_US 250000
+#define POLL_MOST_US 30000000
+/* What it really takes is learned: a first look that came too early makes the next order's wait longer by a quarter,
+ * one that did not makes it shorter by a sixteenth, so that four of five find the CA done. */
+#define PACE_LONGER 4
+#define PACE_SHORTER 16
+#define PACE_MOST_US 2000000
 #define UNREAD_MOST_MS (24 * 3600 * 1000) /* then it is no maintenance page */
 #define UNREAD_OTHER_MS (48 * 3600 * 1000) /* nobody asked for so long: another time of it */
 
@@ -109,6 +114,17 @@ static bool places_take(struct acme_note *n, const struct texts *urls)
         return true;
 }
 
+/* By what this look waited, not by what is known meanwhile: many orders that wait side by side tell one thing. */
+static void learn(struct acme_note *n, bool early)
+{
+        struct acme_pace *p = STEAL(n->first);
+        int64_t us = n->first_us;
+        if (p && early)
+                p->us = MAX(p->us, MIN(us + us / PACE_LONGER, PACE_MOST_US));
+        else if (p)
+                p->us = MIN(p->us, MAX(us - us / PACE_SHORTER, POLL_FIRST_LEAST_US));
+}
+
 bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err *e)
 {
         struct acme_order o;
@@ -119,6 +135,7 @@ bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err
                 places_done(n);
                 return err_memory(e);
         }
+        learn(n, o.status == n->order.status || o.status == ACME_PROCESSING);
         if (o.status != n->order.status)
                 n->looks = 0;
         acme_order_done(&n->order);
@@ -199,11 +216,21 @@ bool acme_note_is_asked(const struct acme_note *n, const struct acme_authz *a, s
                 a->wildcard ? "*." : "", a->name);
 }
 
-int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us)
+int64_t acme_note_poll_ms(struct acme_note *n, int64_t quickest_us, struct acme_pace *pace)
 {
-        int64_t ms = MIN(MAX(POLL_ANSWERS * quickest_us / 1000, POLL_FIRST_LEAST_MS), POLL_FIRST_MOST_MS);
-        for (unsigned i = 0; i < n->looks && ms < POLL_MOST_MS; i++)
-                ms += ms / 2 + 1;
-        n->looks++;
-        return n->retry_after_s > 0 ? n->retry_after_s * 1000 : MIN(ms, POLL_MOST_MS);
+        int64_t us = MIN(MAX(POLL_ANSWERS * quickest_us, POLL_FIRST_LEAST_US), POLL_FIRST_MOST_US);
+        unsigned looks = n->looks++;
+        n->first = NULL;
+        if (n->retry_after_s > 0)
+                return n->retry_after_s * 1000;
+        if (looks == 0 && pace) {
+                pace->us = pace->us ? pace->us : us;
+                n->first = pace;
+                n->first_us = pace->us;
+                return pace->us / 1000;
+        }
+        us = MAX(us, pace ? pace->us / 4 : 0);
+        for (unsigned i = 1; i < looks && us < POLL_MOST_US; i++)
+                us += us / 2;
+        return MIN(us, POLL_MOST_US) / 1000;
 }

@@ -176,10 +176,19 @@ static void end_fill(const struct acme_note *n, struct ca_view *v)
 
 /* ---- the view ---- */
 
-static void deadline_fill(const struct ca *ca, struct acme_note *n, struct ca_view *v)
+/* What the CA was told to do and has not done yet. */
+static struct acme_pace *awaited(struct ca *ca, const struct acme_note *n)
+{
+        if (n->order.status == ACME_PENDING)
+                return n->told_ms ? &ca->validation : NULL;
+        bool takes = n->order.status == ACME_READY || n->order.status == ACME_PROCESSING;
+        return takes && n->taken_ms ? &ca->issuance : NULL;
+}
+
+static void deadline_fill(struct ca *ca, struct acme_note *n, struct ca_view *v)
 {
         v->deadline_s = n->order.expires_s;
-        v->poll_after_ms = acme_note_poll_ms(n, ca->quickest_us);
+        v->poll_after_ms = acme_note_poll_ms(n, ca->quickest_us, awaited(ca, n));
         v->poll_exact = true;
         snprintf(v->state, sizeof v->state, "%s", acme_status_name(n->order.status));
 }
@@ -197,7 +206,7 @@ static bool given_up(struct ca_view *v, const char *why)
         return true;
 }
 
-static bool view_fill(const struct ca *ca, struct acme_note *n, struct ca_view *v, struct err *e)
+static bool view_fill(struct ca *ca, struct acme_note *n, struct ca_view *v, struct err *e)
 {
         deadline_fill(ca, n, v);
         switch (n->order.status) {

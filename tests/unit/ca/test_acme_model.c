@@ -446,7 +446,7 @@ static void polls_grow_apart_unless_the_ca_says_when(void **state)
 
         (void)state;
         for (unsigned i = 0; i < 40; i++) {
-                int64_t ms = acme_note_poll_ms(&n, 1200);
+                int64_t ms = acme_note_poll_ms(&n, 1200, NULL);
                 assert_true(ms >= last_ms && ms <= 30000);
                 last_ms = ms;
                 sum_ms += i < 10 ? ms : 0;
@@ -454,7 +454,7 @@ static void polls_grow_apart_unless_the_ca_says_when(void **state)
         assert_int_equal(last_ms, 30000);
         assert_true(sum_ms < 3000);
         n.retry_after_s = 7;
-        assert_int_equal(acme_note_poll_ms(&n, 1200), 7000);
+        assert_int_equal(acme_note_poll_ms(&n, 1200, NULL), 7000);
 }
 
 static void a_far_ca_is_first_polled_after_a_quarter_of_a_second(void **state)
@@ -466,8 +466,105 @@ static void a_far_ca_is_first_polled_after_a_quarter_of_a_second(void **state)
         (void)state;
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
                 struct acme_note n = { .retry_after_s = -1 };
-                assert_int_equal(acme_note_poll_ms(&n, row[i].quickest_us), row[i].want_ms);
+                assert_int_equal(acme_note_poll_ms(&n, row[i].quickest_us, NULL), row[i].want_ms);
         }
+}
+
+static json_t *pending_order(void)
+{
+        return doc("{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.test\"}],"
+                   "\"authorizations\":[\"https://ca/1\"],\"finalize\":\"https://ca/f\"}");
+}
+
+static void taken_done(struct acme_note *n)
+{
+        acme_order_done(&n->order);
+        for (size_t i = 0; i < n->place_count; i++)
+                free(n->place[i].url);
+        free(n->place);
+}
+
+/* After 400 orders of a CA that takes took_us for each; ret_looks: how often the last 100 of them were asked about. */
+static int64_t pace_of(int64_t known_us, int64_t took_us, unsigned *ret_looks)
+{
+        CLEANUP(json_decref_p) json_t *o = pending_order();
+        CLEANUP(json_decref_p) json_t *done = json_deep_copy(o);
+        struct acme_pace pace = { known_us };
+        struct err e;
+
+        assert_int_equal(json_object_set_new(done, "status", json_string("ready")), 0);
+        *ret_looks = 0;
+        for (unsigned i = 0; i < 400; i++) {
+                struct acme_note n = {
+                        .url = (char *)"https://ca/o", .retry_after_s = -1, .order.status = ACME_PENDING
+                };
+                struct acme_answer a = { .json = o, .retry_after_s = -1 };
+                for (int64_t at_us = 0; n.order.status == ACME_PENDING; *ret_looks += i >= 300) {
+                        at_us += acme_note_poll_ms(&n, 1200, &pace) * 1000;
+                        a.json = at_us >= took_us ? done : o;
+                        assert_true(acme_note_take(&n, &a, &e));
+                }
+                taken_done(&n);
+        }
+        return pace.us;
+}
+
+static void what_a_ca_takes_is_learned(void **state)
+{
+        static const struct {
+                int64_t known_us, took_us, least_us, most_us;
+        } row[] = { { 0, 1000, 6000, 6000 }, { 0, 20000, 18000, 26000 }, { 300000, 20000, 18000, 26000 },
+                { 0, 700000, 650000, 900000 }, { 0, 9000000, 2000000, 2000000 } };
+        unsigned looks;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                int64_t us = pace_of(row[i].known_us, row[i].took_us, &looks);
+                if (us < row[i].least_us || us > row[i].most_us)
+                        fail_msg("%lld us for %lld", (long long)us, (long long)row[i].took_us);
+                if (row[i].took_us < 1000000 && looks > 125)
+                        fail_msg("%u looks at 100 orders of %lld us", looks, (long long)row[i].took_us);
+        }
+}
+
+static void orders_side_by_side_tell_one_thing(void **state)
+{
+        static const struct {
+                const char *status;
+                int64_t want_us;
+        } row[] = { { "pending", 25000 }, { "processing", 25000 }, { "ready", 18750 }, { "invalid", 18750 } };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(json_decref_p) json_t *o = pending_order();
+                const struct acme_answer a = { .json = o, .retry_after_s = -1 };
+                struct acme_pace pace = { 20000 };
+                struct acme_note n[30];
+                struct err e;
+                assert_int_equal(json_object_set_new(o, "status", json_string(row[i].status)), 0);
+                for (size_t k = 0; k < ARRAY_LEN(n); k++) {
+                        n[k] = (struct acme_note){ .url = (char *)"https://ca/o", .retry_after_s = -1 };
+                        n[k].order.status = ACME_PENDING;
+                        assert_int_equal(acme_note_poll_ms(&n[k], 1200, &pace), 20);
+                }
+                for (size_t k = 0; k < ARRAY_LEN(n); k++) {
+                        assert_true(acme_note_take(&n[k], &a, &e));
+                        taken_done(&n[k]);
+                }
+                if (pace.us != row[i].want_us)
+                        fail_msg("%s: %lld us", row[i].status, (long long)pace.us);
+        }
+}
+
+static void a_pace_is_not_learned_from_what_the_ca_says(void **state)
+{
+        struct acme_pace pace = { .us = 50000 };
+        struct acme_note n = { .retry_after_s = 3, .first = &pace };
+
+        (void)state;
+        assert_int_equal(acme_note_poll_ms(&n, 1200, &pace), 3000);
+        assert_null(n.first);
+        assert_int_equal(pace.us, 50000);
 }
 
 static void links_are_found_in_every_legal_form(void **state)
@@ -551,6 +648,9 @@ int main(void)
                 cmocka_unit_test(an_authorization_is_for_a_name_that_was_ordered),
                 cmocka_unit_test(polls_grow_apart_unless_the_ca_says_when),
                 cmocka_unit_test(a_far_ca_is_first_polled_after_a_quarter_of_a_second),
+                cmocka_unit_test(what_a_ca_takes_is_learned),
+                cmocka_unit_test(orders_side_by_side_tell_one_thing),
+                cmocka_unit_test(a_pace_is_not_learned_from_what_the_ca_says),
                 cmocka_unit_test(renewal_windows_are_read_or_no_answer),
                 cmocka_unit_test(links_are_found_in_every_legal_form),
         };
