@@ -24,6 +24,7 @@ static void acme_close(struct ca *ca)
                 return;
         while (ca->calls)
                 acme_op_free(ca->calls);
+        acme_turns_done(&ca->turns);
         acme_notes_done(ca);
         acme_nonces_drop(ca);
         acme_directory_done(&ca->directory);

@@ -57,6 +57,21 @@ struct acme_account {
         enum key_type takes; /* the best kind that the CA named when it refused the key's algorithm */
 };
 
+enum acme_turn { ACME_TURN_ANY, ACME_TURN_ORDERS, ACME_TURN_AUTHORIZATIONS };
+struct acme_seat { /* a request's */
+        enum acme_turn turn;
+        enum { ACME_SEAT_OUT, ACME_SEAT_WAITS, ACME_SEAT_RUNS } state;
+        struct acme_seat *next; /* of those that wait */
+        int64_t since_ms; /* boot time */
+        void (*go)(struct acme_seat *s); /* its turn has come */
+};
+struct acme_turns {
+        enum acme_turn now; /* while some run */
+        size_t running;
+        struct acme_seat *first; /* that waits, the longest */
+        struct timer *timer;
+};
+
 struct ca {
         struct ca_env env;
         char *name, *state_directory;
@@ -79,6 +94,7 @@ struct ca {
         struct ca_call *calls;
         int64_t quickest_us; /* of its answers; 0: none yet */
         struct acme_pace validation, issuance;
+        struct acme_turns turns;
         bool clock_told; /* that this host's clock differs from its */
         int64_t server_time_s, server_time_ms; /* by its last Date header, and when that was, boot time */
 };
@@ -105,6 +121,12 @@ void acme_op_free(struct ca_call *op); /* detaches, cleans, frees */
 bool acme_op_begin(struct ca_call *op, enum acme_want want, acme_ready_fn *ready, struct err *e);
 bool acme_op_later(struct ca_call *op, acme_ready_fn *fn, struct err *e); /* the next turn of the loop */
 
+/* turns.c: ret_now: it goes at once; else go is called, from the loop. Each seat that was not refused is ended, which
+ * is harmless twice. */
+bool acme_turn_wait(struct acme_turns *t, struct acme_seat *s, struct loop *loop, bool *ret_now, struct err *e);
+void acme_turn_end(struct acme_turns *t, struct acme_seat *s);
+void acme_turns_done(struct acme_turns *t); /* no seat is left */
+
 /* request.c */
 enum acme_sign { ACME_GET, ACME_KID, ACME_JWK };
 struct acme_ask {
@@ -116,6 +138,7 @@ struct acme_ask {
         struct key *key; /* with ACME_JWK: signs instead of the account's; outlives the operation */
         const char *accept; /* NULL: JSON; else the body is not parsed */
         bool repeat; /* a lost answer: ask again, it harms nobody */
+        enum acme_turn turn;
 };
 struct acme_answer {
         int status;

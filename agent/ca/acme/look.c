@@ -71,7 +71,8 @@ static void next_places(struct acme_look *l)
                         .url = p->url,
                         .sign = ACME_KID,
                         .payload = "",
-                        .repeat = true };
+                        .repeat = true,
+                        .turn = ACME_TURN_AUTHORIZATIONS };
                 if (!acme_ask(&l->op, &ask, place_answered, p, &e))
                         return tell(l, &e);
                 l->open++;
@@ -185,7 +186,8 @@ static bool give(struct acme_look *l, struct acme_place *p, struct err *e)
                 .url = p->url,
                 .sign = ACME_KID,
                 .payload = "{\"status\":\"deactivated\"}",
-                .repeat = true };
+                .repeat = true,
+                .turn = ACME_TURN_AUTHORIZATIONS };
         return what ? acme_ask(&l->op, &ask, given_answered, p, e) : err_memory(e);
 }
 

@@ -230,7 +230,8 @@ static void ask(struct order *o)
                 .url = op->ca->directory.new_order,
                 .sign = ACME_KID,
                 .payload = payload,
-                .repeat = true };
+                .repeat = true,
+                .turn = ACME_TURN_ORDERS };
         if (!acme_ask(op, &ask, answered, NULL, &e))
                 order_end(o, NULL, &e);
 }

@@ -25,6 +25,7 @@
 #define JSON_DEPTH 16
 
 struct acme_request {
+        struct acme_seat seat; /* first */
         struct acme_request *next;
         struct ca_call *op;
         struct http_call *http;
@@ -135,6 +136,7 @@ void acme_requests_cancel(struct ca_call *op)
         while (op->requests) {
                 struct acme_request *r = op->requests;
                 op->requests = r->next;
+                acme_turn_end(&op->ca->turns, &r->seat);
                 request_free(r);
         }
 }
@@ -143,6 +145,7 @@ void acme_requests_cancel(struct ca_call *op)
 static void finish(struct acme_request *r, const struct acme_answer *a, const struct err *err)
 {
         unlist(r);
+        acme_turn_end(&r->op->ca->turns, &r->seat);
         ca_requests_count(r->op->ca->name, r->action, err);
         r->fn(r->op, r->tag, a, err);
         request_free(r);
@@ -530,14 +533,21 @@ static bool go(struct acme_request *r, struct err *e)
         return start(r, &q, nonce_answered, e);
 }
 
+static void go_now(struct acme_seat *s)
+{
+        (void)again((struct acme_request *)s);
+}
+
 bool acme_ask(struct ca_call *op, const struct acme_ask *ask, acme_answer_fn *fn, void *tag, struct err *e)
 {
+        bool now;
         if (!acme_url_allowed(op->ca, ask->url, e))
                 return false;
         struct acme_request *r = calloc(1, sizeof *r);
         if (!r)
                 return err_memory(e);
-        *r = (struct acme_request){ .op = op,
+        *r = (struct acme_request){ .seat = { .turn = ask->turn, .go = go_now },
+                .op = op,
                 .action = ask->action,
                 .what = text_dup(ask->what),
                 .url = text_dup(ask->url),
@@ -551,7 +561,9 @@ bool acme_ask(struct ca_call *op, const struct acme_ask *ask, acme_answer_fn *fn
         bool good = r->what && r->url && (r->payload || ask->sign == ACME_GET) && (r->accept || !ask->accept);
         if (!good)
                 err_memory(e);
-        if (!good || !go(r, e)) {
+        good = good && acme_turn_wait(&op->ca->turns, &r->seat, op->ca->env.loop, &now, e) && (!now || go(r, e));
+        if (!good) {
+                acme_turn_end(&op->ca->turns, &r->seat);
                 request_free(r);
                 return false;
         }

@@ -49,6 +49,58 @@ static void an_order_goes_its_way_with_few_requests(void **arg)
         assert_non_null(strstr(page.data, "{ca=\"le\",action=\"finalize\",result=\"ok\"} 1\n"));
 }
 
+static bool is_asked(const char *part)
+{
+        for (const struct http_call *c = fake_calls; c; c = c->next)
+                if (strstr(c->url, part))
+                        return true;
+        return false;
+}
+
+static void count_view(void *arg, const struct ca_view *v, const struct err *err)
+{
+        *(unsigned *)arg += v && !err;
+}
+
+static void count_id(void *arg, const char *id, const struct err *err)
+{
+        *(unsigned *)arg += id && !err;
+}
+
+static void run_what_is_due(void)
+{
+        for (struct timer *t; (t = fake_timer_first()) && t->due_ms <= fake_boot_ms;) {
+                t->due_ms = -1;
+                t->fn(t->arg);
+        }
+}
+
+/* turns.c says why. */
+static void no_order_is_made_while_authorizations_are_read(void **arg)
+{
+        struct err e;
+        const struct ca_order_request r = { .names = &names, .validation = VALIDATION_DNS };
+        unsigned views = 0, orders = 0;
+
+        (void)arg;
+        order();
+        must();
+        acme_note_forget(ca, BASE "/orders/1");
+        attach(VALIDATION_DNS);
+        assert_non_null(ca_acme.view(ca, BASE "/orders/1", count_view, &views, &e));
+        for (run_what_is_due(); fake_calls && !is_asked("/authz/"); run_what_is_due())
+                fake_deliver(fake_calls);
+        assert_true(is_asked("/authz/"));
+        assert_non_null(ca_acme.order(ca, &r, count_id, &orders, &e));
+        unsigned sent = fake_sent;
+        run_what_is_due();
+        assert_int_equal(fake_sent, sent); /* not even for a nonce */
+        fake_run(NULL);
+        assert_int_equal(views, 1);
+        assert_int_equal(orders, 1);
+        assert_int_equal(server.new_orders, 2);
+}
+
 static void refused_nonces_are_signed_anew_but_not_for_ever(void **arg)
 {
         (void)arg;
@@ -836,6 +888,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
                 TEST(an_order_goes_its_way_with_few_requests),
+                TEST(no_order_is_made_while_authorizations_are_read),
                 TEST(refused_nonces_are_signed_anew_but_not_for_ever),
                 TEST(a_lost_new_order_is_repeated_and_a_lost_read_too),
                 TEST(an_answer_that_is_too_large_is_not_asked_for_again),
