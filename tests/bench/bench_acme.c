@@ -29,7 +29,7 @@
 #define LIMIT_S 600 /* whoever starts this waits less */
 #define PREFIX "GET /.well-known/acme-challenge/"
 
-enum step { ORDER, AUTHORIZATION, CHALLENGE, READY, FINALIZE, VALID, CERTIFICATE };
+enum step { ORDER, AUTHORIZATION, CHALLENGE, READY, FINALIZE, VALID, CERTIFICATE, STEPS };
 
 struct order {
         CURL *easy;
@@ -44,7 +44,7 @@ struct order {
 static struct key *account_key;
 static char *jwk, *thumbprint, *account_url, *new_nonce, *new_account, *new_order;
 static char *nonce[NONCES_MAX];
-static size_t nonce_count, requests, done_count, name_count, next_name;
+static size_t nonce_count, requests, done_count, name_count, next_name, running[STEPS];
 static char *name[NAMES_MAX];
 static CURLM *multi;
 
@@ -249,6 +249,7 @@ static void send_step(struct order *o)
                 : o->step == FINALIZE ? csr_payload(o)
                                       : text_dup(o->step == CHALLENGE ? "{}" : "");
         o->due_ms = 0;
+        running[o->step]++;
         sign(o, o->url, payload);
         free(payload);
         if (curl_multi_add_handle(multi, o->easy) != CURLM_OK)
@@ -261,9 +262,13 @@ static void go(struct order *o, enum step step, const char *url)
         free(o->url);
         o->url = copy;
         o->step = step;
-        if (step != READY && step != VALID)
-                return send_step(o);
-        o->due_ms = now_ms() + POLL_MS;
+        o->due_ms = now_ms() + (step == READY || step == VALID ? POLL_MS : 0);
+}
+
+/* Pebble locks up over the two at the same time (agent/ca/acme/turns.c). */
+static bool may_go(enum step step)
+{
+        return step == ORDER ? running[AUTHORIZATION] == 0 : step != AUTHORIZATION || running[ORDER] == 0;
 }
 
 static void next_order(struct order *o)
@@ -316,6 +321,8 @@ static void answered(struct order *o)
         case CERTIFICATE:
                 done_count++;
                 return next_order(o);
+        case STEPS:
+                break;
         }
 }
 
@@ -323,10 +330,10 @@ static int send_due(struct order *order, size_t count)
 {
         int64_t now = now_ms(), next = now + 1000;
         for (size_t i = 0; i < count; i++) {
-                if (order[i].due_ms && order[i].due_ms <= now)
-                        send_step(&order[i]);
-                else if (order[i].due_ms)
+                if (order[i].due_ms > now)
                         next = MIN(next, order[i].due_ms);
+                else if (order[i].due_ms && may_go(order[i].step))
+                        send_step(&order[i]);
         }
         return (int)(next - now);
 }
@@ -344,6 +351,7 @@ static bool take_answers(void)
                 if (result != CURLE_OK)
                         give_up("%s: %s", o->url, curl_easy_strerror(result));
                 curl_multi_remove_handle(multi, o->easy);
+                running[o->step]--;
                 answered(o);
                 any = true;
         }
@@ -353,8 +361,8 @@ static bool take_answers(void)
 static void run(struct order *order, size_t count)
 {
         while (done_count < name_count) {
-                int running, wait_ms = send_due(order, count);
-                if (curl_multi_perform(multi, &running) != CURLM_OK)
+                int left, wait_ms = send_due(order, count);
+                if (curl_multi_perform(multi, &left) != CURLM_OK)
                         give_up("libcurl fails");
                 if (!take_answers() && curl_multi_poll(multi, NULL, 0, wait_ms, NULL) != CURLM_OK)
                         give_up("libcurl fails");
