@@ -73,23 +73,45 @@ static bool write_all(int fd, const char *name, const void *data, size_t len, st
         return true;
 }
 
-static bool create(
-        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
+/* over_left: what a killed writer left under this name of ours goes first. What everybody may read needs no hiding
+ * while it has the owner that files get by themselves. */
+static int open_new(int dir_fd, const char *name, mode_t mode, bool over_left)
 {
-        CLEANUP(close_p)
-        int fd = (int)TEMP_FAILURE_RETRY(
-                openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+        mode_t first = 0600 | (mode & S_IROTH ? mode & 0044 : 0);
+        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, flags, first));
+        if (fd < 0 && errno == EEXIST && over_left && unlinkat(dir_fd, name, 0) == 0)
+                fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, flags, first));
+        return fd;
+}
+
+/* Owner before mode, both before content: no moment at which others could read it. What it has already (an umask, an
+ * ACL or a directory with setgid may have decided otherwise) is not set again. */
+static bool give(int fd, const char *name, mode_t mode, uid_t uid, gid_t gid, struct err *e)
+{
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return err_errno(e, errno, "file.write", "%s", name);
+        bool others = (uid != (uid_t)-1 && uid != st.st_uid) || (gid != (gid_t)-1 && gid != st.st_gid);
+        if (others && fchown(fd, uid, gid) < 0)
+                return err_errno(e, errno, "file.owner", "giving %s to user %d, group %d", name, (int)uid, (int)gid);
+        return (st.st_mode & 07777) == mode || fchmod(fd, mode) == 0 ||
+                err_errno(e, errno, "file.mode", "mode of %s", name);
+}
+
+static bool fill(int fd, const char *name, const void *data, size_t len, struct err *e)
+{
+        return write_all(fd, name, data, len, e) &&
+                (TEMP_FAILURE_RETRY(fsync(fd)) == 0 || err_errno(e, errno, "file.sync", "syncing %s", name));
+}
+
+static bool create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, bool over_left, const void *data,
+        size_t len, struct err *e)
+{
+        CLEANUP(close_p) int fd = open_new(dir_fd, name, mode, over_left);
         if (fd < 0)
                 return err_errno(e, errno, errno == EEXIST ? "file.exists" : "file.write", "creating %s", name);
-        bool good = true;
-        if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
-                good = err_errno(e, errno, "file.owner", "giving %s to user %d, group %d", name, (int)uid, (int)gid);
-        /* Mode before content: no moment at which others could read it. */
-        if (good && fchmod(fd, mode) < 0)
-                good = err_errno(e, errno, "file.mode", "mode of %s", name);
-        good = good && write_all(fd, name, data, len, e);
-        if (good && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
-                good = err_errno(e, errno, "file.sync", "syncing %s", name);
+        bool good = give(fd, name, mode, uid, gid, e) && fill(fd, name, data, len, e);
         if (!good)
                 (void)unlinkat(
                         dir_fd, name, 0); /* half a file is worse than none; the first error is the one to tell */
@@ -98,15 +120,26 @@ static bool create(
 
 bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e)
 {
-        return create(dir_fd, name, mode, (uid_t)-1, (gid_t)-1, data, len, e);
+        return file_create_as_at(dir_fd, name, mode, (uid_t)-1, (gid_t)-1, data, len, e);
+}
+
+bool file_create_as_at(
+        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
+{
+        return create(dir_fd, name, mode, uid, gid, false, data, len, e);
+}
+
+static bool temporary_of(const char *name, char ret[FILE_NAME_SIZE], struct err *e)
+{
+        return snprintf(ret, FILE_NAME_SIZE, ".dcvd-%s.tmp", name) < FILE_NAME_SIZE ||
+                err_errno(e, ENAMETOOLONG, "file.write", "%s", name);
 }
 
 bool file_temporary_at(int dir_fd, const char *name, char ret[FILE_NAME_SIZE], struct err *e)
 {
-        if (snprintf(ret, FILE_NAME_SIZE, ".dcvd-%s.tmp", name) >= FILE_NAME_SIZE)
-                return err_errno(e, ENAMETOOLONG, "file.write", "%s", name);
-        return unlinkat(dir_fd, ret, 0) == 0 || errno == ENOENT ||
-                err_errno(e, errno, "file.write", "removing %s", ret);
+        return temporary_of(name, ret, e) &&
+                (unlinkat(dir_fd, ret, 0) == 0 || errno == ENOENT ||
+                        err_errno(e, errno, "file.write", "removing %s", ret));
 }
 
 bool dir_sync(int dir_fd, struct err *e)
@@ -120,9 +153,9 @@ bool file_write_atomic_at(
         int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
 {
         char temporary[FILE_NAME_SIZE];
-        if (!file_temporary_at(dir_fd, name, temporary, e))
+        if (!temporary_of(name, temporary, e))
                 return false;
-        if (!create(dir_fd, temporary, mode, uid, gid, data, len, e))
+        if (!create(dir_fd, temporary, mode, uid, gid, true, data, len, e))
                 return err_wrap(e, "%s", name);
         if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
                 err_errno(e, errno, "file.rename", "putting %s in place", name);
@@ -181,10 +214,13 @@ bool file_append_line(const char *path, mode_t mode, const char *line, struct er
 bool symlink_put_at(int dir_fd, const char *link, const char *target, struct err *e)
 {
         char temporary[FILE_NAME_SIZE];
-        if (!file_temporary_at(dir_fd, link, temporary, e))
+        if (!temporary_of(link, temporary, e))
                 return false;
-        if (symlinkat(target, dir_fd, temporary) < 0)
-                return err_errno(e, errno, "file.link", "making link %s", link);
+        int r = symlinkat(target, dir_fd, temporary);
+        if (r < 0 && errno == EEXIST && unlinkat(dir_fd, temporary, 0) == 0) /* a killed writer's */
+                r = symlinkat(target, dir_fd, temporary);
+        if (r < 0)
+                return err_errno(e, errno, "file.link", "making link %s", temporary);
         if (renameat(dir_fd, temporary, dir_fd, link) < 0) {
                 err_errno(e, errno, "file.link", "switching link %s", link);
                 (void)unlinkat(dir_fd, temporary, 0); /* the rename's error is the one to tell */
@@ -198,25 +234,26 @@ bool symlink_switch_at(int dir_fd, const char *link, const char *target, struct 
         return symlink_put_at(dir_fd, link, target, e) && dir_sync(dir_fd, e);
 }
 
-bool dir_open_at(int dir_fd, const char *name, bool create_it, mode_t mode, int *ret_fd, struct err *e)
+/* mode: of one that was made just now; the umask took bits away. */
+static bool open_dir(int dir_fd, const char *name, int flags, const mode_t *mode, int *ret_fd, struct err *e)
 {
-        bool made = false;
-        if (create_it) {
-                if (mkdirat(dir_fd, name, mode) == 0)
-                        made = true;
-                else if (errno != EEXIST)
-                        return err_errno(e, errno, "dir.make", "making directory %s", name);
-        }
-        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        CLEANUP(close_p)
+        int fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags));
         if (fd < 0)
                 return err_errno(e, errno, "dir.open", "directory %s", name);
-        if (made && fchmod(fd, mode) < 0) { /* the umask took bits away */
-                err_errno(e, errno, "dir.make", "mode of directory %s", name);
-                close_p(&fd);
-                return false;
-        }
+        if (mode && fchmod(fd, *mode) < 0)
+                return err_errno(e, errno, "dir.make", "mode of directory %s", name);
         *ret_fd = fd;
+        fd = -1;
         return true;
+}
+
+bool dir_open_at(int dir_fd, const char *name, bool create_it, mode_t mode, int *ret_fd, struct err *e)
+{
+        bool made = create_it && mkdirat(dir_fd, name, mode) == 0;
+        if (create_it && !made && errno != EEXIST)
+                return err_errno(e, errno, "dir.make", "making directory %s", name);
+        return open_dir(dir_fd, name, 0, made ? &mode : NULL, ret_fd, e);
 }
 
 bool dir_open(const char *path, bool create_it, mode_t mode, int *ret_fd, struct err *e)
@@ -252,6 +289,19 @@ static bool remove_below(int dir_fd, const char *name, unsigned depth, struct er
 bool tree_remove_at(int dir_fd, const char *name, struct err *e)
 {
         return remove_below(dir_fd, name, TREE_DEPTH, e);
+}
+
+bool dir_make_at(int dir_fd, const char *name, mode_t mode, int *ret_fd, struct err *e)
+{
+        int r = mkdirat(dir_fd, name, mode);
+        if (r < 0 && errno == EEXIST) {
+                if (!tree_remove_at(dir_fd, name, e))
+                        return false;
+                r = mkdirat(dir_fd, name, mode);
+        }
+        if (r < 0)
+                return err_errno(e, errno, "dir.make", "making directory %s", name);
+        return open_dir(dir_fd, name, O_NOFOLLOW, &mode, ret_fd, e);
 }
 
 bool file_lock(const char *path, int *ret_fd, struct err *e)

@@ -19,6 +19,9 @@ bool file_read_at(int dir_fd, const char *name, size_t max, char **ret, size_t *
 /* Creates name (must not exist: ERR_CONFIG "file.exists") under dir_fd with exactly this mode, whole and fsynced; the
  * caller syncs the directory, or lets file_write_atomic do it. */
 bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
+/* The same with an owner and a group, (uid_t)-1 / (gid_t)-1: as they come. */
+bool file_create_as_at(
+        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
 /* The name beside name under which a file or link is made that is then renamed: ".dcvd-NAME.tmp", the same each time, and
  * nothing is there: what a killed writer left is taken away. name: at most FILE_NAME_SIZE - 11 bytes. */
 bool file_temporary_at(int dir_fd, const char *name, char ret[FILE_NAME_SIZE], struct err *e);
@@ -38,6 +41,8 @@ bool dir_sync(int dir_fd, struct err *e);
 /* Opens (creating with mode if create) a directory. ret_fd is O_PATH-free, CLOEXEC. */
 bool dir_open(const char *path, bool create, mode_t mode, int *ret_fd, struct err *e);
 bool dir_open_at(int dir_fd, const char *name, bool create, mode_t mode, int *ret_fd, struct err *e);
+/* Makes name anew, empty, with exactly this mode: whatever a killed writer left there goes first. */
+bool dir_make_at(int dir_fd, const char *name, mode_t mode, int *ret_fd, struct err *e);
 /* Removes name under dir_fd with all below it; symlinks are removed, never followed. Absent is success. */
 bool tree_remove_at(int dir_fd, const char *name, struct err *e);
 /* Takes an exclusive open-file-description lock, without waiting; *ret_fd keeps it. A lock that another process holds

@@ -265,8 +265,7 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         size_t count = 0;
         char name[16];
         if (!sets_list(s, cert, &number, &count, e) || !dir_open_at(s->sets_fd, cert, true, 0700, &cert_fd, e) ||
-                (count == 0 && !dir_sync(s->sets_fd, e)) || !tree_remove_at(cert_fd, TEMPORARY, e) ||
-                !dir_open_at(cert_fd, TEMPORARY, true, 0700, &fd, e))
+                (count == 0 && !dir_sync(s->sets_fd, e)) || !dir_make_at(cert_fd, TEMPORARY, 0700, &fd, e))
                 return err_wrap(e, "set of %s", cert);
         unsigned next = count ? number[count - 1] + 1 : 1;
         snprintf(name, sizeof name, "%u", next);

@@ -5,6 +5,31 @@
 
 #include "agent/base/buf.h"
 
+/* What a file is like when it changes hands and when it is first written. */
+static mode_t mode_at_giving, mode_at_writing;
+static unsigned gave;
+
+int __real_fchown(int fd, uid_t uid, gid_t gid);
+int __wrap_fchown(int fd, uid_t uid, gid_t gid);
+int __wrap_fchown(int fd, uid_t uid, gid_t gid)
+{
+        struct stat st;
+        assert_int_equal(fstat(fd, &st), 0);
+        mode_at_giving = st.st_mode & 07777;
+        gave++;
+        return __real_fchown(fd, uid, gid);
+}
+
+ssize_t __real_write(int fd, const void *data, size_t len);
+ssize_t __wrap_write(int fd, const void *data, size_t len);
+ssize_t __wrap_write(int fd, const void *data, size_t len)
+{
+        struct stat st;
+        assert_int_equal(fstat(fd, &st), 0);
+        mode_at_writing = st.st_mode & 07777;
+        return __real_write(fd, data, len);
+}
+
 static void refused_read(struct scratch_dir *d, const char *name, size_t max, enum err_kind kind, const char *code)
 {
         char *text = NULL;
@@ -142,6 +167,57 @@ static void owner_is_set_or_nothing_is_written(void **state)
         assert_int_equal(st.st_mode & 07777, 0640);
 }
 
+/* Nobody but the owner reads a secret on its way to another owner, and its content comes last. */
+static void owner_then_mode_then_content(void **state)
+{
+        static const struct {
+                mode_t mode, at_giving;
+        } row[] = { { 0600, 0600 }, { 0640, 0600 }, { 0440, 0600 }, { 0400, 0600 }, { 0660, 0600 }, { 0644, 0644 },
+                { 0604, 0604 }, { 0666, 0644 } };
+        static const mode_t masks[] = { 0, 0022, 0077, 0777 };
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        struct stat st;
+        for (size_t i = 0; i < ARRAY_LEN(row) * ARRAY_LEN(masks); i++) {
+                mode_t mode = row[i / ARRAY_LEN(masks)].mode, mask = masks[i % ARRAY_LEN(masks)], old = umask(mask);
+                bool root = geteuid() == 0; /* only root can give a file away */
+                mode_at_giving = row[i / ARRAY_LEN(masks)].at_giving & ~mask;
+                assert_true(file_create_as_at(
+                        d->fd, "f", mode, root ? 12345 : geteuid(), root ? 23456 : getegid(), "x", 1, &e));
+                (void)umask(old);
+                assert_int_equal(fstatat(d->fd, "f", &st, 0), 0);
+                if ((st.st_mode & 07777) != mode || mode_at_writing != mode ||
+                        mode_at_giving != (row[i / ARRAY_LEN(masks)].at_giving & ~mask))
+                        fail_msg("%04o, umask %04o: given as %04o, written as %04o, ends as %04o", mode, mask,
+                                mode_at_giving, mode_at_writing, st.st_mode & 07777);
+                if (root)
+                        assert_true(st.st_uid == 12345 && st.st_gid == 23456);
+                assert_int_equal(unlinkat(d->fd, "f", 0), 0);
+        }
+}
+
+/* In a directory with setgid a new file has another group than its writer. */
+static void an_owner_is_given_where_it_is_not_there_yet(void **state)
+{
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        struct stat st;
+        if (geteuid() != 0)
+                skip(); /* only root can give a directory away */
+        assert_true(file_create_as_at(d->fd, "usual", 0600, 0, getegid(), "x", 1, &e));
+        assert_int_equal(fchown(d->fd, 0, 23456), 0);
+        assert_int_equal(fchmod(d->fd, 02755), 0);
+        gave = 0;
+        assert_true(file_create_as_at(d->fd, "theirs", 0600, 0, 23456, "x", 1, &e));
+        assert_int_equal(gave, 0);
+        assert_true(file_create_as_at(d->fd, "ours", 0600, 0, 0, "x", 1, &e));
+        assert_int_equal(fstatat(d->fd, "ours", &st, 0), 0);
+        assert_int_equal(st.st_gid, 0);
+        assert_true(file_create_as_at(d->fd, "group", 0600, (uid_t)-1, 34567, "x", 1, &e));
+        assert_int_equal(fstatat(d->fd, "group", &st, 0), 0);
+        assert_true(st.st_uid == 0 && st.st_gid == 34567);
+}
+
 static void a_full_disk_is_temporary_and_leaves_nothing(void **state)
 {
         struct scratch_dir *d = *state;
@@ -191,6 +267,18 @@ static void what_a_killed_writer_left_goes_with_the_next_write(void **state)
         assert_int_equal(symlinkat("sets/1", d->fd, ".dcvd-live.tmp"), 0);
         assert_true(symlink_switch_at(d->fd, "live", "sets/2", &e));
         count_is(d, 2);
+        /* Of a directory it says that it is in the way. */
+        assert_int_equal(mkdirat(d->fd, ".dcvd-live.tmp", 0700), 0);
+        assert_false(symlink_switch_at(d->fd, "live", "sets/3", &e));
+        assert_string_equal(e.code, "file.link");
+        assert_non_null(strstr(e.text, ".dcvd-live.tmp"));
+        assert_int_equal(mkdirat(d->fd, ".dcvd-name.tmp", 0700), 0);
+        assert_false(file_write_atomic_at(d->fd, "name", 0600, (uid_t)-1, (gid_t)-1, "new", 3, &e));
+        assert_string_equal(e.code, "file.write");
+        assert_non_null(strstr(e.text, ".dcvd-name.tmp"));
+        holds(d, "name", "whole", 0600);
+        assert_int_equal(unlinkat(d->fd, ".dcvd-live.tmp", AT_REMOVEDIR), 0);
+        assert_int_equal(unlinkat(d->fd, ".dcvd-name.tmp", AT_REMOVEDIR), 0);
         /* One byte more than has room for the name of the file beside it. */
         memset(name, 'n', FILE_NAME_SIZE - 10);
         assert_false(file_write_atomic_at(d->fd, name, 0600, (uid_t)-1, (gid_t)-1, "x", 1, &e));
@@ -224,6 +312,31 @@ static void directories_are_made_with_their_mode(void **state)
         assert_false(dir_open_at(d->fd, "none", false, 0700, &fd, &e));
         assert_string_equal(e.code, "dir.open");
         assert_int_equal(fd, -1);
+}
+
+static void a_directory_is_made_anew_over_what_was_left(void **state)
+{
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        struct stat st;
+        int fd = -1;
+        mode_t old = umask(0077);
+        scratch_file(d, "precious", 0600, "x");
+        for (int i = 0; i < 3; i++) {
+                if (i == 2) /* not even through a link */
+                        assert_int_equal(symlinkat(".", d->fd, ".new"), 0);
+                assert_true(dir_make_at(d->fd, ".new", 0755, &fd, &e));
+                assert_int_equal(fstatat(d->fd, ".new", &st, AT_SYMLINK_NOFOLLOW), 0);
+                assert_int_equal(st.st_mode, S_IFDIR | 0755);
+                assert_true(file_create_at(fd, "file", 0600, "x", 1, &e)); /* that of the last time is gone */
+                close_p(&fd);
+                if (i == 1)
+                        assert_true(tree_remove_at(d->fd, ".new", &e));
+        }
+        umask(old);
+        count_is(d, 2);
+        assert_false(dir_make_at(d->fd, "none/x", 0755, &fd, &e));
+        assert_string_equal(e.code, "dir.make");
 }
 
 static void a_tree_goes_but_nothing_behind_its_links(void **state)
@@ -313,11 +426,14 @@ int main(void)
                 IN_DIR(creating_never_touches_what_is_there),
                 IN_DIR(atomic_writes_replace_the_name_not_the_target),
                 IN_DIR(owner_is_set_or_nothing_is_written),
+                IN_DIR(owner_then_mode_then_content),
+                IN_DIR(an_owner_is_given_where_it_is_not_there_yet),
                 IN_DIR(a_full_disk_is_temporary_and_leaves_nothing),
                 IN_DIR(appending_keeps_what_was_there),
                 IN_DIR(links_switch_in_one_step),
                 IN_DIR(what_a_killed_writer_left_goes_with_the_next_write),
                 IN_DIR(directories_are_made_with_their_mode),
+                IN_DIR(a_directory_is_made_anew_over_what_was_left),
                 IN_DIR(a_tree_goes_but_nothing_behind_its_links),
                 IN_DIR(a_bottomless_tree_is_refused),
                 IN_DIR(a_lock_has_one_owner),
