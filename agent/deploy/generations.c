@@ -3,8 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +14,7 @@
 #include "agent/base/err.h"
 #include "agent/base/file.h"
 #include "agent/base/util.h"
+#include "agent/deploy/owner.h"
 #include "agent/deploy/place.h"
 
 #define HOME ".dcvd"
@@ -30,35 +29,6 @@ static char *parent_of(const char *path)
 {
         const char *slash = strrchr(path, '/');
         return text_dup_n(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-/* ---- owner ---- */
-
-static bool unknown(struct err *e, const struct conf_target *t, const char *key, const char *what, const char *name)
-{
-        err_set(e, ERR_CONFIG, strcmp(key, "owner") == 0 ? "target.owner" : "target.group",
-                "%s of %s: there is no %s %s", key, t->directory, what, name);
-        return err_fix(e, "correct %s of that target in the configuration of dcvd, or create %s %s", key, what, name);
-}
-
-static bool find_owner(const struct conf_target *t, uid_t *ret_uid, gid_t *ret_gid, struct err *e)
-{
-        int64_t number;
-        const struct passwd *p = NULL;
-        const struct group *g = NULL;
-        if (parse_i64(t->owner, 0, UINT32_MAX - 1, &number))
-                *ret_uid = (uid_t)number;
-        else if ((p = getpwnam(t->owner)))
-                *ret_uid = p->pw_uid;
-        else
-                return unknown(e, t, "owner", "user", t->owner);
-        if (parse_i64(t->group, 0, UINT32_MAX - 1, &number))
-                *ret_gid = (gid_t)number;
-        else if ((g = getgrnam(t->group)))
-                *ret_gid = g->gr_gid;
-        else
-                return unknown(e, t, "group", "group", t->group);
-        return true;
 }
 
 /* ---- opening ---- */
@@ -106,7 +76,7 @@ bool generations_open(struct generations *g, const struct conf_target *target, b
 {
         *g = (struct generations){ .target = target, .dir_fd = -1, .dcvd_fd = -1, .lock_fd = -1 };
         struct stat st;
-        if (!find_owner(target, &g->uid, &g->gid, e))
+        if (!owner_find(target, &g->uid, &g->gid, e))
                 return false;
         if (!make && lstat(target->directory, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
                 return true; /* not there yet: generations_ready looks whether it can be made */
