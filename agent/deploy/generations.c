@@ -33,31 +33,46 @@ static char *parent_of(const char *path)
 
 /* ---- opening ---- */
 
+/* Without a link as its last component. *ret stays -1 if it is not there and not to be made. */
 static bool open_directory(const char *path, bool make, int *ret, struct err *e)
 {
         struct stat st;
-        bool there = lstat(path, &st) == 0;
-        if (!there && (errno == ENOENT || errno == ENOTDIR) && make)
-                return place_make(path, ret, e);
-        if (!there) {
-                return err_errno(e, errno, "target.open", "target directory %s", path);
-        } else if (!S_ISDIR(st.st_mode)) {
-                err_set(e, ERR_CONFIG, "target.kind", "%s is not a directory: something else is in its place", path);
-                return err_fix(e, "move it away, or name another directory");
-        }
         *ret = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-        return *ret >= 0 || err_errno(e, errno, "target.open", "target directory %s", path);
+        if (*ret >= 0)
+                return true;
+        int error = errno;
+        bool there = error != ENOENT && lstat(path, &st) == 0;
+        if (!there && (errno == ENOENT || errno == ENOTDIR))
+                return !make || place_make(path, ret, e);
+        if (!there || S_ISDIR(st.st_mode))
+                return err_errno(e, error, "target.open", "target directory %s", path);
+        err_set(e, ERR_CONFIG, "target.kind", "%s is not a directory: something else is in its place", path);
+        return err_fix(e, "move it away, or name another directory");
 }
 
+static int open_home_as_it_is(const struct generations *g)
+{
+        return (int)TEMP_FAILURE_RETRY(openat(g->dir_fd, HOME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+}
+
+/* Another helper may be making it too. */
 static bool open_home(struct generations *g, bool make, struct err *e)
 {
-        struct stat st;
-        if (fstatat(g->dir_fd, HOME, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+        bool made = false;
+        g->dcvd_fd = open_home_as_it_is(g);
+        if (g->dcvd_fd < 0 && errno == ENOENT) {
+                if (!make)
+                        return true; /* nothing of ours yet */
+                made = mkdirat(g->dir_fd, HOME, 0755) == 0;
+                if (made || errno == EEXIST)
+                        g->dcvd_fd = open_home_as_it_is(g);
+        }
+        if (g->dcvd_fd < 0 && (errno == ENOTDIR || errno == ELOOP))
                 return err_set(e, ERR_CONFIG, "target.kind",
                         "%s/" HOME " is not a directory: something else is in its place", g->target->directory);
-        if (!make && fstatat(g->dir_fd, HOME, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return true; /* nothing of ours yet */
-        return dir_open_at(g->dir_fd, HOME, make, 0755, &g->dcvd_fd, e) || err_wrap(e, "%s", g->target->directory);
+        g->most = made ? 0 : UINT_MAX;
+        return (g->dcvd_fd >= 0 && (!made || fchmod(g->dcvd_fd, 0755) == 0)) || /* the umask took bits away */
+                err_errno(e, errno, "dir.make", "%s/" HOME, g->target->directory);
 }
 
 static bool lock(struct generations *g, struct err *e)
@@ -72,29 +87,6 @@ static bool lock(struct generations *g, struct err *e)
         return true;
 }
 
-bool generations_open(struct generations *g, const struct conf_target *target, bool make, struct err *e)
-{
-        *g = (struct generations){ .target = target, .dir_fd = -1, .dcvd_fd = -1, .lock_fd = -1 };
-        struct stat st;
-        if (!owner_find(target, &g->uid, &g->gid, e))
-                return false;
-        if (!make && lstat(target->directory, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
-                return true; /* not there yet: generations_ready looks whether it can be made */
-        if (!open_directory(target->directory, make, &g->dir_fd, e) || !open_home(g, make, e) ||
-                (g->dcvd_fd >= 0 && make && !lock(g, e))) {
-                generations_close(g);
-                return false;
-        }
-        return true;
-}
-
-void generations_close(struct generations *g)
-{
-        close_p(&g->lock_fd);
-        close_p(&g->dcvd_fd);
-        close_p(&g->dir_fd);
-}
-
 static bool number_of(const char *name, unsigned *ret)
 {
         int64_t n;
@@ -104,26 +96,78 @@ static bool number_of(const char *name, unsigned *ret)
         return true;
 }
 
-static bool any_plain_file(const struct generations *g)
+static unsigned read_live(const struct generations *g)
 {
-        struct stat st;
-        for (size_t i = 0; i < g->target->file_count; i++)
-                if (fstatat(g->dir_fd, g->target->file[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-                        return true;
-        return false;
+        char target[32];
+        unsigned n;
+        ssize_t len = readlinkat(g->dcvd_fd, LIVE, target, sizeof target - 1);
+        if (len < 0)
+                return GENERATION_NONE;
+        target[len] = '\0';
+        return number_of(target, &n) ? n : GENERATION_NONE;
+}
+
+bool generations_open(struct generations *g, const struct conf_target *target, bool make, struct err *e)
+{
+        *g = (struct generations){
+                .target = target, .dir_fd = -1, .dcvd_fd = -1, .lock_fd = -1, .live = GENERATION_NONE
+        };
+        if (target->file_count > GENERATION_FILES_MAX)
+                return err_set(e, ERR_CONFIG, "target.files", "more than %d files in %s", GENERATION_FILES_MAX,
+                        target->directory);
+        if (!owner_find(target, &g->uid, &g->gid, e))
+                return false;
+        bool good = open_directory(target->directory, make, &g->dir_fd, e) &&
+                (g->dir_fd < 0 || open_home(g, make, e)) && (!make || lock(g, e));
+        if (!good)
+                generations_close(g);
+        else if (g->dcvd_fd >= 0)
+                g->live = read_live(g);
+        return good;
+}
+
+void generations_close(struct generations *g)
+{
+        close_p(&g->lock_fd);
+        close_p(&g->dcvd_fd);
+        close_p(&g->dir_fd);
+}
+
+/* ---- what is there ---- */
+
+enum standing { NOTHING, OURS, OTHER }; /* under a name of the target; OURS: its link through the live one */
+
+static bool is_our_link(int dir_fd, const char *name, const char *want)
+{
+        char target[PATH_MAX];
+        ssize_t len = readlinkat(dir_fd, name, target, sizeof target - 1);
+        if (len < 0)
+                return false;
+        target[len] = '\0';
+        return strcmp(target, want) == 0;
+}
+
+static void file_link(const char *name, char *ret, size_t size)
+{
+        snprintf(ret, size, HOME "/" LIVE "/%s", name);
+}
+
+static enum standing standing_at(const struct generations *g, const char *name)
+{
+        char want[300];
+        file_link(name, want, sizeof want);
+        errno = 0;
+        if (is_our_link(g->dir_fd, name, want))
+                return OURS;
+        return errno == ENOENT ? NOTHING : OTHER;
 }
 
 unsigned generations_live(const struct generations *g)
 {
-        char target[32];
-        unsigned n;
-        ssize_t len = g->dcvd_fd >= 0 ? readlinkat(g->dcvd_fd, LIVE, target, sizeof target - 1) : -1;
-        if (len > 0) {
-                target[len] = '\0';
-                if (number_of(target, &n))
-                        return n;
-        }
-        return g->dir_fd >= 0 && any_plain_file(g) ? 0 : GENERATION_NONE;
+        for (size_t i = 0; g->live == GENERATION_NONE && g->dir_fd >= 0 && i < g->target->file_count; i++)
+                if (standing_at(g, g->target->file[i].name) == OTHER)
+                        return 0;
+        return g->live;
 }
 
 /* ---- writing ---- */
@@ -139,83 +183,82 @@ static bool same_file(int fd, const struct generation_file *f)
         return same;
 }
 
-static bool is_there(struct generations *g, const char *name, const struct generation_file *file, size_t count)
+/* Does generation n hold just that? *ret_taken: its place is not free, whatever is there. */
+static bool is_there(
+        const struct generations *g, unsigned n, const struct generation_file *file, size_t count, bool *ret_taken)
 {
+        char name[16];
+        snprintf(name, sizeof name, "%u", n);
         CLEANUP(close_p)
         int fd = (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         bool same = fd >= 0;
+        *ret_taken = same || errno != ENOENT;
         for (size_t i = 0; same && i < count; i++)
                 same = same_file(fd, &file[i]);
         return same;
 }
 
-static bool give(struct generations *g, int fd, const char *name, mode_t mode, struct err *e)
+static DIR *list(const struct generations *g)
 {
-        struct stat st;
-        if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return err_errno(e, errno, "target.write", "%s/%s", g->target->directory, name);
-        if ((st.st_uid != g->uid || st.st_gid != g->gid) &&
-                fchownat(fd, name, g->uid, g->gid, AT_SYMLINK_NOFOLLOW) < 0) {
-                err_errno(e, errno, "target.owner", "giving %s/%s to %s:%s", g->target->directory, name,
-                        g->target->owner, g->target->group);
-                return err_fix(e,
-                        "dcvd-helper needs root's rights for that, or set owner and group of the target to those it "
-                        "runs as");
-        }
-        return fchmodat(fd, name, mode, 0) == 0 ||
-                err_errno(e, errno, "target.mode", "mode of %s/%s", g->target->directory, name);
-}
-
-static unsigned highest(const struct generations *g)
-{
-        unsigned most = 0, n;
         int fd = (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!d) {
+        if (!d)
                 close_p(&fd);
-                return GENERATION_NONE - 1;
-        }
+        return d;
+}
+
+static bool next_free(const struct generations *g, unsigned *ret, struct err *e)
+{
+        unsigned most = 0, n;
+        DIR *d = list(g);
+        if (!d)
+                return err_errno(e, errno, "target.read", "%s/" HOME, g->target->directory);
         for (struct dirent *entry; (entry = readdir(d));)
                 if (number_of(entry->d_name, &n))
                         most = MAX(most, n);
         (void)closedir(d);
-        return most;
+        *ret = most + 1;
+        return true;
 }
 
-unsigned generations_choose(struct generations *g, unsigned n, const struct generation_file *file, size_t count)
+static bool write_file(const struct generations *g, int fd, const struct generation_file *f, struct err *e)
 {
-        char name[16];
-        struct stat st;
-        snprintf(name, sizeof name, "%u", n);
-        bool taken = fstatat(g->dcvd_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-        return taken && !is_there(g, name, file, count) ? highest(g) + 1 : n;
+        if (file_create_as_at(fd, f->name, f->mode, g->uid, g->gid, f->content.data, f->content.len, e))
+                return true;
+        if (strcmp(e->code, "file.owner") != 0)
+                return err_wrap(e, "%s", g->target->directory);
+        err_wrap(e, "%s, of %s:%s", g->target->directory, g->target->owner, g->target->group);
+        return err_fix(e,
+                "dcvd-helper needs root's rights for that, or set owner and group of the target to those it runs as");
 }
 
 bool generations_write(
-        struct generations *g, unsigned n, const struct generation_file *file, size_t count, struct err *e)
+        struct generations *g, unsigned *n, const struct generation_file *file, size_t count, struct err *e)
 {
         CLEANUP(close_p) int fd = -1;
         char name[16], temporary[24];
-        snprintf(name, sizeof name, "%u", n);
-        snprintf(temporary, sizeof temporary, ".%u.new", n);
-        if (is_there(g, name, file, count))
+        unsigned number = *n;
+        bool taken;
+        if (is_there(g, number, file, count, &taken))
                 return true;
-        if (generations_live(g) == n && n != 0)
-                return err_set(e, ERR_CONFIG, "target.changed",
-                        "generation %u of %s is live but was changed by somebody; deploy another set", n,
-                        g->target->directory);
-        if (!tree_remove_at(g->dcvd_fd, temporary, e) || !tree_remove_at(g->dcvd_fd, name, e) ||
-                !dir_open_at(g->dcvd_fd, temporary, true, 0755, &fd, e))
+        if (taken && !next_free(g, &number, e))
+                return false;
+        snprintf(name, sizeof name, "%u", number);
+        snprintf(temporary, sizeof temporary, ".%u.new", number);
+        if (!dir_make_at(g->dcvd_fd, temporary, 0755, &fd, e))
                 return err_wrap(e, "%s", g->target->directory);
         for (size_t i = 0; i < count; i++)
-                if (!file_create_at(fd, file[i].name, 0600, file[i].content.data, file[i].content.len, e) ||
-                        !give(g, fd, file[i].name, file[i].mode, e))
-                        return err_wrap(e, "%s", g->target->directory);
+                if (!write_file(g, fd, &file[i], e))
+                        return false;
         if (!dir_sync(fd, e))
                 return false;
         if (renameat(g->dcvd_fd, temporary, g->dcvd_fd, name) < 0)
-                return err_errno(e, errno, "target.write", "generation %u of %s", n, g->target->directory);
-        return dir_sync(g->dcvd_fd, e);
+                return err_errno(e, errno, "target.write", "generation %u of %s", number, g->target->directory);
+        g->most += g->most < UINT_MAX;
+        if (!dir_sync(g->dcvd_fd, e))
+                return false;
+        *n = number;
+        return true;
 }
 
 /* ---- adopting what is there ---- */
@@ -257,33 +300,21 @@ static bool keep_one(struct generations *g, int zero_fd, const char *name, struc
         return good;
 }
 
-static bool is_our_link(int dir_fd, const char *name, const char *want)
-{
-        char target[PATH_MAX];
-        ssize_t len = readlinkat(dir_fd, name, target, sizeof target - 1);
-        if (len < 0)
-                return false;
-        target[len] = '\0';
-        return strcmp(target, want) == 0;
-}
-
-static void file_link(const char *name, char *ret, size_t size)
-{
-        snprintf(ret, size, HOME "/" LIVE "/%s", name);
-}
-
-static bool keep_zero(struct generations *g, struct err *e)
+/* What stands under the names when the first of ours comes, and is not ours. */
+static bool keep_zero(struct generations *g, const enum standing *standing, struct err *e)
 {
         CLEANUP(close_p) int fd = -1;
         struct stat st;
-        if (fstatat(g->dcvd_fd, "0", &st, AT_SYMLINK_NOFOLLOW) == 0 || !any_plain_file(g))
+        if (fstatat(g->dcvd_fd, "0", &st, AT_SYMLINK_NOFOLLOW) == 0)
                 return true;
-        if (!tree_remove_at(g->dcvd_fd, ".0.new", e) || !dir_open_at(g->dcvd_fd, ".0.new", true, 0755, &fd, e))
+        if (!dir_make_at(g->dcvd_fd, ".0.new", 0755, &fd, e))
                 return err_wrap(e, "%s", g->target->directory);
         for (size_t i = 0; i < g->target->file_count; i++)
-                if (!keep_one(g, fd, g->target->file[i].name, e))
+                if (standing[i] == OTHER && !keep_one(g, fd, g->target->file[i].name, e))
                         return false;
-        if (!dir_sync(fd, e) || renameat(g->dcvd_fd, ".0.new", g->dcvd_fd, "0") < 0)
+        if (!dir_sync(fd, e))
+                return false;
+        if (renameat(g->dcvd_fd, ".0.new", g->dcvd_fd, "0") < 0)
                 return err_errno(e, errno, "target.write", "generation 0 of %s", g->target->directory);
         return dir_sync(g->dcvd_fd, e);
 }
@@ -347,29 +378,32 @@ static bool link_elsewhere(struct generations *g, const struct conf_link *l, str
                 err_wrap(e, "%s", l->path);
 }
 
-bool generations_adopt(struct generations *g, struct err *e)
+/* A name that nothing stands under gets its link at once; what readers know is replaced by one rename. */
+static bool put_link(int dir_fd, const char *name, const char *target, bool nothing, struct err *e)
 {
-        if (!keep_zero(g, e))
-                return false;
-        char current[32];
-        bool linked = readlinkat(g->dcvd_fd, LIVE, current, sizeof current) > 0;
-        struct stat st;
-        if (!linked && fstatat(g->dcvd_fd, "0", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                !symlink_switch_at(g->dcvd_fd, LIVE, "0", e))
+        return (nothing && symlinkat(target, dir_fd, name) == 0) || symlink_put_at(dir_fd, name, target, e);
+}
+
+static bool lead(struct generations *g, unsigned n, struct err *e)
+{
+        char name[16];
+        snprintf(name, sizeof name, "%u", n);
+        if (!put_link(g->dcvd_fd, LIVE, name, g->live == GENERATION_NONE, e) || !dir_sync(g->dcvd_fd, e))
                 return err_wrap(e, "%s", g->target->directory);
+        g->live = n;
         return true;
 }
 
 /* After live leads somewhere: each name becomes a link through it. */
-static bool link_files(struct generations *g, struct err *e)
+static bool link_files(struct generations *g, const enum standing *standing, struct err *e)
 {
         bool made = false;
         for (size_t i = 0; i < g->target->file_count; i++) {
                 char want[300];
-                file_link(g->target->file[i].name, want, sizeof want);
-                if (is_our_link(g->dir_fd, g->target->file[i].name, want))
+                if (standing[i] == OURS)
                         continue;
-                if (!symlink_put_at(g->dir_fd, g->target->file[i].name, want, e))
+                file_link(g->target->file[i].name, want, sizeof want);
+                if (!put_link(g->dir_fd, g->target->file[i].name, want, standing[i] == NOTHING, e))
                         return err_wrap(e, "%s", g->target->directory);
                 made = true;
         }
@@ -385,14 +419,16 @@ static bool link_files(struct generations *g, struct err *e)
  * first installation they lead nowhere for that moment, so the switch comes first. */
 bool generations_switch(struct generations *g, unsigned n, struct err *e)
 {
-        char name[16];
-        snprintf(name, sizeof name, "%u", n);
-        bool first = generations_live(g) == GENERATION_NONE;
-        if (!first && !link_files(g, e))
+        enum standing standing[GENERATION_FILES_MAX];
+        bool others = false;
+        for (size_t i = 0; i < g->target->file_count; i++) {
+                standing[i] = standing_at(g, g->target->file[i].name);
+                others |= standing[i] == OTHER;
+        }
+        if (others && (!keep_zero(g, standing, e) || (g->live == GENERATION_NONE && !lead(g, 0, e))))
                 return false;
-        if (!symlink_switch_at(g->dcvd_fd, LIVE, name, e))
-                return err_wrap(e, "%s", g->target->directory);
-        return !first || link_files(g, e);
+        bool first = g->live == GENERATION_NONE;
+        return (first || link_files(g, standing, e)) && lead(g, n, e) && (!first || link_files(g, standing, e));
 }
 
 /* ---- looking ahead ---- */
@@ -482,6 +518,7 @@ static bool remove_links(struct generations *g, struct err *e)
         }
         if (unlinkat(g->dcvd_fd, LIVE, 0) < 0 && errno != ENOENT)
                 return err_errno(e, errno, "target.restore", "removing the live link of %s", g->target->directory);
+        g->live = GENERATION_NONE;
         return dir_sync(g->dir_fd, e);
 }
 
@@ -500,7 +537,7 @@ bool generations_restore(struct generations *g, unsigned n, struct err *e)
                 err_set(e, ERR_CONFIG, "target.absent", "%s has no generation %u", g->target->directory, n);
                 return err_fix(e, "dcvctl deploy puts a kept set there again");
         }
-        return symlink_switch_at(g->dcvd_fd, LIVE, name, e) || err_wrap(e, "%s", g->target->directory);
+        return lead(g, n, e);
 }
 
 static int falling(const void *a, const void *b)
@@ -511,27 +548,23 @@ static int falling(const void *a, const void *b)
 
 void generations_retire(struct generations *g, unsigned keep)
 {
-        unsigned list[GENERATIONS_MAX];
+        unsigned number[GENERATIONS_MAX];
         size_t count = 0;
         struct err e;
-        int fd = (int)TEMP_FAILURE_RETRY(openat(g->dcvd_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!d) {
-                close_p(&fd);
+        DIR *d = g->most > keep ? list(g) : NULL;
+        if (!d)
                 return;
-        }
         for (struct dirent *entry; count < GENERATIONS_MAX && (entry = readdir(d));) {
                 unsigned n;
                 if (number_of(entry->d_name, &n) && n != 0)
-                        list[count++] = n;
+                        number[count++] = n;
         }
         (void)closedir(d);
-        qsort(list, count, sizeof list[0], falling);
-        unsigned live = generations_live(g);
+        qsort(number, count, sizeof number[0], falling);
         for (size_t i = keep; i < count; i++) {
                 char name[16];
-                snprintf(name, sizeof name, "%u", list[i]);
-                if (list[i] != live)
+                snprintf(name, sizeof name, "%u", number[i]);
+                if (number[i] != g->live)
                         (void)tree_remove_at(g->dcvd_fd, name, &e); /* tried again after the next deployment */
         }
 }

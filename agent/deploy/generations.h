@@ -11,12 +11,15 @@
 #include "config/config.h"
 
 #define GENERATION_NONE UINT_MAX /* nothing was there */
+#define GENERATION_FILES_MAX 64 /* as many as the configuration may have */
 
 struct generations {
         const struct conf_target *target;
         int dir_fd, dcvd_fd, lock_fd;
         uid_t uid;
         gid_t gid;
+        unsigned most; /* so many generations are there at most: none in a .dcvd just made */
+        unsigned live; /* where the live link leads; nobody else moves it while we hold the lock */
 };
 struct generation_file { /* one file of a generation, in memory */
         const char *name;
@@ -33,15 +36,13 @@ void generations_close(struct generations *g);
 bool generations_ready(const struct generations *g, struct err *e);
 unsigned generations_live(
         const struct generations *g); /* GENERATION_NONE: no live link (0 if plain files of ours are there) */
-/* The number to write under: n, unless other content already lies there (a state directory that began anew): then the
- * next free one. */
-unsigned generations_choose(struct generations *g, unsigned n, const struct generation_file *file, size_t count);
-/* Writes generation n whole under a temporary name, then renames. The same content already there is success. */
+/* Writes a generation whole under a temporary name, then renames. *n: the number to write under; unless other content
+ * already lies there (a state directory that began anew): then the next free one, and *n is that. The same content
+ * there is success. */
 bool generations_write(
-        struct generations *g, unsigned n, const struct generation_file *file, size_t count, struct err *e);
-/* Keeps what is there as generation 0 and turns the files into links, each replaced by one rename; readers see the same
- * content throughout. */
-bool generations_adopt(struct generations *g, struct err *e);
+        struct generations *g, unsigned *n, const struct generation_file *file, size_t count, struct err *e);
+/* Keeps what is there as generation 0, unless it is ours or there is one; turns the files into links, each put in place
+ * in one step; makes n live. Readers see the same content until that. */
 bool generations_switch(struct generations *g, unsigned n, struct err *e);
 /* Back to n; GENERATION_NONE removes the links that were made. */
 bool generations_restore(struct generations *g, unsigned n, struct err *e);

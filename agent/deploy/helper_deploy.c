@@ -14,7 +14,6 @@
 #include "agent/pki/key.h"
 
 #define KEEP 3
-#define FILES_MAX 64 /* as many as the configuration may have */
 
 struct material { /* what the request brought, checked */
         struct chain chain;
@@ -136,11 +135,10 @@ static bool secret_form(enum conf_form f)
 
 static bool write_generation(struct generations *g, unsigned *n, const struct material *m, struct err *e)
 {
-        struct generation_file file[FILES_MAX] = { 0 };
+        struct generation_file file[GENERATION_FILES_MAX] = { 0 };
         const struct conf_target *t = g->target;
         size_t count = 0;
-        bool good = t->file_count <= FILES_MAX ||
-                err_set(e, ERR_CONFIG, "target.files", "more than %d files in %s", FILES_MAX, t->directory);
+        bool good = true;
         for (size_t i = 0; good && i < t->file_count; i++) {
                 if (t->file[i].form == FORM_KEY && !m->key)
                         continue; /* held elsewhere: the certificate alone */
@@ -149,9 +147,7 @@ static bool write_generation(struct generations *g, unsigned *n, const struct ma
                 good = content(&t->file[i], m, &file[count].content, e);
                 count++;
         }
-        if (good)
-                *n = generations_choose(g, *n, file, count);
-        good = good && generations_write(g, *n, file, count, e);
+        good = good && generations_write(g, n, file, count, e);
         for (size_t i = 0; i < count; i++)
                 secret_done(&file[i].content);
         return good;
@@ -181,7 +177,7 @@ static bool install(const struct conf *c, struct generations *g, unsigned n, uns
         json_t *answer, struct err *e)
 {
         size_t reached = 0;
-        if (!write_generation(g, &n, m, e) || !generations_adopt(g, e) || !generations_switch(g, n, e))
+        if (!write_generation(g, &n, m, e) || !generations_switch(g, n, e))
                 return false;
         if (!services_test(c, g->target, answer, e)) {
                 put_back(c, g, was, 0, answer, e);
@@ -241,11 +237,9 @@ bool helper_deploy(const struct conf *conf, const struct helper_request *r, json
                 generations_close(&g);
                 return false;
         }
-        unsigned was = generations_live(&g);
         /* Told by the job: live when it began. A second try after a crash would see its own generation. */
         int64_t told = json_i64(r->header, "was", -1);
-        if (told >= 0 && told <= UINT_MAX)
-                was = (unsigned)told;
+        unsigned was = told >= 0 && told <= UINT_MAX ? (unsigned)told : generations_live(&g);
         json_put_i64(answer, "was", was);
         bool good = testing ||
                 (read_material(cert, r, &m, e) && check_material(cert, &m, e) && test_first(conf, t, answer, e) &&
