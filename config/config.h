@@ -36,10 +36,14 @@ enum conf_domain_alert { DOMAIN_ALERT_NOTIFY, DOMAIN_ALERT_REISSUE, DOMAIN_ALERT
 enum conf_confirm { CONFIRM_AUTO, CONFIRM_ASK, CONFIRM_NEVER };
 
 struct arena;
-struct conf_stamp { /* how the files looked just before they were read */
-        struct texts patterns; /* of `include` */
-        uint8_t hash[32];
+struct conf_seen { /* how files or directories looked just before they were read */
+        struct texts path;
+        struct buf look;
         bool settled; /* none was so young that a later change need not show */
+};
+struct conf_stamp {
+        struct conf_seen files, places; /* the first file is that of the command line; places: where patterns list */
+        struct texts patterns; /* of `include` */
 };
 struct conf_backend { /* a CA or a publisher */
         char *name;

@@ -155,6 +155,7 @@ static bool add_included(struct sources *s, size_t *bytes, struct conf_problems 
 
         if (!yaml_is_null(include)) {
                 good = include_patterns(include, &patterns, p);
+                stamp_places(&s->stamp, &patterns);
                 good &= include_expand(&patterns, include, &files, p);
                 stamp_included(&s->stamp, &files);
                 for (size_t i = 0; i < files.count && *bytes <= BYTES_MAX; i++)

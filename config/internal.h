@@ -186,8 +186,10 @@ bool include_patterns(const struct yaml_node *node, struct texts *ret, struct co
 bool include_expand(
         const struct texts *patterns, const struct yaml_node *node, struct texts *ret, struct conf_problems *p);
 
-/* stamp.c: path, then what the patterns match, each stamped before it is read, so that a change in between shows. */
+/* stamp.c: path, then where patterns list, then what they match, each stamped before it is read, so that a change in
+ * between shows. */
 void stamp_begin(struct conf_stamp *s, const char *path);
+void stamp_places(struct conf_stamp *s, const struct texts *patterns);
 void stamp_included(struct conf_stamp *s, const struct texts *files);
 void stamp_done(struct conf_stamp *s);
 /* Would a file that was last changed then be dated later by a change from now on? */

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,16 @@ static char *at(const char *name)
         turn = (turn + 1) % 4;
         snprintf(path[turn], sizeof path[turn], "%s/%s", place, name);
         return path[turn];
+}
+
+static unsigned globs;
+
+int __real_glob(const char *pattern, int flags, int (*error)(const char *path, int number), glob_t *ret);
+int __wrap_glob(const char *pattern, int flags, int (*error)(const char *path, int number), glob_t *ret);
+int __wrap_glob(const char *pattern, int flags, int (*error)(const char *path, int number), glob_t *ret)
+{
+        globs++;
+        return __real_glob(pattern, flags, error, ret);
 }
 
 static void put(const char *name, const char *text)
@@ -619,6 +630,79 @@ static void every_change_of_its_files_is_seen(void **state)
         clock_fake(-1, -1);
 }
 
+/* Told by the date of the directory; it is listed only where that may not tell. */
+static void what_a_pattern_matches_is_listed_when_it_may_have_changed(void **state)
+{
+        static const struct {
+                const char *pattern, *touched;
+                unsigned listed;
+                bool same;
+        } row[] = {
+                { "conf.d/*.yaml", NULL, 0, true }, { "conf.d/*.yaml", "elsewhere.yaml", 0, true },
+                { "conf.d/*.yaml", "conf.d/b.yaml", 1, false }, { "conf.d/*.yaml", "conf.d/other.txt", 1, true },
+                { "conf.d/a.yam?", "conf.d/b.yaml", 1, true }, { "conf.d/[b].yaml", "conf.d/b.yaml", 1, false },
+                { "conf.d/a.yaml", "conf.d/b.yaml", 0, true }, /* one file */
+                { "*/a.yaml", NULL, 1, true }, /* in whatever directory */
+                { "*/a.yaml", "more.d/a.yaml", 1, false }, { "conf\\.d/*.yaml", NULL, 1, true },
+                { "conf\\.d/*.yaml", "conf.d/b.yaml", 1, false }, { "absent.d/*.yaml", NULL, 1, true },
+                { "more.d/*.yaml", "more.d/b.yaml", 1, false }, /* made meanwhile */
+        };
+        struct conf_problems p = { 0 };
+
+        (void)state;
+        assert_int_equal(mkdir(at("conf\\.d"), 0755), 0); /* not what the pattern means */
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                CLEANUP(free_p) char *text = text_format("include: '%s/%s'\n%s", place, row[i].pattern, sections);
+                struct conf *c = NULL;
+                put_main(sections);
+                put("main.yaml", text);
+                put("conf.d/a.yaml", "limits: {jobs: 3}\n");
+                clock_fake(4000000000000, -1); /* nothing is young */
+                assert_true(try_load(&c, &p));
+                let_a_tick_pass();
+                if (row[i].touched && text_starts(row[i].touched, "more.d"))
+                        (void)mkdir(at("more.d"), 0755);
+                if (row[i].touched)
+                        put(row[i].touched, "limits: {cooldown: 1h}\n");
+                globs = 0;
+                bool same = config_unchanged(c);
+                if (same != row[i].same || globs != row[i].listed)
+                        fail_msg("row %zu: %s, listed %u times", i, same ? "unchanged" : "changed", globs);
+                config_free(c);
+                clock_fake(-1, -1);
+                if (row[i].touched)
+                        assert_int_equal(unlink(at(row[i].touched)), 0);
+                (void)rmdir(at("more.d"));
+        }
+}
+
+/* A file that comes within a tick of the last change need not change its date again. */
+static void a_young_directory_is_listed(void **state)
+{
+        struct conf_problems p = { 0 };
+        struct stat st;
+
+        (void)state;
+        put_main(sections);
+        put("conf.d/a.yaml", "limits: {jobs: 3}\n");
+        do {
+                put("conf.d/other.txt", "");
+                assert_int_equal(unlink(at("conf.d/other.txt")), 0);
+                assert_int_equal(stat(at("conf.d"), &st), 0);
+        } while (st.st_ctim.tv_nsec == 0);
+        int64_t changed_ms = st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+        for (int age_ms = 19; age_ms <= 20; age_ms++) {
+                struct conf *c = NULL;
+                clock_fake(changed_ms + age_ms, -1);
+                assert_true(try_load(&c, &p));
+                globs = 0;
+                (void)config_unchanged(c);
+                assert_int_equal(globs, age_ms == 19);
+                config_free(c);
+        }
+        clock_fake(-1, -1);
+}
+
 /* One that another takes the place of, by a link above it. */
 static void a_file_that_is_another_one_now_is_seen(void **state)
 {
@@ -699,6 +783,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(included_maps_are_merged, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(every_change_of_its_files_is_seen, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(a_file_that_is_another_one_now_is_seen, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(
+                        what_a_pattern_matches_is_listed_when_it_may_have_changed, make_place, drop_place),
+                cmocka_unit_test_setup_teardown(a_young_directory_is_listed, make_place, drop_place),
                 cmocka_unit_test_setup_teardown(a_young_file_is_never_said_to_be_unchanged, make_place, drop_place),
                 cmocka_unit_test(a_date_is_settled_when_the_next_one_must_differ),
                 cmocka_unit_test_setup_teardown(a_name_given_twice_names_both_places, make_place, drop_place),

@@ -355,6 +355,30 @@ static void a_configuration_that_changed_is_read_anew(void **state)
         expect_end(b, false);
 }
 
+static void a_file_that_is_added_to_it_is_seen(void **state)
+{
+        struct bed *b = *state;
+        NEEDS_PLACE(b);
+        CLEANUP(free_p) char *main_text = text_format("include: \"%s/conf.d/*.yaml\"\n", b->place);
+        CLEANUP(free_p)
+        char *text = text_format("publishers:\n  site: {type: webroot, directory: \"%s/a\"}\n", b->place);
+        put(b, "dcvd.yaml", main_text);
+        assert_int_equal(mkdir(at(b, "conf.d"), 0755), 0);
+        start(b);
+        expect(b, "token-put", "one", "helper.publisher", true);
+        expect(b, "token-put", "one", "helper.publisher", true);
+        assert_int_equal(loads, 1);
+        put(b, "conf.d/site.yaml", text);
+        expect(b, "token-put", "one", "", true);
+        assert_true(there(b, "a", "one"));
+        let_a_tick_pass();
+        assert_int_equal(unlink(at(b, "conf.d/site.yaml")), 0);
+        expect(b, "token-put", "two", "helper.publisher", true);
+        assert_int_equal(loads, 3);
+        assert_int_equal(shutdown(b->fd, SHUT_WR), 0);
+        expect_end(b, false);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -368,6 +392,7 @@ int main(void)
                 TEST(a_helper_takes_no_more_after_a_minute),
                 TEST(a_hook_is_the_only_request_of_its_process),
                 TEST(a_configuration_that_changed_is_read_anew),
+                TEST(a_file_that_is_added_to_it_is_seen),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
