@@ -172,11 +172,15 @@ unsigned generations_live(const struct generations *g)
 
 /* ---- writing ---- */
 
-static bool same_file(int fd, const struct generation_file *f)
+/* Content, and who may read it. */
+static bool same_file(const struct generations *g, int fd, const struct generation_file *f)
 {
         CLEANUP(free_p) char *now = NULL;
         size_t len = 0;
-        if (!file_read_at(fd, f->name, OLD_FILE_MAX, &now, &len, NULL))
+        struct stat st;
+        if (fstatat(fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mode != (S_IFREG | f->mode) ||
+                st.st_uid != g->uid || st.st_gid != g->gid ||
+                !file_read_at(fd, f->name, OLD_FILE_MAX, &now, &len, NULL))
                 return false;
         bool same = len == f->content.len && memcmp(now, f->content.data, len) == 0;
         wipe(now, len);
@@ -194,7 +198,7 @@ static bool is_there(
         bool same = fd >= 0;
         *ret_taken = same || errno != ENOENT;
         for (size_t i = 0; same && i < count; i++)
-                same = same_file(fd, &file[i]);
+                same = same_file(g, fd, &file[i]);
         return same;
 }
 

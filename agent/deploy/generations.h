@@ -36,9 +36,9 @@ void generations_close(struct generations *g);
 bool generations_ready(const struct generations *g, struct err *e);
 unsigned generations_live(
         const struct generations *g); /* GENERATION_NONE: no live link (0 if plain files of ours are there) */
-/* Writes a generation whole under a temporary name, then renames. *n: the number to write under; unless other content
- * already lies there (a state directory that began anew): then the next free one, and *n is that. The same content
- * there is success. */
+/* Writes a generation whole under a temporary name, then renames. *n: the number to write under; unless another one
+ * already lies there (a state directory that began anew, another owner or mode in the configuration): then the next
+ * free one, and *n is that. The same content, read by the same, is success. */
 bool generations_write(
         struct generations *g, unsigned *n, const struct generation_file *file, size_t count, struct err *e);
 /* Keeps what is there as generation 0, unless it is ours or there is one; turns the files into links, each put in place

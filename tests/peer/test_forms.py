@@ -1,6 +1,7 @@
 """What is put into a target: every form and link, an encrypted key, the certificate alone when the key is held elsewhere, SM2."""
 
 import os
+import signal
 import subprocess
 import unittest
 
@@ -87,6 +88,26 @@ class Forms(unittest.TestCase):
             self.assertNotEqual(world.served().der, before)
             plain = probe.openssl("pkey", "-in", f"{folder}/privkey.pem", "-passin", f"file:{phrase}")
             self.assertEqual(probe.spki_of_key(plain), world.served().spki)
+            world.assert_invariants(self)
+
+    def test_a_mode_that_was_changed_is_given_by_deploy(self):
+        with World() as world:
+            config = world.default_config()
+            target = quick(config)
+            self.take_over(world, config)
+            self.good(world.dcvctl("deploy", "www", "--wait"))
+            key = f"{target['directory']}/privkey.pem"
+            self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+            target["mode"] = "0640"
+            if namespace.has_many_users():
+                target["group"] = "12345"
+            world.write_config(config)
+            world.dcvd.signal(signal.SIGHUP)
+            probe.until(lambda: "new configuration" in probe.read_text(world.dcvd.log), 5, "taken")
+            self.good(world.dcvctl("deploy", "www", "--wait"))
+            self.assertEqual(os.stat(key).st_mode & 0o777, 0o640)
+            self.assertEqual(os.stat(key).st_gid, 12345 if namespace.has_many_users() else 0)
+            self.assertEqual(os.stat(f"{target['directory']}/fullchain.pem").st_mode & 0o777, 0o644)
             world.assert_invariants(self)
 
     def test_a_pass_phrase_that_is_gone_costs_nothing(self):

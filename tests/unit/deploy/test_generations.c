@@ -379,6 +379,37 @@ static void a_generation_is_written_once(void **state)
         generations_close(&g);
 }
 
+/* dcvctl deploy after owner, group or mode was changed. */
+static void what_others_may_read_is_not_the_same(void **state)
+{
+        struct bed b;
+        struct generations g;
+        struct err e;
+        set_up(&b, *state);
+        open_it(&b, &g);
+        install(&g, 1, "one");
+        CLEANUP(free_p) char *key = text_format("%s/.dcvd/1/key.pem", b.directory);
+        assert_int_equal(chmod(key, 0644), 0); /* by whoever */
+        assert_int_equal(write_one(&g, 1, "one", &e), 2);
+        assert_int_equal(mode_of(b.directory, ".dcvd/2/key.pem"), 0640);
+        assert_int_equal(chmod(key, 0640), 0);
+        assert_int_equal(write_one(&g, 1, "one", &e), 1);
+        assert_int_equal(unlink(key), 0);
+        assert_int_equal(symlink("../2/key.pem", key), 0);
+        assert_int_equal(write_one(&g, 1, "one", &e), 3);
+        generations_close(&g);
+        if (geteuid() != 0)
+                skip(); /* only root can give a file away */
+        for (int i = 0; i < 2; i++) {
+                b.target.owner = (char *)(i ? "12345" : "0");
+                b.target.group = (char *)(i ? "0" : "23456");
+                open_it(&b, &g);
+                assert_int_equal(write_one(&g, 2, "one", &e), 4 + i);
+                assert_int_equal(write_one(&g, 4 + (unsigned)i, "one", &e), 4 + i);
+                generations_close(&g);
+        }
+}
+
 static void the_files_are_whose_they_are_configured_to_be(void **state)
 {
         static const char *const files[] = { ".dcvd/1/cert.pem", ".dcvd/1/key.pem" };
@@ -678,6 +709,7 @@ int main(void)
                 IN_DIR(what_haproxy_would_read_from_a_folder_is_kept_hidden),
                 IN_DIR(a_generation_that_is_gone_cannot_be_restored),
                 IN_DIR(a_generation_is_written_once),
+                IN_DIR(what_others_may_read_is_not_the_same),
                 IN_DIR(the_files_are_whose_they_are_configured_to_be),
                 IN_DIR(the_links_of_a_first_installation_are_synced_together),
                 IN_DIR(leftovers_of_a_crash_are_replaced),
