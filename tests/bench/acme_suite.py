@@ -23,7 +23,6 @@ from world import HOSTS, STATE, World
 
 RUNS = int(os.environ.get("RUNS", "5"))
 MANY, MOST, AT_ONCE = int(os.environ.get("MANY", "100")), int(os.environ.get("MOST", "1000")), 16
-LEAST = 300  # orders of the least client
 LAG_S = 2.0
 RELAY_PORT = 14999
 FOLDER = "/tmp/bench-acme"
@@ -343,27 +342,6 @@ def resumed(bench, runs):
     return {"served_after_s": spread(figures)}
 
 
-class Hung(AssertionError):
-    """Pebble, each time."""
-
-
-def unless_hung(bench, work, count):
-    """Pebble 2.4 locks itself up now and then: an order that is being made waits for an authorization that is being read,
-    which waits behind a certificate that is being stored, which waits for that order. Then it is all begun anew, and told:
-    the client could be what hangs."""
-    for hung in range(3):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return {**work(bench, count), "hung_before": hung}
-        bench.world.dcvd.stop()
-        bench.pebble.restart()
-    raise Hung("not done in time, three times")
-
-
-def through_the_daemon(bench, count):
-    """Every certificate of a daemon at once: seconds a certificate, its CPU, its memory, its helpers' CPU."""
-    return unless_hung(bench, all_at_once, count)
-
-
 def by_the_least(bench, count):
     """The same by a client that does nothing but ask (bench_acme.c): its figures depend on machine and Pebble alone."""
     names = [bench.name("alone") for _ in range(count)]
@@ -375,16 +353,14 @@ def by_the_least(bench, count):
 
 
 def beside_the_least(bench, count):
-    """What the daemon takes, and how many times what the least client takes. That one hurries: Pebble hangs the more often."""
-    figures = through_the_daemon(bench, count)
-    with contextlib.suppress(Hung):
-        least = unless_hung(bench, by_the_least, min(count, LEAST))
-        figures |= {"least": least, "per_s_to_least": figures["per_s"] / least["per_s"],
-                    "cpu_to_least": figures["cpu_ms_each"] / least["cpu_ms_each"]}
-    return figures
+    """What the daemon takes, and how many times what the least client takes for as many."""
+    figures, least = through_the_daemon(bench, count), by_the_least(bench, count)
+    return {**figures, "least": least, "per_s_to_least": figures["per_s"] / least["per_s"],
+            "cpu_to_least": figures["cpu_ms_each"] / least["cpu_ms_each"]}
 
 
-def all_at_once(bench, count):
+def through_the_daemon(bench, count):
+    """Every certificate of a daemon at once: how many a second, CPU of each with that of the helpers, memory."""
     world = bench.world
     _, pids = start_daemon(bench, count, "self")
     before, begun, issued = sum(map(cpu_s, pids)), time.monotonic(), bench.pebble.issued()
