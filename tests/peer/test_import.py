@@ -93,6 +93,7 @@ class Import(AcmeCase):
         write("/etc/systemd/system/snap.certbot.renew.service",
               '[Service]\nExecStart=/usr/bin/snap run --timer="00:00~24:00/2" certbot.renew\n')
         write("/etc/systemd/system/snap.certbot.renew.timer", "[Timer]\nOnCalendar=*-*-* 03:00\n")
+        self.off(["certbot-off", "certbot-masked"])
         write("/etc/letsencrypt/renewal-hooks/deploy/mail.sh", "#!/bin/sh\n", 0o755)
         self.others(world, pebble)
         self.pairs(world)
@@ -100,9 +101,24 @@ class Import(AcmeCase):
         if namespace.has_many_users():
             self.write(world, pebble)
 
+    @staticmethod
+    def off(names):
+        """What starts nothing: a timer that is not enabled, one that is masked, and a line of cron that leaves it to systemd."""
+        folder, wants = "/etc/systemd/system", "/etc/systemd/system/timers.target.wants"
+        for name in names:
+            write(f"/lib/systemd/system/{name}.service", "[Service]\nExecStart=/usr/bin/certbot renew\n")
+            write(f"/lib/systemd/system/{name}.timer", "[Timer]\nOnCalendar=daily\n")
+        os.makedirs(wants, exist_ok=True)
+        for name in ("snap.certbot.renew.timer", f"{names[1]}.timer"):
+            os.symlink(f"/lib/systemd/system/{name}", f"{wants}/{name}")
+        os.symlink("/dev/null", f"{folder}/{names[1]}.timer")
+        os.makedirs("/run/systemd/system", exist_ok=True)
+        write("/etc/cron.d/certbot", r"0 */12 * * * root test -x /usr/bin/certbot -a \! -d /run/systemd/system && certbot -q renew" + "\n")
+
     def look(self, world, pebble):
         report, conf = self.found(world, "certbot")
         self.assertIn("switch the other client off: systemctl disable --now snap.certbot.renew.timer", report["next"])
+        self.assertNotRegex("\n".join(report["next"]), r"certbot-off|certbot-masked|/etc/cron\.d/certbot")
         self.assertTrue(any("/renewal-hooks/deploy/mail.sh is not run by dcvd" in line for line in report["left"]), report["left"])
         www = conf["certificates"]["www.example.test"]
         self.assertEqual(sorted(www["names"]), sorted(CERTBOT))
