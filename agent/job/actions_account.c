@@ -110,14 +110,26 @@ static const char *what_is_first(const struct account_ask *a, const json_t *args
         return a->verb == CA_ACCOUNT_DEACTIVATE && !json_bool(args, "yes", false) ? "confirm" : NULL;
 }
 
-/* One that is not there, or that the CA refuses, is no question. */
+/* As some CAs show it, where others refuse whoever has its key. */
+static bool is_over(const struct account_ask *a, const json_t *account, struct err *e)
+{
+        const char *status = json_str(account, "status"), *url = json_str(account, "url"),
+                   *fix = json_str(account, "fix");
+        if (!status || strcmp(status, "valid") == 0)
+                return false;
+        err_set(e, ERR_DENIED, "account.over", "the account %s at %s is %s", url ? url : "", a->ca->name, status);
+        err_fix(e, "%s", fix ? fix : "");
+        return true;
+}
+
+/* One that is not there, that is over, or that the CA refuses, is no question. */
 static void looked(void *arg, const char *text, size_t len, const struct err *err)
 {
         struct account_ask *a = arg;
         struct err e;
         CLEANUP(json_decref_p) json_t *account = NULL;
         a->call = NULL;
-        if (err || !json_read(text, len, 4, &account, &e)) {
+        if (err || !json_read(text, len, 4, &account, &e) || is_over(a, account, &e)) {
                 a->done(a->arg, NULL, err ? err : &e);
                 return ask_free(a);
         }

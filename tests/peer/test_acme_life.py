@@ -9,6 +9,7 @@ import subprocess
 import unittest
 
 import probe
+from acme_faults import altered
 from acme_proxy import Proxy
 from acme_world import NAMES, AcmeCase
 from servers import RESPONDER, WEB
@@ -58,6 +59,10 @@ class AcmeLife(AcmeCase):
         self.assertNotEqual(probe.read_text(f"{STATE}/accounts/pebble/key.pem"), key)
         self.assertEqual(os.listdir(f"{STATE}/accounts/pebble").count("key-new.pem"), 0)
         self.run_well(world, "reissue", "www", "--yes", "--wait")
+        proxy.harm("POST /my-account/", altered(status="deactivated"))  # as some CAs show it; Pebble refuses its reader
+        over = world.dcvctl("account", "deactivate", "pebble")
+        self.assertEqual(over.returncode, 1, "no question")
+        self.assertRegex(over.stderr, r"the account https://\S+ at pebble is deactivated\s+an account that was deactivated stays so")
         asked = world.dcvctl("account", "deactivate", "pebble")
         self.assertEqual(asked.returncode, 5, "asked first")
         self.assertRegex(asked.stderr, r"This ends the account https://\S+ at pebble for ever")
