@@ -39,6 +39,7 @@ class AcmeFaults(FaultyCase):
                  "limited": ("POST /order-plz", problem(429, "rateLimited", ("Retry-After", "1"))),
                  "busy": ("POST /order-plz", (503, [("Retry-After", "1")], b"<html>busy</html>")),
                  "key not taken": ("POST /finalize-order/", problem(400, "badPublicKey")),
+                 "refused order": ("POST /order-plz", FIREWALL),
                  "refused finalize": ("POST /finalize-order/", FIREWALL),
                  "refused answer of finalize": ("POST /finalize-order/", lambda s, h, b: FIREWALL),
                  "refused challenge": ("POST /chalZ/", FIREWALL),

@@ -187,12 +187,25 @@ static bool refused_for_profile(const struct order *o, const struct err *err)
                 strcmp(err->code, "acme.invalidProfile") == 0;
 }
 
+/* By somebody before the CA: it was not asked, or its answer is lost, and nothing is spent by asking again. */
+static bool is_undecided(struct ca *ca, const struct err *err, struct err *e)
+{
+        if (!acme_is_by_another(err) || acme_is_decided(err))
+                return false;
+        *e = *err;
+        e->kind = ERR_TEMPORARY;
+        acme_unread(&ca->garble.order, e);
+        return true;
+}
+
 static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct order *o = (struct order *)op;
         char id[CA_ID_MAX];
         struct err e;
         (void)tag;
+        if (err && is_undecided(op->ca, err, &e))
+                return order_end(o, NULL, &e);
         if (err && refused_for_replaces(o, err)) {
                 log_info(op->ca->name, "%s; again without naming what it replaces", err->text);
                 free(o->replaces);

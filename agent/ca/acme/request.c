@@ -501,6 +501,11 @@ static void nonce_answered(void *arg, const struct http_answer *a, const struct 
         if (!nonce && a->status >= 400) {
                 acme_problem(a->status, NULL, retry_after_of(a), ca->directory.new_nonce, &e);
                 err_wrap(&e, "%s: newNonce", r->what);
+                name_the_way(r, "", a->status, &e);
+                if (acme_is_by_another(&e) && a->status != 404) { /* nothing of ours was sent yet */
+                        e.kind = ERR_TEMPORARY;
+                        acme_unread(&ca->garble.nonce, &e);
+                }
                 r->nonce_gone = a->status == 404;
                 if (r->nonce_gone && ask_where(r, &e))
                         return;

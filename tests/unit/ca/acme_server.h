@@ -312,6 +312,8 @@ static void fake_reply(const struct http_call *c, struct fake_answer *ret)
         bool nonce = strcmp(c->url + strlen(c->url) - 6, "/nonce") == 0;
         if (nonce && server.moved && strcmp(c->url, BASE "/nonce") == 0)
                 return gone(ret);
+        if (nonce && server.answer_url && text_ends(c->url, server.answer_url))
+                return answer_instead(ret);
         if (!server.nonceless && (nonce || !server.no_nonces))
                 give_nonce(ret);
         if (nonce) {

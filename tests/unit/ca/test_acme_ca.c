@@ -851,6 +851,15 @@ static void renewal_is_asked_for_and_named_in_the_order(void **arg)
         wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
         must();
         assert_non_null(strstr(server.payload, "\"replaces\":\"" EXAMPLE_ID "\""));
+        server.answer_url = "/order"; /* by a firewall, not for that */
+        server.answer_status = 403;
+        server.answer_body = "<html>";
+        unsigned sent = fake_sent;
+        forget();
+        wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_true(fake_sent - sent <= 2); /* and the nonce */
+        server.answer_url = NULL;
         server.refuse_replaces = true;
         forget();
         wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);

@@ -189,6 +189,34 @@ static void what_is_refused_without_a_word_is_asked_for_again(void **arg)
         }
 }
 
+/* Nobody decided anything: asked again, with what it replaces, and that has an end. */
+static void an_order_that_is_refused_without_a_word_is_opened_at_the_next_try(void **arg)
+{
+        static const struct {
+                const char *body;
+                int status;
+                bool passes;
+        } row[] = { { "<html>blocked", 403, true }, { "", 405, true }, { "{}", 400, true },
+                { "{\"type\": \"" URN "unauthorized\"}", 403, false }, { "", 404, false } };
+        (void)arg;
+        order(); /* the account is there */
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.answer_url = "/order";
+                server.answer_status = row[i].status;
+                server.answer_body = row[i].body;
+                order();
+                if (said.good || (said.err.kind == ERR_TEMPORARY) != row[i].passes)
+                        fail_msg("row %zu: %s", i, said.err.text);
+                assert_int_equal(strstr(said.err.fix, "proxy or firewall") != NULL, row[i].passes);
+                fake_advance(25 * 3600 * 1000);
+                order();
+                assert_true(said.err.kind == (row[i].passes ? ERR_PROTOCOL : ERR_DENIED));
+                server.answer_url = NULL;
+                order();
+                must();
+        }
+}
+
 static void a_revocation_that_is_answered_by_a_page_is_asked_for_once_more(void **arg)
 {
         static const uint8_t der[] = { 0x30, 0 };
@@ -228,6 +256,25 @@ static void new_nonces_that_do_not_come_pass_for_a_day(void **arg)
         assert_int_equal(server.new_orders, 1);
 }
 
+static void a_new_nonce_that_a_firewall_refuses_passes_for_a_day(void **arg)
+{
+        (void)arg;
+        order();
+        acme_nonces_drop(ca);
+        server.answer_url = "/nonce";
+        server.answer_status = 403;
+        server.answer_body = "";
+        order();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_non_null(strstr(said.err.fix, "proxy or firewall"));
+        fake_advance(25 * 3600 * 1000);
+        order();
+        assert_int_equal(said.err.kind, ERR_PROTOCOL);
+        server.answer_url = NULL;
+        order();
+        must();
+}
+
 static void what_is_no_json_ends_one_job_at_worst(void **arg)
 {
         static const struct {
@@ -235,7 +282,7 @@ static void what_is_no_json_ends_one_job_at_worst(void **arg)
                 const char *body;
                 enum err_kind kind;
         } row[] = { { 201, "<html>", ERR_TEMPORARY }, { 201, "", ERR_TEMPORARY },
-                { 201, "{\"status\": 5}", ERR_TEMPORARY }, { 502, "<html>", ERR_TEMPORARY }, { 400, "", ERR_DENIED },
+                { 201, "{\"status\": 5}", ERR_TEMPORARY }, { 502, "<html>", ERR_TEMPORARY }, { 400, "", ERR_TEMPORARY },
                 { 201, "[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]", ERR_TEMPORARY },
                 { 201, "{\"status\": \"pending\"}", ERR_PROTOCOL } };
         (void)arg;
@@ -418,8 +465,10 @@ int main(void)
                 TEST(what_could_be_read_in_between_begins_the_day_anew),
                 TEST(an_unreadable_answer_to_a_challenge_is_resolved_by_reading),
                 TEST(what_is_refused_without_a_word_is_asked_for_again),
+                TEST(an_order_that_is_refused_without_a_word_is_opened_at_the_next_try),
                 TEST(a_revocation_that_is_answered_by_a_page_is_asked_for_once_more),
                 TEST(new_nonces_that_do_not_come_pass_for_a_day),
+                TEST(a_new_nonce_that_a_firewall_refuses_passes_for_a_day),
                 TEST(what_is_no_json_ends_one_job_at_worst),
                 TEST(an_order_whose_answer_is_no_order_is_read_where_it_is),
                 TEST(an_order_without_a_place_passes_and_what_may_be_left_is_said),
