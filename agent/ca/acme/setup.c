@@ -145,6 +145,14 @@ bool acme_directory_take(struct ca *ca, const json_t *o, struct err *e)
         return true;
 }
 
+/* What a server that waits for TLS says to a request in the clear: nothing, an alert, or that it cannot be read. */
+static bool is_http_to_tls(const struct ca *ca, const struct err *e)
+{
+        return text_starts(ca->directory_url, "http://") &&
+                (strcmp(e->code, "http.lost") == 0 || strcmp(e->code, "http.protocol") == 0 ||
+                        strcmp(e->code, "acme.http-400") == 0);
+}
+
 /* A wrong URL is the likeliest mistake of a first day; it answers with a page, an error or a redirect. */
 static void directory_failed(struct ca_call *op, const struct err *err)
 {
@@ -164,6 +172,8 @@ static void directory_failed(struct ca_call *op, const struct err *err)
                         base, ca->name);
         if (!e.fix[0] && strcmp(e.code, "http.roots") == 0 && ca->conf->ca_bundle)
                 err_fix(&e, "set cas.%.*s.ca_bundle to a PEM file that dcvd can read", base, ca->name);
+        if (!e.fix[0] && is_http_to_tls(ca, &e))
+                err_fix(&e, "if the CA speaks TLS at that port, write https:// in cas.%.*s.directory", base, ca->name);
         if (!e.fix[0] && (e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || unread))
                 err_fix(&e,
                         "correct cas.%s%s: the CA says what its directory is (Let's Encrypt: "

@@ -731,6 +731,30 @@ static void a_wrong_directory_is_told_with_its_setting(void **arg)
         assert_string_equal(said.err.fix, "");
 }
 
+static void a_directory_by_http_that_wants_tls_is_told(void **arg)
+{
+        static const struct {
+                const char *url;
+                int status;
+                bool told;
+        } row[] = { { "http://127.0.0.1:14000/directory", 400, true },
+                { "http://127.0.0.1:14000/directory", 404, false }, { BASE "/directory", 400, false } };
+        (void)arg;
+        server.answer_url = "/directory";
+        server.answer_body = "Client sent an HTTP request to an HTTPS server.";
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                ca_acme.close(ca);
+                conf.directory = (char *)row[i].url;
+                server.answer_status = row[i].status;
+                open_ca();
+                order();
+                const char *want = row[i].told ? "if the CA speaks TLS at that port, write https:// in cas.le.directory"
+                                               : "correct cas.le.directory: ";
+                if (!strstr(said.err.fix, want))
+                        fail_msg("row %zu: %s", i, said.err.fix);
+        }
+}
+
 static void the_directory_is_read_again_after_a_day(void **arg)
 {
         (void)arg;
@@ -895,6 +919,7 @@ int main(void)
                 TEST(a_limit_names_the_page_about_it),
                 TEST(endpoints_on_another_host_are_used_as_given),
                 TEST(endpoints_that_moved_are_found_without_a_restart),
+                TEST(a_directory_by_http_that_wants_tls_is_told),
                 TEST(the_directory_is_read_again_after_a_day),
                 TEST(a_wrong_directory_is_told_with_its_setting),
                 TEST(a_clock_that_is_off_is_told_until_it_is_right),
