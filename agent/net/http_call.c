@@ -380,7 +380,8 @@ static bool excepted(const struct http *h, const char *host)
                             : text_equal_nocase(rule, host) || (rule[0] == '.' && is_below(host, rule)))
                         return true;
         }
-        return numeric && address_is_loopback(&a);
+        return numeric ? address_is_loopback(&a)
+                       : text_equal_nocase(host, "localhost") || is_below(host, ".localhost"); /* RFC 6761: this host */
 }
 
 struct place {

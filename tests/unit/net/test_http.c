@@ -501,7 +501,8 @@ static void a_configured_proxy_is_used_where_asked_for(void **state)
                 bool proxied;
         } row[] = { { "www.example.com", true }, { "192.0.2.1", true }, { "11.0.0.1", true }, { "corp.example", true },
                 { "xcorp.example", true }, { "two.one.example", true }, { "a.corp.example", false },
-                { "A.CORP.Example", false }, { "One.Example", false } };
+                { "A.CORP.Example", false }, { "One.Example", false }, { "localhost", false },
+                { "CA.localhost", false }, { "localhost.example", true } };
         (void)state;
         use_proxy(except);
         names_lead_to = here;
