@@ -221,6 +221,7 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                         note_moved(c, ca, s, err);
                 cert_save(c);
         } else if (err) {
+                cert_note_limit(c, ca, err);
                 struct when_input in = { ERR_TEMPORARY, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };
                 log_err(c->row.name, "asking the CA whether a reissue is possible", err);

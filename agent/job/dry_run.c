@@ -212,6 +212,8 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
         note_subject(d, conf, s);
         if (s && d->index == 0 && !d->staging)
                 cert_note_subject(d->cert, d->ca, s, err);
+        else if (err && !d->staging)
+                cert_note_limit(d->cert, d->ca, err);
         bool may_stay = conf && live_key_may_stay(d->engine, d->cert, conf, d->index, ask_of(d));
         bool untaken = !d->staging && cert_never_taken(d->cert, d->ca, s, err, may_stay);
         if (untaken) {

@@ -185,12 +185,17 @@ static unsigned newest_set(const struct cert *c, const json_t *facts)
         return spki && compromised_has(c->engine->keystore, spki) ? 0 : number;
 }
 
-/* One of the three forms of the REISSUE line. */
+/* One of the four forms of the REISSUE line. */
 static char *reissue_line(const struct cert *c, const struct conf_cert *conf, const json_t *facts)
 {
         char until[32];
         if (!json_is_object(facts))
                 return text_format("not asked yet: dcvctl reissue %s --dry-run asks", c->row.name);
+        if (json_i64(facts, "limited_until", 0) > clock_now_s()) {
+                const char *limit = json_str(facts, "limit");
+                format_time(json_i64(facts, "limited_until", 0), until, sizeof until);
+                return text_format("not before %s: %s", until, limit ? limit : "");
+        }
         bool spent = spent_since(c, facts);
         if (json_bool(facts, "possible", false) && !spent) {
                 int64_t until_s = json_i64(facts, "until", 0);

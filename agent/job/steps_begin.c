@@ -185,6 +185,8 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
         j->ca_call = NULL;
         if (!j->policy->staging && (subject || (err && (err->kind == ERR_RULE || err->kind == ERR_WAITING))))
                 cert_note_subject(j->cert, j->ca, subject, err);
+        else if (!j->policy->staging && err)
+                cert_note_limit(j->cert, j->ca, err);
         bool untaken = cert_never_taken(j->cert, j->ca, subject, err,
                 live_key_may_stay(j->engine, j->cert, j->policy, (size_t)j->row.ca_index, job_ask(j)));
         if (subject) {

@@ -132,6 +132,8 @@ static void ordered(void *arg, const char *id, const struct err *err)
                 store_batch_free(b);
         if (err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED)
                 job_unlock_order(j);
+        if (!j->policy->staging)
+                cert_note_limit(j->cert, j->ca, err);
         job_trouble(j, err);
 }
 

@@ -149,3 +149,22 @@ void cert_note_subject(
                 c->row.reissuable = text;
         }
 }
+
+void cert_note_limit(struct cert *c, const struct backend_ca *ca, const struct err *err)
+{
+        CLEANUP(json_decref_p) json_t *o = NULL;
+        const char *known = c->row.reissuable;
+        if (err->kind != ERR_RATE_LIMITED || !known || !json_read(known, strlen(known), 10, &o, NULL))
+                return;
+        const char *name = json_str(o, "ca");
+        if (!name || strcmp(name, ca->name) != 0)
+                return;
+        json_put_i64(o, "limited_until", clock_now_s() + err->retry_after_s);
+        json_put_text(o, "limit", err->text);
+        char *text = json_text(o);
+        if (!text)
+                return;
+        free(c->row.reissuable);
+        c->row.reissuable = text;
+        cert_save(c);
+}

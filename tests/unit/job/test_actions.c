@@ -6,6 +6,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/util.h"
+#include "agent/net/loop.h"
 #include "engine_fixture.h"
 #include "fake_ca.h"
 
@@ -219,6 +220,47 @@ static void what_was_said_of_before_a_job_is_over_with_it(void **state)
         clock_fake(-1, -1);
 }
 
+static const char *reissue_line(struct fixture *f)
+{
+        ask(f, action_status, json_pack("{s:[s]}", "certs", "www"));
+        return json_str(json_array_get(json_object_get(f->answer, "certificates"), 0), "reissue");
+}
+
+static bool is_limited(struct fixture *f)
+{
+        const struct job *j = f->engine->job_count > 0 ? f->engine->job[0] : NULL;
+        return j && !j->moving && j->row.err_code && j->due.entry.index;
+}
+
+/* Also when its job is gone, and after a restart. */
+static void a_limit_is_told_until_it_is_over(void **state)
+{
+        struct fixture *f = *state;
+        int64_t now_s = clock_now_s();
+        char until[40];
+        err_set(&fake_ca.order_err, ERR_RATE_LIMITED, "limited", "too many for this set of names");
+        fake_ca.order_err.retry_after_s = 3600;
+        clock_fake(now_s * 1000, -1);
+        reissue(f, "www", false);
+        /* Whoever sleeps is not woken here. */
+        for (int64_t end_ms = clock_boot_ms() + LIMIT_MS; !is_limited(f) && clock_boot_ms() < end_ms;)
+                (void)loop_run_until(f->loop, &(bool){ false }, 10);
+        format_time(now_s + 3600, until, sizeof until);
+        CLEANUP(free_p) char *want = text_format("not before %s: too many for this set of names", until);
+        for (int i = 0; i < 3; i++) {
+                assert_string_equal(reissue_line(f), want);
+                if (i == 0)
+                        ask(f, action_cancel, json_pack("{s:s, s:b}", "cert", "www", "yes", 1));
+                if (i == 1) {
+                        stop_engine(f);
+                        start_engine(f);
+                }
+        }
+        clock_fake((now_s + 3601) * 1000, -1);
+        assert_string_equal(reissue_line(f), "yes");
+        clock_fake(-1, -1);
+}
+
 /* It is asked by status and before each automatic start: a set whose key is damaged was made all the same. */
 static void a_set_is_known_by_its_certificate_alone(void **state)
 {
@@ -243,6 +285,7 @@ int main(void)
                 cmocka_unit_test(what_was_revoked_before_says_as_what),
                 cmocka_unit_test(a_revocation_that_is_put_off_says_until_when),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_limit_is_told_until_it_is_over, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
