@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/util.h"
 #include "agent/net/http_internal.h"
 
@@ -27,6 +28,25 @@ static bool is_bad_certificate(CURLcode result)
 {
         return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_ISSUER_ERROR ||
                 result == CURLE_SSL_INVALIDCERTSTATUS || result == CURLE_SSL_PINNEDPUBKEYNOTMATCH;
+}
+
+/* Good at another time: the clock that is wrong is mostly this machine's, and either side's mending lets it pass. */
+static bool is_of_time(const char *why)
+{
+        return strstr(why, "has expired") || strstr(why, "not yet valid");
+}
+
+static void bad_certificate(const struct http_call *c, const char *why, struct err *ret)
+{
+        char now[40];
+        err_set(ret, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", c->host, why);
+        if (!is_of_time(why))
+                return;
+        format_time(clock_now_s(), now, sizeof now);
+        err_set(ret, ERR_TEMPORARY, "http.certificate",
+                "%s: its TLS certificate does not verify: %s; this machine's clock says %s", c->host, why, now);
+        err_fix(ret,
+                "set the clock if it is wrong (timedatectl set-ntp true); else that server needs a new certificate");
 }
 
 /* CURLE_UNSUPPORTED_PROTOCOL: an answer without a status line would be HTTP/0.9. */
@@ -120,8 +140,7 @@ void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
                 err_set(ret, bad_answer, "http.size", "%s: the answer is larger than %zu bytes", c->host,
                         c->answer_max);
         else if (!arrived && is_bad_certificate(result))
-                err_set(ret, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", c->host,
-                        why);
+                bad_certificate(c, why, ret);
         else if (!arrived && result == CURLE_SSL_CACERT_BADFILE)
                 err_set(ret, ERR_CONFIG, "http.roots", "%s: the roots in %s cannot be read: %s", c->host,
                         c->ca_bundle ? c->ca_bundle : "the system's store", why);
@@ -136,6 +155,6 @@ void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
                 strcmp(ret->code, "http.timeout") != 0;
         if (c->look && !named)
                 snprintf(ret->code, sizeof ret->code, "%s", look_code(c, result, arrived, why));
-        if (c->proxied && ret->kind == ERR_TEMPORARY)
+        if (c->proxied && ret->kind == ERR_TEMPORARY && strcmp(ret->code, "http.certificate") != 0)
                 name_proxy(c, result, ret);
 }
