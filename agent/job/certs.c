@@ -122,8 +122,7 @@ static int64_t checked_s(const struct cert *c, int64_t *ret_not_before, int64_t 
         return json_i64(o, "checked", 0);
 }
 
-/* When it is renewed by itself; 0: never. */
-static int64_t renewal_s(const struct cert *c)
+int64_t cert_renewal_s(const struct cert *c)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
         size_t index;
@@ -156,7 +155,7 @@ char *cert_end_text(const struct cert *c, const struct ca_subject *now, int64_t 
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
         size_t index;
-        if (!conf || renewal_s(c))
+        if (!conf || cert_renewal_s(c))
                 return NULL;
         int64_t not_before_s, not_after_s = end_dates(c, now, &not_before_s);
         return when_end_text(c->row.name, not_before_s, not_after_s, now_s,
@@ -433,7 +432,7 @@ static int64_t renew_again(const struct cert *c, int64_t renew_s, int64_t now_s)
 void cert_due(struct cert *c)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
-        int64_t not_before_s = 0, not_after_s = 0, now_s = clock_now_s(), renew_s = renewal_s(c);
+        int64_t not_before_s = 0, not_after_s = 0, now_s = clock_now_s(), renew_s = cert_renewal_s(c);
         int64_t last_s = checked_s(c, &not_before_s, &not_after_s);
         if (renew_s)
                 renew_s = renew_again(c, renew_s, now_s);
@@ -464,7 +463,7 @@ void cert_plan(struct cert *c)
         int64_t spread_s = count <= ASK_FEW ? count : MIN(60 * count, ASK_EVERY_S);
         int64_t next_s = last_s && !c->ask_first ? last_s + ASK_EVERY_S + (int64_t)random_below(ASK_SPREAD_S)
                                                  : now_s + (int64_t)random_below((uint64_t)spread_s) + 2;
-        int64_t renew_s = renewal_s(c);
+        int64_t renew_s = cert_renewal_s(c);
         if (renew_s)
                 next_s = MIN(next_s, renew_again(c, renew_s, now_s));
         if (last_s && renewing_ca(c, config_cert(c->engine->conf, c->row.name)))

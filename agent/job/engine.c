@@ -294,6 +294,9 @@ static void jumped(void *arg, int64_t delta_s)
         log_warning("", "the clock was set by %s; nothing renews, expires or revokes before a second look confirms it",
                 span);
         g->clock_suspect_until_ms = clock_boot_ms() + 300 * 1000;
+        for (size_t i = 0; i < g->job_count; i++) /* how long a CA was given stays the same */
+                if (g->job[i]->row.attempt_s > 0)
+                        g->job[i]->row.attempt_s += delta_s;
         if (delta_s >= 0 || !g->started)
                 return;
         /* What is due was set by a clock that was ahead: whoever sleeps looks again and sleeps by the new one. */

@@ -262,6 +262,7 @@ void job_wait(struct job *j, const struct err *e, const json_t *waiting,
 /* For a person, while what the step began goes on and sees what that person does. */
 void job_wait_looking(struct job *j, const struct err *e, const json_t *waiting);
 void job_wait_order(struct job *j, const struct ca_view *v);
+void job_fail(struct job *j, const struct err *e); /* whatever its kind, and no other CA is tried */
 void job_end(struct job *j, enum job_state final, const char *result);
 void job_stop_work(struct job *j); /* cancels what runs for it */
 void job_set(char **member, const char *text);
@@ -447,6 +448,7 @@ bool cert_unknown(const struct engine *g, const char *name, struct err *e);
 /* certs.c */
 /* when_end_text of it; now: what the first CA of its list says, NULL: what it said last. */
 char *cert_end_text(const struct cert *c, const struct ca_subject *now, int64_t now_s);
+int64_t cert_renewal_s(const struct cert *c); /* when it is renewed by itself; 0: never */
 void cert_due(struct cert *c);
 void cert_plan(struct cert *c);
 void cert_plan_soon(struct cert *c);

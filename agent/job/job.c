@@ -461,11 +461,16 @@ void job_trouble(struct job *j, const struct err *err)
         if (final_for_attempt(j, e)) {
                 if (next_ca && !after_order && strcmp(e->code, "deploy.test") != 0)
                         return job_next_attempt(j, e);
-                note_trouble(&j->row, e);
-                return job_end(j, JOB_FAILED, e->text);
+                return job_fail(j, e);
         }
         if (!job_is_too_long_at_ca(j, e))
                 again_later(j, e);
+}
+
+void job_fail(struct job *j, const struct err *e)
+{
+        note_trouble(&j->row, e);
+        job_end(j, JOB_FAILED, e->text);
 }
 
 void job_new_attempt(struct job *j, struct store_batch *b_own, const char *why)
@@ -589,6 +594,7 @@ static bool due_is_credible(const struct job *j)
 
 void job_resume_loaded(struct job *j)
 {
+        j->row.attempt_s = MIN(j->row.attempt_s, clock_now_s()); /* else its CA had until then, and more */
         job_find_own_set(j);
         j->lock_held = (job_has_order_open(j->row.state) || j->row.state == JOB_KEYED) && job_subject(j) != NULL;
         if (j->row.due_ms > clock_now_ms() && due_is_credible(j))

@@ -1,5 +1,6 @@
 /* The steps before anything is spent: queued, eligible, rehearsed. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/json.h"
@@ -10,6 +11,7 @@
 #include "agent/net/loop.h"
 
 #define SIBLING_AGAIN_MS (10 * 60 * 1000) /* also woken at once when the sibling here ends */
+#define CLOCK_OFF_S 300
 #define URGENT_REHEARSAL_MS 60000 /* what a rehearsal may delay a compromise job by */
 
 /* Limits that brake what starts by itself are the incident's and the scheduler's; an operator's job only needs its
@@ -179,6 +181,32 @@ static void refused(struct job *j, const struct err *err)
         job_wait(j, err, w, again_ms);
 }
 
+/* Started by time, in the future of the CA's clock, and by that it is not to be renewed yet: an order that nobody needs
+ * is spared. A CA that is in the time before it issued what is live says nothing about that. */
+static bool is_not_due(const struct job *j)
+{
+        int64_t ca_s = j->ca->ops->server_time_s ? j->ca->ops->server_time_s(j->ca->ca) : 0;
+        bool by_time = j->row.trigger && strcmp(j->row.trigger, "time") == 0 && !j->row.compromised;
+        return by_time && ca_s > 0 && ca_s >= j->cert->live_not_before_s && j->row.created_s > ca_s + CLOCK_OFF_S &&
+                cert_renewal_s(j->cert) > ca_s;
+}
+
+/* A clock that is right by now is no failure of anybody's; one that is not must not begin it again at once. */
+static void end_before_its_time(struct job *j)
+{
+        int64_t due_s = cert_renewal_s(j->cert), off_s = clock_now_s() - j->ca->ops->server_time_s(j->ca->ca);
+        char due[40], span[40];
+        struct err e;
+        format_time(due_s, due, sizeof due);
+        format_span(off_s, span, sizeof span);
+        err_set(&e, ERR_CONFIG, "clock", "it is not renewed before %s, and by the clock of %s that is not yet", due,
+                j->row.ca);
+        if (off_s <= CLOCK_OFF_S)
+                return job_end(j, JOB_CANCELLED, e.text);
+        err_fix(&e, "set this host's clock, which is %s ahead: timedatectl set-ntp true", span);
+        job_fail(j, &e);
+}
+
 static void inspected(void *arg, const struct ca_subject *subject, const struct err *err)
 {
         struct job *j = arg;
@@ -194,10 +222,12 @@ static void inspected(void *arg, const struct ca_subject *subject, const struct 
                         mark_reported_key(j, subject->spki_hex);
                 j->organization = subject->organization;
         }
+        struct err e;
         if (err && !untaken)
                 return refused(j, err);
+        if (is_not_due(j))
+                return end_before_its_time(j);
         struct ca_subject *copy = calloc(1, sizeof *copy);
-        struct err e;
         if (!copy || !ca_subject_copy(copy, subject)) {
                 free(copy);
                 err_memory(&e);

@@ -593,6 +593,74 @@ static void where_a_ca_renews_time_opens_one(void **state)
         assert_in_range(at_s, end_s - 34 * 86400, end_s - 30 * 86400);
 }
 
+static bool renewal_is_over(struct fixture *f)
+{
+        return !engine_cert(f->engine, "www")->starting && idle_without_jobs(f);
+}
+
+/* The CA's clock was right all the time; this one still stands months ahead, or is right again by now. */
+static void a_renewal_by_a_clock_that_is_ahead_opens_no_order(void **state)
+{
+        (void)state;
+        for (int wrong = 0; wrong < 2; wrong++) {
+                struct fixture *f = NULL;
+                int64_t at_s = 0;
+                assert_int_equal(setup((void **)&f), 0);
+                reissue(f, "www", false);
+                expect_done(f);
+                fake_ca_renews(true);
+                cert_plan(engine_cert(f->engine, "www"));
+                unsigned orders = fake_ca.orders;
+                assert_true(a_job_starts_within(f, 100, &at_s));
+                fake_ca.ahead_s = wrong ? clock_now_s() - at_s : -1;
+                if (wrong)
+                        clock_fake(at_s * 1000, -1);
+                assert_true(run_to(f, renewal_is_over));
+                assert_int_equal(fake_ca.orders, orders);
+                ask(f, action_status, json_pack("{s:[s]}", "certs", "www"));
+                const json_t *cert = json_array_get(json_object_get(f->answer, "certificates"), 0),
+                             *last = json_object_get(cert, "last_job");
+                assert_string_equal(json_str(last, "state"), wrong ? "failed" : "done");
+                if (wrong) {
+                        assert_non_null(strstr(json_str(last, "text"), "it is not renewed before "));
+                        assert_non_null(strstr(json_str(last, "fix"), "set this host's clock, which is "));
+                }
+                clock_fake(-1, -1);
+                teardown((void **)&f);
+        }
+}
+
+static bool waits_at_the_ca(struct fixture *f)
+{
+        return f->engine->job_count > 0 && f->engine->job[0]->row.err_code && f->engine->job[0]->due.entry.index;
+}
+
+static bool jump_is_seen(struct fixture *f)
+{
+        return !engine_clock_is_sound(f->engine);
+}
+
+/* From 1970, say: the CA that could not be reached until then has its six hours all the same. */
+static void a_clock_that_is_set_leaves_the_ca_its_time(void **state)
+{
+        static const int64_t by_s[] = { 7 * 3600, -7 * 3600 };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(by_s); i++) {
+                struct fixture *f = NULL;
+                assert_int_equal(setup((void **)&f), 0);
+                err_set(&fake_ca.inspect_err, ERR_TEMPORARY, "http.certificate", "not yet valid");
+                reissue(f, "www", false);
+                assert_true(turn_until(f, waits_at_the_ca));
+                int64_t began_s = f->engine->job[0]->row.attempt_s;
+                clock_fake(clock_now_ms() + by_s[i] * 1000, -1);
+                engine_due_set(f->engine, &engine_cert(f->engine, "two")->due, 1); /* at once */
+                assert_true(turn_until(f, jump_is_seen));
+                assert_in_range(f->engine->job[0]->row.attempt_s, began_s + by_s[i] - 2, began_s + by_s[i] + 2);
+                clock_fake(-1, -1);
+                teardown((void **)&f);
+        }
+}
+
 /* Whatever else makes it look at the certificate meanwhile. */
 static void a_renewal_that_failed_for_good_is_not_tried_at_once_again(void **state)
 {
@@ -723,6 +791,7 @@ static void a_job_is_found_by_its_number(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_clock_that_is_set_leaves_the_ca_its_time),
                 cmocka_unit_test_setup_teardown(a_reissue_sends_one_order_and_leaves_no_token, setup, teardown),
                 cmocka_unit_test_setup_teardown(two_who_ask_at_once_get_one_job, setup, teardown),
                 cmocka_unit_test_setup_teardown(
@@ -764,6 +833,7 @@ int main(void)
                         from_its_last_third_on_status_and_check_say_what_to_buy, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_lives_here_counts_where_the_ca_says_no_dates, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_hundred_years_open_no_order_where_nothing_renews, setup, teardown),
+                cmocka_unit_test(a_renewal_by_a_clock_that_is_ahead_opens_no_order),
                 cmocka_unit_test_setup_teardown(where_a_ca_renews_time_opens_one, setup, teardown),
                 cmocka_unit_test(a_renewal_that_failed_for_good_is_not_tried_at_once_again),
                 cmocka_unit_test_setup_teardown(a_second_engine_is_refused, setup, teardown),
