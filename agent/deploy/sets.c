@@ -266,14 +266,14 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         char name[16];
         if (!sets_list(s, cert, &number, &count, e) || !dir_open_at(s->sets_fd, cert, true, 0700, &cert_fd, e) ||
                 (count == 0 && !dir_sync(s->sets_fd, e)) || !dir_make_at(cert_fd, TEMPORARY, 0700, &fd, e))
-                return err_wrap(e, "set of %s", cert);
+                return err_wrap(e, "%s: set of %s", s->directory, cert);
         unsigned next = count ? number[count - 1] + 1 : 1;
         snprintf(name, sizeof name, "%u", next);
         if (!write_files(fd, chain, key_pem, meta, e))
-                return err_wrap(e, "set %u of %s", next, cert);
+                return err_wrap(e, "%s: set %u of %s", s->directory, next, cert);
         /* Its name appears only when it is whole. */
         if (renameat(cert_fd, TEMPORARY, cert_fd, name) < 0)
-                return err_errno(e, errno, "sets.write", "set %u of %s", next, cert);
+                return err_errno(e, errno, "sets.write", "%s: set %u of %s", s->directory, next, cert);
         s->changes++;
         if (!dir_sync(cert_fd, e))
                 return false;
@@ -437,7 +437,7 @@ bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *
                 return false;
         snprintf(target, sizeof target, "../sets/%s/%u", cert, number);
         s->changes++;
-        return symlink_switch_at(s->live_fd, cert, target, e) || err_wrap(e, "live link of %s", cert);
+        return symlink_switch_at(s->live_fd, cert, target, e) || err_wrap(e, "%s: live link of %s", s->directory, cert);
 }
 
 bool sets_remove(struct sets *s, const char *cert, unsigned number, struct err *e)

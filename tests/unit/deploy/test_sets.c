@@ -1,6 +1,8 @@
 /* The sets of a certificate: whole or not there, one live link, what is damaged is named. */
 #include "pki/make_cert.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,6 +85,32 @@ static void what_is_written_is_read_back(void **state)
         assert_true(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
         assert_true(json_bool(set.meta, "good", false));
         set_done(&set);
+}
+
+/* On which disk room is to be made, say. */
+static void what_cannot_be_written_is_told_with_the_state_directory(void **state)
+{
+        struct bed *b = *state;
+        CLEANUP(json_decref_p) json_t *meta = json_object();
+        unsigned number;
+        struct err e;
+        (void)write_set(b);
+        scratch_file(b->dir, "sets/two", 0600, "in the way");
+        assert_false(sets_write(b->sets, "two", &b->chain, &b->key, meta, &number, &e));
+        assert_true(text_starts(e.text, b->dir->path));
+        assert_int_equal(mkdir(scratch_path(b->dir, "live/www"), 0700), 0);
+        assert_false(sets_switch(b->sets, "www", 1, &e));
+        assert_true(text_starts(e.text, b->dir->path));
+        const struct rlimit none = { 0, RLIM_INFINITY };
+        struct rlimit before;
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+        bool written = sets_write(b->sets, "www", &b->chain, &b->key, meta, &number, &e);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_false(written);
+        assert_true(text_starts(e.text, b->dir->path));
+        assert_non_null(strstr(e.text, ": set 2 of www: "));
 }
 
 static void a_leaf_is_read_without_its_chain_and_key(void **state)
@@ -336,6 +364,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 BED(what_is_written_is_read_back),
                 BED(the_directory_of_a_certificate_is_synced_before_its_first_set),
+                BED(what_cannot_be_written_is_told_with_the_state_directory),
                 BED(a_leaf_is_read_without_its_chain_and_key),
                 BED(a_key_held_elsewhere_makes_a_set_without_one),
                 BED(only_the_parts_that_are_named_are_read),
