@@ -3,12 +3,15 @@ CSR, a job is only delayed, and one certificate is issued."""
 
 import json
 import os
+import re
 import time
 import unittest
 
 import probe
 from acme_faults import FaultyCase, altered, problem
 from acme_proxy import ADDRESS, PORT, Proxy, Rule, Tunnel
+from faults import Full, small_disk
+from world import STATE
 
 
 def never_done(status, headers, body):
@@ -80,6 +83,27 @@ class AcmeFaults(FaultyCase):
         self.assertEqual([rule.struck for rule in proxy.rules], [1] * 4, "the rules were met")
         self.check(pebble, proxy, 0, 4)
         self.assertRegex(probe.read_text(world.dcvd.log), r"finalize: not valid JSON .*; the order is read before anything is sent again")
+        self.judge(world)
+
+    def test_a_full_state_disk_only_delays(self):
+        """From the moment on when the CA has taken the first CSR, whatever the others are at: nothing is lost or sent twice."""
+        world, pebble, proxy = self.prepared(3, start=False)
+        small_disk(self)
+        world.write_config(self.config)
+        world.start_dcvd()
+        full = Full(bytes_left=0)
+
+        def fill(*answer):
+            full.__enter__()
+            return answer
+        struck = proxy.harm("POST /finalize-order/", fill)
+        asked = [world.start_dcvctl("issue", f"c{at}", "--wait") for at in range(3)]
+        probe.until(lambda: struck.struck, 30, "the rule met")
+        probe.until(lambda: re.search(rf"(disk is full|No space left).*; make room (there|on the disk of {STATE}/)", probe.read_text(world.dcvd.log)), 20, "told")
+        full.__exit__()
+        self.assertEqual([one.wait(120 * probe.BUSY) for one in asked], [0] * 3, world.dcvd.tail())
+        self.check(pebble, proxy, 0, 3)
+        self.assertEqual(proxy.ledger.count(("POST /order-plz", 201)), 3, "one order each")
         self.judge(world)
 
     def test_what_is_not_offered_ends_the_job_at_once(self):
