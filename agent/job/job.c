@@ -140,6 +140,8 @@ static void park(struct job *j, const struct err *e)
 {
         log_err(j->row.cert, "the journal cannot be written; the job waits", e);
         note_trouble(&j->row, e);
+        loop_undefer(j->engine->loop, STEAL(j->go_on)); /* the step that was to begin begins when it is due */
+        j->ready = false;
         job_rest(j);
         struct when_input in = { ERR_TEMPORARY, ++j->parked, 0, true, false, (uint32_t)random_u64() };
         engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));

@@ -184,8 +184,9 @@ void job_unlock_order(struct job *j)
         for (int urgent = 1; urgent >= 0; urgent--)
                 for (size_t i = 0; i < g->job_count; i++) {
                         struct job *other = g->job[i];
-                        bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->row.err_code &&
-                                strcmp(other->row.err_code, "sibling") == 0;
+                        /* One that is asking again already finds the lock free by itself. */
+                        bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->due.entry.index &&
+                                other->row.err_code && strcmp(other->row.err_code, "sibling") == 0;
                         if (waits && other->row.compromised == (urgent == 1))
                                 job_run(other);
                 }

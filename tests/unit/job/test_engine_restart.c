@@ -273,6 +273,45 @@ static void jobs_that_exclude_each_other_go_one_after_another(void **state)
         assert_int_equal(fake_ca.orders, 2);
 }
 
+static bool the_second_sleeps(struct fixture *f)
+{
+        return the_second_was_refused(f) && f->engine->job[1]->due.entry.index;
+}
+
+static bool the_second_asks(struct fixture *f)
+{
+        return f->engine->job[1]->ca_call != NULL;
+}
+
+/* Two questions at once would be two answers: the later one would begin a job anew that is far on already. */
+static void who_asks_again_already_is_not_woken(void **state)
+{
+        struct fixture *f = *state;
+        strcpy(fake_ca.exclusive, "example.test");
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review));
+        fake_ca.open = false;
+        reissue(f, "two", false);
+        assert_true(run_to(f, the_second_sleeps));
+        fake_ca.inspect_hangs = true;
+        job_run(f->engine->job[1]);
+        assert_true(run_to(f, the_second_asks));
+        const struct ca_call *asked = f->engine->job[1]->ca_call;
+        fake_ca.approved = true;
+        assert_true(run_to(f, ended));
+        assert_string_equal(f->engine->job[0]->row.cert, "two");
+        bool never = false;
+        (void)loop_run_until(f->loop, &never, 20);
+        assert_ptr_equal(f->engine->job[0]->ca_call, asked);
+        fake_ca.inspect_hangs = fake_ca.validated = false;
+        job_stop_work(f->engine->job[0]);
+        job_run(f->engine->job[0]);
+        f->exit = -1;
+        assert_true(run_to(f, ended));
+        assert_int_equal(fake_ca.orders, 2);
+}
+
 static bool parked(struct fixture *f)
 {
         return f->engine->job_count == 1 && f->engine->job[0]->due.entry.index;
@@ -534,6 +573,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         an_unanswered_order_that_costs_nothing_is_not_waited_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(jobs_that_exclude_each_other_go_one_after_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(who_asks_again_already_is_not_woken, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_journal_that_takes_nothing_is_tried_ever_less_often_and_sends_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_order_that_was_sent_is_never_sent_again_unasked, setup, teardown),

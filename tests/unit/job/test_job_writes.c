@@ -20,12 +20,27 @@ static struct held {
 } held[8];
 static size_t held_count;
 static bool hold;
+static unsigned refuse; /* this one of the commits that come, before anything that was deferred after it; 0: none */
+static struct loop *loop;
+
+static void refuse_now(void *arg)
+{
+        const struct held *h = arg;
+        struct err e;
+        err_set(&e, ERR_TEMPORARY, "store.test", "the disk is full");
+        h->done(h->arg, 0, &e);
+}
 
 bool __real_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
 bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e);
 bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_fn *done, void *arg, struct err *e)
 {
         commits++;
+        if (refuse > 0 && --refuse == 0) {
+                store_batch_free(b);
+                held[0] = (struct held){ NULL, NULL, done, arg };
+                return loop_defer(loop, refuse_now, &held[0]) != NULL;
+        }
         if (!hold)
                 return __real_store_commit_own(s, b, done, arg, e);
         assert_true(held_count < ARRAY_LEN(held));
@@ -205,6 +220,26 @@ static void what_only_reads_is_begun_again_where_its_row_was_refused(void **stat
         assert_int_equal(fake_ca.orders, 1);
 }
 
+/* The writer may be quicker than the step that is to begin: it must not begin and then begin again when it is due. */
+static void a_step_does_not_begin_after_its_row_was_refused(void **state)
+{
+        struct fixture *f = *state;
+        bool never = false;
+        loop = f->loop;
+        fake_ca.inspect_hangs = true;
+        refuse = 2; /* the job itself, then that it is eligible */
+        reissue(f, "www", false);
+        assert_true(run_to(f, is_parked));
+        assert_int_equal(f->engine->job[0]->row.state, JOB_ELIGIBLE);
+        (void)loop_run_until(f->loop, &never, 20);
+        assert_int_equal(fake_ca.inspects, 0);
+        assert_null(f->engine->job[0]->ca_call);
+        fake_ca.inspect_hangs = false;
+        expect_done(f);
+        assert_int_equal(fake_ca.inspects, 1);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -215,6 +250,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(what_only_reads_does_not_wait_for_the_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         what_only_reads_is_begun_again_where_its_row_was_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_step_does_not_begin_after_its_row_was_refused, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
