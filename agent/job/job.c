@@ -254,9 +254,15 @@ static bool move_batch(struct job *j, enum job_state next, struct store_batch *b
 
 void job_go_with(struct job *j, enum job_state next, struct store_batch *more_own, const char *why)
 {
-        assert(!j->moving && job_may_go(j->row.state, next));
-        job_stop_work(j);
         struct err e;
+        assert(!j->moving);
+        if (!job_may_go(j->row.state, next)) { /* an answer to what was asked in another state changes nothing */
+                err_set(&e, ERR_BUG, "job.move", "job %lld does not go from %s to %s", (long long)j->row.id,
+                        job_state_name(j->row.state), job_state_name(next));
+                log_err(j->row.cert, "a fault of dcvd", &e);
+                return store_batch_free(more_own);
+        }
+        job_stop_work(j);
         struct store_batch *b = more_own ? more_own : store_batch_new();
         int64_t now_s = clock_now_s();
         if (next != j->row.state) {

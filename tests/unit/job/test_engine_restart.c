@@ -248,6 +248,20 @@ static void an_unanswered_order_that_costs_nothing_is_not_waited_for(void **stat
         assert_int_equal(fake_ca.orders, 1);
 }
 
+/* What was asked in another state is answered late: the order that is open is not left for another key. */
+static void a_late_answer_moves_nothing(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review));
+        job_go(f->engine->job[0], JOB_KEYED);
+        assert_int_equal(f->engine->job[0]->row.state, JOB_REVIEWED);
+        fake_ca.approved = true;
+        expect_done(f);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
 static bool the_second_was_refused(struct fixture *f)
 {
         return f->engine->job_count == 2 && f->engine->job[1]->row.err_code && !f->engine->job[1]->moving;
@@ -573,6 +587,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         an_unanswered_order_that_costs_nothing_is_not_waited_for, setup, teardown),
                 cmocka_unit_test_setup_teardown(jobs_that_exclude_each_other_go_one_after_another, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_late_answer_moves_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(who_asks_again_already_is_not_woken, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_journal_that_takes_nothing_is_tried_ever_less_often_and_sends_nothing, setup, teardown),
