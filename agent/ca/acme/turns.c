@@ -27,7 +27,6 @@ static void leave(struct acme_turns *t, struct acme_seat *s)
         while (*at != s)
                 at = &(*at)->next;
         *at = s->next;
-        s->state = ACME_SEAT_OUT;
 }
 
 static void look_in(struct acme_turns *t, int64_t ms)
@@ -58,12 +57,10 @@ bool acme_turn_wait(struct acme_turns *t, struct acme_seat *s, struct loop *loop
 {
         struct acme_seat **end = &t->first;
         *ret_now = s->turn == ACME_TURN_ANY || (!t->first && is_free(t, s->turn));
-        if (s->turn == ACME_TURN_ANY)
-                return true;
-        if (*ret_now) {
+        if (*ret_now && s->turn != ACME_TURN_ANY)
                 begin(t, s);
+        if (*ret_now)
                 return true;
-        }
         if (!t->timer && !timer_new(&t->timer, loop, next, t, e))
                 return false;
         while (*end)
@@ -83,7 +80,7 @@ void acme_turn_end(struct acme_turns *t, struct acme_seat *s)
                 leave(t, s);
         else if (s->state == ACME_SEAT_RUNS)
                 t->running--;
-        else if (t->timer)
+        else
                 return;
         s->state = ACME_SEAT_OUT;
         look_in(t, 0);
