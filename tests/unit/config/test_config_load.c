@@ -676,21 +676,29 @@ static void what_a_pattern_matches_is_listed_when_it_may_have_changed(void **sta
         }
 }
 
+static int64_t changed_of(const struct stat *st)
+{
+        return st->st_ctim.tv_sec * 1000 + st->st_ctim.tv_nsec / 1000000;
+}
+
 /* A file that comes within a tick of the last change need not change its date again. */
 static void a_young_directory_is_listed(void **state)
 {
         struct conf_problems p = { 0 };
+        int64_t written_ms, changed_ms;
         struct stat st;
 
         (void)state;
         put_main(sections);
         put("conf.d/a.yaml", "limits: {jobs: 3}\n");
-        do {
+        assert_int_equal(stat(at("conf.d/a.yaml"), &st), 0);
+        written_ms = changed_of(&st);
+        do { /* a tick may be less than a millisecond: the file must be older by one, else it is what is too young */
                 put("conf.d/other.txt", "");
                 assert_int_equal(unlink(at("conf.d/other.txt")), 0);
                 assert_int_equal(stat(at("conf.d"), &st), 0);
-        } while (st.st_ctim.tv_nsec == 0);
-        int64_t changed_ms = st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+                changed_ms = changed_of(&st);
+        } while (st.st_ctim.tv_nsec == 0 || changed_ms <= written_ms);
         for (int age_ms = 19; age_ms <= 20; age_ms++) {
                 struct conf *c = NULL;
                 clock_fake(changed_ms + age_ms, -1);
