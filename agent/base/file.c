@@ -99,34 +99,72 @@ static bool give(int fd, const char *name, mode_t mode, uid_t uid, gid_t gid, st
                 err_errno(e, errno, "file.mode", "mode of %s", name);
 }
 
-static bool fill(int fd, const char *name, const void *data, size_t len, struct err *e)
+static bool sync_file(int fd, const char *name, struct err *e)
 {
-        return write_all(fd, name, data, len, e) &&
-                (TEMP_FAILURE_RETRY(fsync(fd)) == 0 || err_errno(e, errno, "file.sync", "syncing %s", name));
+        return TEMP_FAILURE_RETRY(fsync(fd)) == 0 || err_errno(e, errno, "file.sync", "syncing %s", name);
 }
 
-static bool create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, bool over_left, const void *data,
-        size_t len, struct err *e)
+/* Written, not synced; *ret is -1 and nothing is left where that failed. */
+static bool create(int dir_fd, const struct new_file *f, uid_t uid, gid_t gid, bool over_left, int *ret, struct err *e)
 {
-        CLEANUP(close_p) int fd = open_new(dir_fd, name, mode, over_left);
+        CLEANUP(close_p) int fd = open_new(dir_fd, f->name, f->mode, over_left);
+        *ret = -1;
         if (fd < 0)
-                return err_errno(e, errno, errno == EEXIST ? "file.exists" : "file.write", "creating %s", name);
-        bool good = give(fd, name, mode, uid, gid, e) && fill(fd, name, data, len, e);
-        if (!good)
+                return err_errno(e, errno, errno == EEXIST ? "file.exists" : "file.write", "creating %s", f->name);
+        if (!give(fd, f->name, f->mode, uid, gid, e) || !write_all(fd, f->name, f->data, f->len, e)) {
                 (void)unlinkat(
-                        dir_fd, name, 0); /* half a file is worse than none; the first error is the one to tell */
-        return good;
+                        dir_fd, f->name, 0); /* half a file is worse than none; the first error is the one to tell */
+                return false;
+        }
+        *ret = fd;
+        fd = -1;
+        return true;
+}
+
+static bool create_synced(int dir_fd, const struct new_file *f, uid_t uid, gid_t gid, bool over_left, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        if (!create(dir_fd, f, uid, gid, over_left, &fd, e))
+                return false;
+        if (sync_file(fd, f->name, e))
+                return true;
+        (void)unlinkat(dir_fd, f->name, 0); /* as above */
+        return false;
 }
 
 bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e)
 {
-        return file_create_as_at(dir_fd, name, mode, (uid_t)-1, (gid_t)-1, data, len, e);
+        const struct new_file f = { name, mode, data, len };
+        return create_synced(dir_fd, &f, (uid_t)-1, (gid_t)-1, false, e);
 }
 
-bool file_create_as_at(
-        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e)
+/* A file system with a journal commits it once for each file that is synced while its blocks are still to be found
+ * room for. So all are sent on their way first: the first fsync commits for the rest too. Only a hint: what goes wrong
+ * is told by the fsync. */
+static void begin_writing_back(const int *fd, size_t count)
 {
-        return create(dir_fd, name, mode, uid, gid, false, data, len, e);
+        for (size_t i = 0; i < count; i++)
+                (void)sync_file_range(fd[i], 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+bool files_create_at(int dir_fd, const struct new_file *file, size_t count, uid_t uid, gid_t gid, struct err *e)
+{
+        int fd[NEW_FILES_MAX];
+        size_t made = 0;
+        bool good = count <= NEW_FILES_MAX || err_set(e, ERR_BUG, "file.many", "%zu new files at once", count);
+        while (good && made < count && (good = create(dir_fd, &file[made], uid, gid, false, &fd[made], e)))
+                made++;
+        if (good)
+                begin_writing_back(fd, made);
+        for (size_t i = 0; good && i < made; i++)
+                good = sync_file(fd[i], file[i].name, e);
+        good = good && dir_sync(dir_fd, e);
+        for (size_t i = 0; i < made; i++) {
+                close_p(&fd[i]);
+                if (!good)
+                        (void)unlinkat(dir_fd, file[i].name, 0); /* as above */
+        }
+        return good;
 }
 
 static bool temporary_of(const char *name, char ret[FILE_NAME_SIZE], struct err *e)
@@ -155,7 +193,8 @@ bool file_write_atomic_at(
         char temporary[FILE_NAME_SIZE];
         if (!temporary_of(name, temporary, e))
                 return false;
-        if (!create(dir_fd, temporary, mode, uid, gid, true, data, len, e))
+        const struct new_file f = { temporary, mode, data, len };
+        if (!create_synced(dir_fd, &f, uid, gid, true, e))
                 return err_wrap(e, "%s", name);
         if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
                 err_errno(e, errno, "file.rename", "putting %s in place", name);

@@ -19,11 +19,19 @@ bool file_read_at(int dir_fd, const char *name, size_t max, char **ret, size_t *
 /* Creates name (must not exist: ERR_CONFIG "file.exists") under dir_fd with exactly this mode, whole and fsynced; the
  * caller syncs the directory, or lets file_write_atomic do it. */
 bool file_create_at(int dir_fd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
-/* The same with an owner and a group, (uid_t)-1 / (gid_t)-1: as they come. */
-bool file_create_as_at(
-        int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid, const void *data, size_t len, struct err *e);
-/* The name beside name under which a file or link is made that is then renamed: ".dcvd-NAME.tmp", the same each time, and
- * nothing is there: what a killed writer left is taken away. name: at most FILE_NAME_SIZE - 11 bytes. */
+/* New files of one directory, all with this owner and group ((uid_t)-1 / (gid_t)-1: as they come), as file_create_at
+ * makes each; the directory is synced too. All of them or none: what was made goes again. Of several files this waits
+ * for the disk about as long as of one. At most NEW_FILES_MAX. */
+#define NEW_FILES_MAX 64
+struct new_file {
+        const char *name;
+        mode_t mode;
+        const void *data;
+        size_t len;
+};
+bool files_create_at(int dir_fd, const struct new_file *file, size_t count, uid_t uid, gid_t gid, struct err *e);
+/* The name beside name under which a file or link is made that is then renamed: ".dcvd-NAME.tmp", the same each time,
+ * and nothing is there: what a killed writer left is taken away. name: at most FILE_NAME_SIZE - 11 bytes. */
 bool file_temporary_at(int dir_fd, const char *name, char ret[FILE_NAME_SIZE], struct err *e);
 /* Replaces path by rename; owner and group kept as given unless (uid_t)-1 / (gid_t)-1. Syncs file and directory. One
  * writer of a name at a time: the file that is renamed is that of file_temporary_at. */

@@ -1,5 +1,6 @@
 #include "agent/deploy/generations.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -225,9 +226,14 @@ static bool next_free(const struct generations *g, unsigned *ret, struct err *e)
         return true;
 }
 
-static bool write_file(const struct generations *g, int fd, const struct generation_file *f, struct err *e)
+static bool write_files(
+        const struct generations *g, int fd, const struct generation_file *file, size_t count, struct err *e)
 {
-        if (file_create_as_at(fd, f->name, f->mode, g->uid, g->gid, f->content.data, f->content.len, e))
+        struct new_file new[GENERATION_FILES_MAX];
+        static_assert(GENERATION_FILES_MAX <= NEW_FILES_MAX, "a generation is written at once");
+        for (size_t i = 0; i < count; i++)
+                new[i] = (struct new_file){ file[i].name, file[i].mode, file[i].content.data, file[i].content.len };
+        if (files_create_at(fd, new, count, g->uid, g->gid, e))
                 return true;
         if (strcmp(e->code, "file.owner") != 0)
                 return err_wrap(e, "%s", g->target->directory);
@@ -251,10 +257,7 @@ bool generations_write(
         snprintf(temporary, sizeof temporary, ".%u.new", number);
         if (!dir_make_at(g->dcvd_fd, temporary, 0755, &fd, e))
                 return err_wrap(e, "%s", g->target->directory);
-        for (size_t i = 0; i < count; i++)
-                if (!write_file(g, fd, &file[i], e))
-                        return false;
-        if (!dir_sync(fd, e))
+        if (!write_files(g, fd, file, count, e))
                 return false;
         if (renameat(g->dcvd_fd, temporary, g->dcvd_fd, name) < 0)
                 return err_errno(e, errno, "target.write", "generation %u of %s", number, g->target->directory);

@@ -249,11 +249,15 @@ static bool write_files(int fd, const struct chain *c, const struct secret *key,
         CLEANUP(free_p) char *text = json_text(meta);
         if (!text)
                 return err_memory(e);
-        return file_create_at(fd, "cert.pem", 0600, c->cert_pem, strlen(c->cert_pem), e) &&
-                file_create_at(fd, "chain.pem", 0600, c->chain_pem, strlen(c->chain_pem), e) &&
-                file_create_at(fd, "fullchain.pem", 0600, c->fullchain_pem, strlen(c->fullchain_pem), e) &&
-                (key->len == 0 || file_create_at(fd, "privkey.pem", 0600, key->data, key->len, e)) &&
-                file_create_at(fd, "meta.json", 0600, text, strlen(text), e) && dir_sync(fd, e);
+        const struct new_file file[] = {
+                { "cert.pem", 0600, c->cert_pem, strlen(c->cert_pem) },
+                { "chain.pem", 0600, c->chain_pem, strlen(c->chain_pem) },
+                { "fullchain.pem", 0600, c->fullchain_pem, strlen(c->fullchain_pem) },
+                { "meta.json", 0600, text, strlen(text) },
+                { "privkey.pem", 0600, key->data, key->len },
+        };
+        size_t count = ARRAY_LEN(file) - (key->len == 0 ? 1 : 0); /* a key may be held elsewhere */
+        return files_create_at(fd, file, count, (uid_t)-1, (gid_t)-1, e);
 }
 
 bool sets_write(struct sets *s, const char *cert, const struct chain *chain, const struct secret *key_pem,
@@ -265,7 +269,7 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         size_t count = 0;
         char name[16];
         if (!sets_list(s, cert, &number, &count, e) || !dir_open_at(s->sets_fd, cert, true, 0700, &cert_fd, e) ||
-                (count == 0 && !dir_sync(s->sets_fd, e)) || !dir_make_at(cert_fd, TEMPORARY, 0700, &fd, e))
+                !dir_make_at(cert_fd, TEMPORARY, 0700, &fd, e))
                 return err_wrap(e, "%s: set of %s", s->directory, cert);
         unsigned next = count ? number[count - 1] + 1 : 1;
         snprintf(name, sizeof name, "%u", next);
@@ -275,7 +279,7 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         if (renameat(cert_fd, TEMPORARY, cert_fd, name) < 0)
                 return err_errno(e, errno, "sets.write", "%s: set %u of %s", s->directory, next, cert);
         s->changes++;
-        if (!dir_sync(cert_fd, e))
+        if (!dir_sync(cert_fd, e) || (count == 0 && !dir_sync(s->sets_fd, e)))
                 return false;
         uint8_t file[32];
         sha256(chain->fullchain_pem, strlen(chain->fullchain_pem), file);

@@ -1,5 +1,6 @@
 #include "scratch_dir.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -28,6 +29,39 @@ ssize_t __wrap_write(int fd, const void *data, size_t len)
         assert_int_equal(fstat(fd, &st), 0);
         mode_at_writing = st.st_mode & 07777;
         return __real_write(fd, data, len);
+}
+
+/* The order in which the disk is asked: "w" a file's writing back begins, "s" a file is synced, "d" a directory. */
+static char asked[64];
+static unsigned fail_sync; /* this one of those that come, from 1; 0: none */
+
+static void note(char what)
+{
+        size_t n = strlen(asked);
+        if (n + 1 < sizeof asked)
+                asked[n] = what;
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+        struct stat st;
+        assert_int_equal(fstat(fd, &st), 0);
+        note(S_ISDIR(st.st_mode) ? 'd' : 's');
+        if (fail_sync > 0 && --fail_sync == 0) {
+                errno = ENOSPC;
+                return -1;
+        }
+        return __real_fsync(fd);
+}
+
+int __real_sync_file_range(int fd, off_t from, off_t len, unsigned flags);
+int __wrap_sync_file_range(int fd, off_t from, off_t len, unsigned flags);
+int __wrap_sync_file_range(int fd, off_t from, off_t len, unsigned flags)
+{
+        note('w');
+        return __real_sync_file_range(fd, from, len, flags);
 }
 
 static void refused_read(struct scratch_dir *d, const char *name, size_t max, enum err_kind kind, const char *code)
@@ -182,8 +216,8 @@ static void owner_then_mode_then_content(void **state)
                 mode_t mode = row[i / ARRAY_LEN(masks)].mode, mask = masks[i % ARRAY_LEN(masks)], old = umask(mask);
                 bool root = geteuid() == 0; /* only root can give a file away */
                 mode_at_giving = row[i / ARRAY_LEN(masks)].at_giving & ~mask;
-                assert_true(file_create_as_at(
-                        d->fd, "f", mode, root ? 12345 : geteuid(), root ? 23456 : getegid(), "x", 1, &e));
+                const struct new_file f = { "f", mode, "x", 1 };
+                assert_true(files_create_at(d->fd, &f, 1, root ? 12345 : geteuid(), root ? 23456 : getegid(), &e));
                 (void)umask(old);
                 assert_int_equal(fstatat(d->fd, "f", &st, 0), 0);
                 if ((st.st_mode & 07777) != mode || mode_at_writing != mode ||
@@ -204,18 +238,61 @@ static void an_owner_is_given_where_it_is_not_there_yet(void **state)
         struct stat st;
         if (geteuid() != 0)
                 skip(); /* only root can give a directory away */
-        assert_true(file_create_as_at(d->fd, "usual", 0600, 0, getegid(), "x", 1, &e));
+        assert_true(files_create_at(d->fd, &(struct new_file){ "usual", 0600, "x", 1 }, 1, 0, getegid(), &e));
         assert_int_equal(fchown(d->fd, 0, 23456), 0);
         assert_int_equal(fchmod(d->fd, 02755), 0);
         gave = 0;
-        assert_true(file_create_as_at(d->fd, "theirs", 0600, 0, 23456, "x", 1, &e));
+        assert_true(files_create_at(d->fd, &(struct new_file){ "theirs", 0600, "x", 1 }, 1, 0, 23456, &e));
         assert_int_equal(gave, 0);
-        assert_true(file_create_as_at(d->fd, "ours", 0600, 0, 0, "x", 1, &e));
+        assert_true(files_create_at(d->fd, &(struct new_file){ "ours", 0600, "x", 1 }, 1, 0, 0, &e));
         assert_int_equal(fstatat(d->fd, "ours", &st, 0), 0);
         assert_int_equal(st.st_gid, 0);
-        assert_true(file_create_as_at(d->fd, "group", 0600, (uid_t)-1, 34567, "x", 1, &e));
+        assert_true(files_create_at(d->fd, &(struct new_file){ "group", 0600, "x", 1 }, 1, (uid_t)-1, 34567, &e));
         assert_int_equal(fstatat(d->fd, "group", &st, 0), 0);
         assert_true(st.st_uid == 0 && st.st_gid == 34567);
+}
+
+static void files_come_together(void **state)
+{
+        static const struct new_file file[] = { { "a", 0600, "one", 3 }, { "b", 0644, "", 0 },
+                { "c", 0640, "three", 5 } };
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        memset(asked, 0, sizeof asked);
+        assert_true(files_create_at(d->fd, file, ARRAY_LEN(file), (uid_t)-1, (gid_t)-1, &e));
+        assert_string_equal(asked, "wwwsssd"); /* all are on their way before the first is waited for */
+        holds(d, "a", "one", 0600);
+        holds(d, "b", "", 0644);
+        holds(d, "c", "three", 0640);
+        assert_true(files_create_at(d->fd, NULL, 0, (uid_t)-1, (gid_t)-1, &e));
+}
+
+static void of_files_that_come_together_none_is_left_alone(void **state)
+{
+        static const struct new_file file[] = { { "a", 0600, "1", 1 }, { "b", 0600, "2", 1 }, { "c", 0600, "3", 1 } };
+        struct scratch_dir *d = *state;
+        struct err e = { 0 };
+        assert_true(file_create_at(d->fd, "c", 0600, "old", 3, &e));
+        assert_false(files_create_at(d->fd, file, ARRAY_LEN(file), (uid_t)-1, (gid_t)-1, &e));
+        assert_string_equal(e.code, "file.exists");
+        assert_non_null(strstr(e.text, "c"));
+        holds(d, "c", "old", 0600); /* it was there before */
+        count_is(d, 1);
+        assert_int_equal(unlinkat(d->fd, "c", 0), 0);
+        for (unsigned i = 1; i <= ARRAY_LEN(file) + 1; i++) { /* the last is the directory */
+                fail_sync = i;
+                assert_false(files_create_at(d->fd, file, ARRAY_LEN(file), (uid_t)-1, (gid_t)-1, &e));
+                assert_int_equal(fail_sync, 0);
+                assert_string_equal(e.code, "file.sync");
+                assert_int_equal(e.kind, ERR_TEMPORARY);
+                count_is(d, 0);
+        }
+        fail_sync = 1;
+        assert_false(file_create_at(d->fd, "alone", 0600, "x", 1, &e));
+        count_is(d, 0);
+        struct new_file many[NEW_FILES_MAX + 1] = { 0 };
+        assert_false(files_create_at(d->fd, many, ARRAY_LEN(many), (uid_t)-1, (gid_t)-1, &e));
+        assert_int_equal(e.kind, ERR_BUG);
 }
 
 static void a_full_disk_is_temporary_and_leaves_nothing(void **state)
@@ -428,6 +505,8 @@ int main(void)
                 IN_DIR(owner_is_set_or_nothing_is_written),
                 IN_DIR(owner_then_mode_then_content),
                 IN_DIR(an_owner_is_given_where_it_is_not_there_yet),
+                IN_DIR(files_come_together),
+                IN_DIR(of_files_that_come_together_none_is_left_alone),
                 IN_DIR(a_full_disk_is_temporary_and_leaves_nothing),
                 IN_DIR(appending_keeps_what_was_there),
                 IN_DIR(links_switch_in_one_step),
