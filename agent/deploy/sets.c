@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,8 @@ struct known {
 struct sets {
         char *directory;
         int sets_fd, live_fd;
+        pthread_mutex_t meta_lock; /* held while one meta.json is read, changed and written */
+        pthread_mutex_t lock; /* guards what follows */
         uint64_t changes;
         struct proven proven[PROVEN_MAX];
         size_t proven_count; /* ever; the oldest is overwritten */
@@ -121,6 +124,8 @@ bool sets_open(struct sets **ret, const char *state_directory, struct err *e)
                 return err_memory(e);
         }
         s->sets_fd = s->live_fd = -1;
+        pthread_mutex_init(&s->meta_lock, NULL);
+        pthread_mutex_init(&s->lock, NULL);
         if (!dir_open(state_directory, false, 0, &state, e) ||
                 !dir_open_at(state, "sets", true, 0700, &s->sets_fd, e) ||
                 !dir_open_at(state, "live", true, 0700, &s->live_fd, e) || !each(s->sets_fd, ".", sweep_cert, s, e)) {
@@ -139,13 +144,25 @@ void sets_close(struct sets *s)
         close_p(&s->live_fd);
         for (size_t i = 0; i < KNOWN_MAX; i++)
                 chain_done(&s->known[i].chain);
+        pthread_mutex_destroy(&s->lock);
+        pthread_mutex_destroy(&s->meta_lock);
         free(s->directory);
         free(s);
 }
 
-uint64_t sets_changes(const struct sets *s)
+uint64_t sets_changes(struct sets *s)
 {
-        return s->changes;
+        pthread_mutex_lock(&s->lock);
+        uint64_t n = s->changes;
+        pthread_mutex_unlock(&s->lock);
+        return n;
+}
+
+static void count_change(struct sets *s)
+{
+        pthread_mutex_lock(&s->lock);
+        s->changes++;
+        pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- listing ---- */
@@ -215,19 +232,23 @@ bool sets_certs(struct sets *s, struct texts *ret, struct err *e)
 
 /* ---- what is known by its bytes ---- */
 
-static bool is_proven(const struct sets *s, const uint8_t file[32], const char *spki)
+static bool is_proven(struct sets *s, const uint8_t file[32], const char *spki)
 {
-        for (size_t i = 0; i < MIN(s->proven_count, PROVEN_MAX); i++)
-                if (memcmp(s->proven[i].file, file, 32) == 0 && strcmp(s->proven[i].spki, spki) == 0)
-                        return true;
-        return false;
+        bool found = false;
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; !found && i < MIN(s->proven_count, PROVEN_MAX); i++)
+                found = memcmp(s->proven[i].file, file, 32) == 0 && strcmp(s->proven[i].spki, spki) == 0;
+        pthread_mutex_unlock(&s->lock);
+        return found;
 }
 
 static void note_proof(struct sets *s, const uint8_t file[32], const char *spki)
 {
+        pthread_mutex_lock(&s->lock);
         struct proven *p = &s->proven[s->proven_count++ % PROVEN_MAX];
         memcpy(p->file, file, sizeof p->file);
         snprintf(p->spki, sizeof p->spki, "%s", spki);
+        pthread_mutex_unlock(&s->lock);
 }
 
 /* For lack of memory it is not noted, and read again. */
@@ -236,10 +257,24 @@ static void note_chain(struct sets *s, const uint8_t file[32], const struct chai
         struct chain mine;
         if (!chain_copy(c, &mine, NULL))
                 return;
+        pthread_mutex_lock(&s->lock);
         struct known *oldest = &s->known[s->known_count++ % KNOWN_MAX];
-        chain_done(&oldest->chain);
+        struct chain gone = oldest->chain;
         oldest->chain = mine;
         memcpy(oldest->file, file, sizeof oldest->file);
+        pthread_mutex_unlock(&s->lock);
+        chain_done(&gone);
+}
+
+/* False: it is not known; or there is no memory, and *ret is empty. */
+static bool copy_known(struct sets *s, const uint8_t file[32], struct chain *ret)
+{
+        bool found = false;
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; !found && i < MIN(s->known_count, KNOWN_MAX); i++)
+                found = memcmp(s->known[i].file, file, 32) == 0 && chain_copy(&s->known[i].chain, ret, NULL);
+        pthread_mutex_unlock(&s->lock);
+        return found;
 }
 
 /* ---- writing ---- */
@@ -278,7 +313,7 @@ bool sets_write(struct sets *s, const char *cert, const struct chain *chain, con
         /* Its name appears only when it is whole. */
         if (renameat(cert_fd, TEMPORARY, cert_fd, name) < 0)
                 return err_errno(e, errno, "sets.write", "%s: set %u of %s", s->directory, next, cert);
-        s->changes++;
+        count_change(s);
         if (!dir_sync(cert_fd, e) || (count == 0 && !dir_sync(s->sets_fd, e)))
                 return false;
         uint8_t file[32];
@@ -345,10 +380,9 @@ static bool read_chain(struct sets *s, const char *pem, size_t len, struct chain
 {
         uint8_t file[32];
         sha256(pem, len, file);
-        for (size_t i = 0; i < MIN(s->known_count, KNOWN_MAX); i++)
-                if (memcmp(s->known[i].file, file, 32) == 0)
-                        return chain_copy(&s->known[i].chain, ret, e);
         struct chain c = { 0 };
+        if (copy_known(s, file, ret))
+                return true;
         if (!chain_read(pem, len, NULL, &c, e))
                 return false;
         note_chain(s, file, &c);
@@ -409,14 +443,26 @@ bool sets_read_leaf(struct sets *s, const char *cert, unsigned number, uint8_t *
         return true;
 }
 
-bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e)
+static bool change_meta(int fd, const json_t *changes, struct err *e)
 {
-        CLEANUP(close_p) int fd = -1;
-        CLEANUP(free_p) char *text = json_text(meta);
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        if (!read_meta(fd, &meta, e))
+                return false;
+        CLEANUP(free_p) char *text = json_object_update(meta, (json_t *)changes) == 0 ? json_text(meta) : NULL;
         if (!text)
                 return err_memory(e);
-        return open_set(s, cert, number, &fd, e) &&
-                file_write_atomic_at(fd, "meta.json", 0600, (uid_t)-1, (gid_t)-1, text, strlen(text), e);
+        return file_write_atomic_at(fd, "meta.json", 0600, (uid_t)-1, (gid_t)-1, text, strlen(text), e);
+}
+
+bool sets_change_meta(struct sets *s, const char *cert, unsigned number, const json_t *changes, struct err *e)
+{
+        CLEANUP(close_p) int fd = -1;
+        if (!open_set(s, cert, number, &fd, e))
+                return false;
+        pthread_mutex_lock(&s->meta_lock);
+        bool good = change_meta(fd, changes, e) || err_wrap(e, "set %u of %s", number, cert);
+        pthread_mutex_unlock(&s->meta_lock);
+        return good;
 }
 
 /* ---- the live link ---- */
@@ -440,7 +486,7 @@ bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *
         if (!open_set(s, cert, number, &fd, e))
                 return false;
         snprintf(target, sizeof target, "../sets/%s/%u", cert, number);
-        s->changes++;
+        count_change(s);
         return symlink_switch_at(s->live_fd, cert, target, e) || err_wrap(e, "%s: live link of %s", s->directory, cert);
 }
 
@@ -451,7 +497,7 @@ bool sets_remove(struct sets *s, const char *cert, unsigned number, struct err *
         if (sets_live(s, cert) == number)
                 return err_set(e, ERR_BUG, "set.live", "set %u of %s is live", number, cert);
         snprintf(name, sizeof name, "%u", number);
-        s->changes++;
+        count_change(s);
         return dir_open_at(s->sets_fd, cert, false, 0, &cert_fd, e) && tree_remove_at(cert_fd, name, e) &&
                 dir_sync(cert_fd, e);
 }
@@ -460,7 +506,7 @@ bool sets_forget(struct sets *s, const char *cert, struct err *e)
 {
         if (!name_is_safe(cert))
                 return err_set(e, ERR_BUG, "sets.name", "\"%s\" is not a certificate's name", cert);
-        s->changes++;
+        count_change(s);
         if (unlinkat(s->live_fd, cert, 0) < 0 && errno != ENOENT)
                 return err_errno(e, errno, "sets.forget", "live link of %s", cert);
         return dir_sync(s->live_fd, e) && tree_remove_at(s->sets_fd, cert, e) && dir_sync(s->sets_fd, e);

@@ -1,6 +1,6 @@
 /* STATE/sets/<cert>/<n>/: complete sets (cert.pem chain.pem fullchain.pem privkey.pem meta.json), copies, never links;
- * and STATE/live/<cert>, the one link, switched by one rename (I3). Blocking file work, small; called on the loop
- * between waits (a few fsyncs) or by one-shot programs. */
+ * and STATE/live/<cert>, the one link, switched by one rename (I3). Blocking file work: what writes waits for the disk.
+ * From any thread; the sets of one certificate have one writer at a time, but for their meta. */
 #ifndef DCVD_DEPLOY_SETS_H
 #define DCVD_DEPLOY_SETS_H
 
@@ -39,10 +39,11 @@ bool sets_read(struct sets *s, const char *cert, unsigned number, unsigned parts
 bool sets_read_meta(struct sets *s, const char *cert, unsigned number, json_t **ret, struct err *e);
 bool sets_read_leaf(struct sets *s, const char *cert, unsigned number, uint8_t **ret_der, size_t *ret_len,
         json_t **ret_meta, struct err *e);
-bool sets_set_meta(struct sets *s, const char *cert, unsigned number, const json_t *meta, struct err *e);
+/* Puts these members into a set's meta; the others stay, whoever else puts some there. */
+bool sets_change_meta(struct sets *s, const char *cert, unsigned number, const json_t *changes, struct err *e);
 unsigned sets_live(struct sets *s, const char *cert); /* 0: none */
 bool sets_switch(struct sets *s, const char *cert, unsigned number, struct err *e);
-uint64_t sets_changes(const struct sets *s); /* grows whenever a set comes, goes or becomes live */
+uint64_t sets_changes(struct sets *s); /* grows whenever a set comes, goes or becomes live */
 /* Numbers, rising; allocated (free). */
 bool sets_list(struct sets *s, const char *cert, unsigned **ret, size_t *ret_count, struct err *e);
 bool sets_certs(struct sets *s, struct texts *ret, struct err *e); /* names that have sets */

@@ -313,12 +313,14 @@ static json_t *answer_new(const struct revocation *r, const char *format, bool b
 static void note(const struct revocation *r)
 {
         struct err e;
+        CLEANUP(json_decref_p) json_t *changes = json_object();
         if (!was_revoked(r))
-                json_put_i64(r->set.meta, "revoked", clock_now_s());
-        json_put_text(r->set.meta, REVOKED_AS, reason_name(r->reason));
+                json_put_i64(changes, "revoked", clock_now_s());
+        json_put_text(changes, REVOKED_AS, reason_name(r->reason));
+        (void)json_object_update(r->set.meta, changes);
         if ((int64_t)r->set.number == r->cert->row.live_set)
                 r->cert->live_revoked_s = json_i64(r->set.meta, "revoked", 0);
-        if (!sets_set_meta(r->engine->sets, r->cert->row.name, r->set.number, r->set.meta, &e))
+        if (!sets_change_meta(r->engine->sets, r->cert->row.name, r->set.number, changes, &e))
                 log_err(r->cert->row.name, "noting the revocation", &e);
         struct store_batch *b = store_batch_new();
         CLEANUP(json_decref_p)

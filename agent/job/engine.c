@@ -514,7 +514,7 @@ void engine_close(struct engine *g)
         notices_done(g);
         while (g->job_count > 0)
                 job_free(g->job[g->job_count - 1]);
-        work_finish(g->loop); /* a key in the making still writes through the keystore */
+        work_finish(g->loop); /* keys and sets in the making still write through what is closed next */
         while (g->token_count > 0)
                 token_free(g->token[g->token_count - 1]);
         for (size_t i = 0; i < g->cert_count; i++)

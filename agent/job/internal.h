@@ -129,6 +129,7 @@ struct job {
         struct look_run *look;
         bool looked_before; /* at what is served, before anything is installed */
         struct keying *keying;
+        struct set_change *set_change;
         struct rehearsal *rehearsal; /* in `rehearsed` */
         struct propagate *propagate;
         size_t propagate_count;
@@ -310,6 +311,37 @@ void step_issued(struct job *j);
 void step_deployed(struct job *j);
 void step_served(struct job *j);
 void step_final(struct job *j);
+/* set_change.c: what a job changes of its certificate's sets, in a thread. make runs there and sees nothing but this;
+ * then runs on the loop, e NULL if it was made. What it does not take out of c is released after it. */
+struct set_change;
+typedef bool set_change_fn(struct set_change *c, struct err *e);
+typedef void set_change_done_fn(struct job *j, struct set_change *c, const struct err *e);
+struct set_change {
+        struct sets *sets;
+        char *cert;
+        unsigned number; /* the job's set, if it has one yet */
+        struct chain chain;
+        struct secret key_pem;
+        json_t *meta;
+        struct store_batch *batch; /* for the move that follows */
+        unsigned *old; /* sets to remove */
+        size_t old_count;
+        unsigned stays; /* one that could not be; 0: none */
+        char *text; /* for people: how it ends */
+        struct err told; /* what is to be said after it */
+        /* set_change.c's own */
+        struct job *job; /* NULL: it is gone */
+        struct work *work;
+        set_change_fn *make;
+        set_change_done_fn *then;
+        bool good;
+        struct err err;
+};
+struct set_change *set_change_new(struct job *j); /* NULL: no memory */
+void set_change_free(struct set_change *c); /* NULL allowed */
+void set_change_start(struct job *j, struct set_change *own, set_change_fn *make, set_change_done_fn *then);
+void set_change_drop(struct job *j); /* it is freed: the process ends */
+
 /* steps_deploy.c: what is remembered of looks; whoever calls saves the row. */
 void cert_keep_endpoints(struct cert *c, const struct look_endpoint *list, size_t count);
 struct look_known *known_endpoints(

@@ -85,6 +85,7 @@ void job_free(struct job *j)
         job_stop_work(j);
         job_cancel_over(j);
         keying_drop(j);
+        set_change_drop(j);
         loop_undefer(g->loop, j->go_on);
         timer_free(j->limit);
         timer_free(j->poll);

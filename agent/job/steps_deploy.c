@@ -46,13 +46,6 @@ static void record_services(struct job *j, const struct deploy_result *r, struct
         }
 }
 
-static bool switch_live(struct job *j, unsigned number, struct err *e)
-{
-        if (!sets_switch(j->engine->sets, j->row.cert, number, e))
-                return false;
-        return cert_load_live(j->cert, e);
-}
-
 static void kept(struct job *j, struct err *e)
 {
         err_fix(e, "old set kept, new set kept as %lld; mend it, then dcvctl deploy %s --set %lld (no new order)",
@@ -143,6 +136,25 @@ static bool look_before(struct job *j, const struct conf_cert *conf)
         return j->look != NULL;
 }
 
+static bool make_live(struct set_change *c, struct err *e)
+{
+        return sets_switch(c->sets, c->cert, c->number, e);
+}
+
+static void made_live(struct job *j, struct set_change *c, const struct err *err)
+{
+        struct err e;
+        if (err || !cert_load_live(j->cert, &e)) {
+                if (err)
+                        e = *err;
+                return job_trouble(j, &e);
+        }
+        crash_point("deploy.switched");
+        if (c->batch)
+                journal_put_cert(c->batch, &j->cert->row);
+        job_go_with(j, JOB_SERVED, STEAL(c->batch), NULL);
+}
+
 static void installed(void *arg, const struct deploy_result *result, const struct err *err)
 {
         struct job *j = arg;
@@ -162,14 +174,14 @@ static void installed(void *arg, const struct deploy_result *result, const struc
                         kept(j, &e);
                 return job_trouble(j, &e);
         }
-        if (!switch_live(j, (unsigned)j->row.set_number, &e)) {
+        struct set_change *c = set_change_new(j);
+        if (!c) {
                 store_batch_free(b);
+                err_memory(&e);
                 return job_trouble(j, &e);
         }
-        crash_point("deploy.switched");
-        if (b)
-                journal_put_cert(b, &j->cert->row);
-        job_go_with(j, JOB_SERVED, b, NULL);
+        c->batch = b;
+        set_change_start(j, c, make_live, made_live);
 }
 
 void step_deployed(struct job *j)
@@ -197,32 +209,39 @@ void step_deployed(struct job *j)
 
 /* ---- served ---- */
 
-static bool mark_good(struct job *j, bool looked_at, struct err *e)
+/* Good, and then the oldest beyond `keep.sets` go. */
+static bool mark_good(struct set_change *c, struct err *e)
 {
-        CLEANUP(json_decref_p) json_t *meta = NULL;
-        if (!sets_read_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, &meta, e))
+        if (!sets_change_meta(c->sets, c->cert, c->number, c->meta, e))
                 return false;
-        json_put_bool(meta, "good", true);
-        json_put_bool(meta, "looked_at", looked_at);
-        return sets_set_meta(j->engine->sets, j->row.cert, (unsigned)j->row.set_number, meta, e);
+        for (size_t i = 0; i < c->old_count; i++)
+                if (!sets_remove(c->sets, c->cert, c->old[i], &c->told))
+                        c->stays = c->old[i];
+        return true;
 }
 
-/* Keeps the newest `keep.sets` besides the live one. */
-static void retire_sets(struct job *j)
+/* All but the newest `keep.sets` besides the live one. */
+static void find_old_sets(struct job *j, struct set_change *c)
 {
         CLEANUP(free_p) unsigned *number = NULL;
         size_t count = 0;
         struct err e;
         unsigned live = sets_live(j->engine->sets, j->row.cert);
-        if (!sets_list(j->engine->sets, j->row.cert, &number, &count, &e))
+        if (!sets_list(j->engine->sets, j->row.cert, &number, &count, &e) ||
+                !(c->old = calloc(count + 1, sizeof *c->old)))
                 return;
         int64_t keep = j->engine->conf->keep_sets;
-        for (size_t i = count; i-- > 0;) {
-                if (number[i] == live || keep-- > 0 || incidents_need_set(j->engine, j->row.cert, number[i]))
-                        continue;
-                if (!sets_remove(j->engine->sets, j->row.cert, number[i], &e))
-                        log_err(j->row.cert, "an old set could not be removed", &e);
-        }
+        for (size_t i = count; i-- > 0;)
+                if (number[i] != live && keep-- <= 0 && !incidents_need_set(j->engine, j->row.cert, number[i]))
+                        c->old[c->old_count++] = number[i];
+}
+
+static void led_back(struct job *j, struct set_change *c, const struct err *err)
+{
+        struct err e;
+        if (err || !cert_load_live(j->cert, &e))
+                log_err(j->row.cert, "the live link could not be put back", err ? err : &e);
+        job_trouble(j, &c->told);
 }
 
 static void put_back(void *arg, const struct deploy_result *result, const struct err *err)
@@ -244,9 +263,12 @@ static void put_back(void *arg, const struct deploy_result *result, const struct
                 stuck(j, &e);
         else
                 kept(j, &e);
-        if (back && j->row.live_set && !switch_live(j, (unsigned)j->row.live_set, &e))
-                log_err(j->row.cert, "the live link could not be put back", &e);
-        job_trouble(j, &e);
+        struct set_change *c = back && j->row.live_set ? set_change_new(j) : NULL;
+        if (!c)
+                return job_trouble(j, &e);
+        c->number = (unsigned)j->row.live_set;
+        c->told = e;
+        set_change_start(j, c, make_live, led_back);
 }
 
 /* I4: only a set that is valid and not compromised is worth going back to after a good test and reload. */
@@ -287,6 +309,15 @@ static void looked_bad(struct job *j, const struct err *err)
                 put_back(j, NULL, was ? &e : NULL);
 }
 
+static void marked_good(struct job *j, struct set_change *c, const struct err *err)
+{
+        if (err)
+                return job_trouble(j, err);
+        if (c->stays)
+                log_err(j->row.cert, "an old set could not be removed", &c->told);
+        job_end(j, JOB_DONE, c->text);
+}
+
 static void looked(void *arg, const struct look_endpoint *list, size_t count, const struct err *err)
 {
         struct job *j = arg;
@@ -295,17 +326,24 @@ static void looked(void *arg, const struct look_endpoint *list, size_t count, co
         cert_keep_endpoints(j->cert, list, count);
         if (err)
                 return looked_bad(j, err);
-        if (!mark_good(j, count > 0, &e))
-                return job_trouble(j, &e);
         CLEANUP(free_p)
         char *what = job_only_deploys(j) ? text_format("set %lld", (long long)j->row.set_number)
                                          : text_dup("new certificate");
-        CLEANUP(free_p) char *result = text_format("%s served", what ? what : "certificate");
-        for (size_t i = 0; what && i < count; i++)
+        struct set_change *c = set_change_new(j);
+        if (c) {
+                c->meta = json_pack("{s:b, s:b}", "good", 1, "looked_at", count > 0);
+                c->text = count == 0 ? text_dup("deployed, not looked at") : text_format("%s served", what ? what : "");
+                find_old_sets(j, c);
+        }
+        if (!c || !what || !c->meta || !c->text) {
+                set_change_free(c);
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        for (size_t i = 0; i < count; i++)
                 job_note(j, "%s%s%s serves %s%s", list[i].address, list[i].sni ? " as " : "",
                         list[i].sni ? list[i].sni : "", job_only_deploys(j) ? "" : "the ", what);
-        retire_sets(j);
-        job_end(j, JOB_DONE, count == 0 ? "deployed, not looked at" : result ? result : "served");
+        set_change_start(j, c, mark_good, marked_good);
 }
 
 struct look_known *known_endpoints(const json_t *list, size_t *ret_count)

@@ -63,47 +63,60 @@ static bool accept_chain(struct job *j, const struct chain *c, struct err *e)
         return true;
 }
 
-static void fetched(void *arg, const char *text, size_t len, const struct err *err)
+static bool write_set(struct set_change *c, struct err *e)
 {
-        struct job *j = arg;
-        struct err e;
-        struct chain c = { 0 };
-        struct secret key = { 0 };
-        unsigned number = 0;
-        j->ca_call = NULL;
-        if (err)
-                return job_trouble(j, err);
-        if (!chain_read(text, len, j->row.spki, &c, &e)) {
-                err_wrap(&e, "certificate of order %s", j->row.order_id);
-                if (strcmp(e.code, "chain.no-leaf") == 0 && job_orders_cost_nothing(j) && !j->foreign) {
-                        j->foreign = true; /* two hosts of one account; a CA that always errs costs two certificates */
-                        return job_order_again(j, "somebody else finalized the order, with a key of theirs");
-                }
-                return job_trouble(j, &e);
-        }
-        CLEANUP(json_decref_p) json_t *meta = issued_meta(j, &c);
-        bool good = accept_chain(j, &c, &e) && key_of(j, c.leaf.spki_hex, &key, &e);
-        if (good && j->policy->staging) {
-                secret_done(&key);
-                chain_done(&c);
-                return staging_done(j);
-        }
-        good = good && sets_write(j->engine->sets, j->row.cert, &c, &key, meta, &number, &e);
-        secret_done(&key);
-        if (!good) {
-                chain_done(&c);
+        return sets_write(c->sets, c->cert, &c->chain, &c->key_pem, c->meta, &c->number, e);
+}
+
+static void set_written(struct job *j, struct set_change *c, const struct err *err)
+{
+        if (err) {
+                struct err e = *err;
                 err_wrap(&e, "certificate of order %s", j->row.order_id);
                 return job_trouble(j, &e);
         }
         crash_point("set.written");
-        j->row.set_number = number;
-        job_set(&j->row.cert_sha256, c.leaf.sha256);
-        job_set(&j->row.spki, c.leaf.spki_hex);
-        chain_done(&c);
+        j->row.set_number = c->number;
+        job_set(&j->row.cert_sha256, c->chain.leaf.sha256);
+        job_set(&j->row.spki, c->chain.leaf.spki_hex);
         struct store_batch *b = store_batch_new();
         if (b)
                 job_put_order(j, b, false, 0);
         job_go_with(j, JOB_DEPLOYED, b, "issued");
+}
+
+static bool read_issued(struct job *j, const char *text, size_t len, struct set_change *ret, struct err *e)
+{
+        if (!chain_read(text, len, j->row.spki, &ret->chain, e))
+                return false;
+        ret->meta = issued_meta(j, &ret->chain);
+        return accept_chain(j, &ret->chain, e) && key_of(j, ret->chain.leaf.spki_hex, &ret->key_pem, e);
+}
+
+static void fetched(void *arg, const char *text, size_t len, const struct err *err)
+{
+        struct job *j = arg;
+        struct err e;
+        j->ca_call = NULL;
+        if (err)
+                return job_trouble(j, err);
+        struct set_change *c = set_change_new(j);
+        if (!c) {
+                err_memory(&e);
+                return job_trouble(j, &e);
+        }
+        bool good = read_issued(j, text, len, c, &e);
+        if (good && !j->policy->staging)
+                return set_change_start(j, c, write_set, set_written);
+        set_change_free(c);
+        if (good)
+                return staging_done(j);
+        err_wrap(&e, "certificate of order %s", j->row.order_id);
+        if (strcmp(e.code, "chain.no-leaf") == 0 && job_orders_cost_nothing(j) && !j->foreign) {
+                j->foreign = true; /* two hosts of one account; a CA that always errs costs two certificates */
+                return job_order_again(j, "somebody else finalized the order, with a key of theirs");
+        }
+        job_trouble(j, &e);
 }
 
 void step_issued(struct job *j)

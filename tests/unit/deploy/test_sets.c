@@ -79,12 +79,30 @@ static void what_is_written_is_read_back(void **state)
         assert_memory_equal(set.key_pem.data, b->key.data, b->key.len);
         assert_string_equal(json_str(set.meta, "sha256"), b->chain.leaf.sha256);
         assert_false(json_bool(set.meta, "good", true));
-        json_put_bool(set.meta, "good", true);
-        assert_true(sets_set_meta(b->sets, "www", 1, set.meta, &e));
         set_done(&set);
-        assert_true(sets_read(b->sets, "www", 1, SET_WHOLE, &set, &e));
-        assert_true(json_bool(set.meta, "good", false));
-        set_done(&set);
+}
+
+/* Who marks a set as good and who notes its revocation have read it at different times. */
+static void a_change_of_the_meta_keeps_the_other_members(void **state)
+{
+        struct bed *b = *state;
+        CLEANUP(json_decref_p) json_t *good = json_pack("{s:b}", "good", 1);
+        CLEANUP(json_decref_p) json_t *revoked = json_pack("{s:i}", "revoked", 5);
+        json_t *meta = NULL;
+        struct err e;
+        (void)write_set(b);
+        assert_true(sets_change_meta(b->sets, "www", 1, good, &e));
+        assert_true(sets_change_meta(b->sets, "www", 1, revoked, &e));
+        assert_true(sets_read_meta(b->sets, "www", 1, &meta, &e));
+        assert_true(json_bool(meta, "good", false));
+        assert_int_equal(json_i64(meta, "revoked", 0), 5);
+        assert_string_equal(json_str(meta, "sha256"), b->chain.leaf.sha256);
+        json_decref(meta);
+        assert_false(sets_change_meta(b->sets, "www", 2, good, &e));
+        assert_string_equal(e.code, "set.absent");
+        scratch_file(b->dir, "sets/www/1/meta.json", 0600, "{");
+        assert_false(sets_change_meta(b->sets, "www", 1, good, &e));
+        assert_non_null(strstr(e.text, "set 1 of www"));
 }
 
 /* On which disk room is to be made, say. */
@@ -363,6 +381,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 BED(what_is_written_is_read_back),
+                BED(a_change_of_the_meta_keeps_the_other_members),
                 BED(the_directory_of_a_certificate_is_synced_before_its_first_set),
                 BED(what_cannot_be_written_is_told_with_the_state_directory),
                 BED(a_leaf_is_read_without_its_chain_and_key),
