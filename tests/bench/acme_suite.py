@@ -1,8 +1,8 @@
 """The suite acme: whole processes that issue one certificate, dcvd beside lego, uacme, certbot and dehydrated, taking
 turns on the same Pebble, Knot and nginx; then through the daemon, as dcvd works on a host: one certificate, many one after
-another beside lego and uacme, many at once beside the least that a client can do, and one whose daemon is killed while its
-order is open. Peers that are not installed are left out. Requests and connections are counted once, by Pebble's log and a
-relay before it."""
+another beside lego and uacme, many at once beside the least that a client can do and on a disk, and one whose daemon is
+killed while its order is open. Peers that are not installed are left out. Requests and connections are counted once, by
+Pebble's log and a relay before it."""
 
 import contextlib
 import json
@@ -12,9 +12,11 @@ import shutil
 import socket
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 
+import namespace
 import probe
 from acme_world import AcmeCase
 from pebble import ADDRESS, PORT, Pebble
@@ -395,6 +397,19 @@ def world_with_pebble(secondary):
         yield Bench(world, pebble)
 
 
+@contextlib.contextmanager
+def on_a_disk():
+    """What dcvd keeps and what it installs on the file system where it was built, not in memory as in every world. Not undone: the
+    last world of a run."""
+    with tempfile.TemporaryDirectory(dir=os.environ["DCVD_BUILD"]) as folder:
+        os.chmod(folder, 0o755)
+        for place in ("/var/lib", "/etc/nginx/tls"):
+            os.makedirs(place, exist_ok=True)
+            os.makedirs(folder + place)
+            namespace.mount(folder + place, place, flags=namespace.MS_BIND)
+        yield
+
+
 def acme(_):
     with world_with_pebble(secondary=False) as bench:
         result = {challenge: table(bench.one_by_one(challenge, RUNS)) for challenge in ("http", "alone", "dns")}
@@ -412,4 +427,6 @@ def acme(_):
     with world_with_pebble(secondary=True) as bench:
         bench.world.dns.relay.lag_s = LAG_S
         result[f"dns_lag_{LAG_S:.0f}s"] = table(bench.one_by_one("dns", max(RUNS // 2, 2)))
+    with on_a_disk(), world_with_pebble(secondary=False) as bench:
+        result[f"{MANY}_through_the_daemon_on_a_disk"] = through_the_daemon(bench, MANY)
     return result
