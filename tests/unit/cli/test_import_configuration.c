@@ -308,6 +308,7 @@ static void what_is_configured_is_named_as_such(void **state)
                 (void)found(&im, s, "ec");
                 (void)found(&im, s, "rsa");
                 CLEANUP(free_p) char *yaml = yaml_of(&im, true, old);
+                assert_non_null(yaml);
                 const char *want[] = { row[i].ec, row[i].rsa }, *const name[] = { "ec", "rsa" };
                 assert_int_equal(im.cert_count, !want[0] + !want[1]);
                 for (size_t k = 0; k < 2; k++) {
