@@ -28,10 +28,28 @@ struct sight {
         struct judgements *out;
 };
 
+/* ldns takes records whose data end early (those of an update may), and then aborts where it or we look for a field
+ * that is not there. */
+static bool is_whole(const ldns_rr_list *section)
+{
+        for (size_t i = 0; i < ldns_rr_list_rr_count(section); i++) {
+                const ldns_rr *rr = ldns_rr_list_rr(section, i);
+                if (ldns_rr_rd_count(rr) < ldns_rr_descriptor_minimum(ldns_rr_descript((uint16_t)ldns_rr_get_type(rr))))
+                        return false;
+        }
+        return true;
+}
+
+/* NULL: nothing that can be judged. */
 static ldns_pkt *packet(const struct dns_message *m)
 {
         ldns_pkt *pkt = NULL;
-        return ldns_wire2pkt(&pkt, m->data, m->len) == LDNS_STATUS_OK ? pkt : NULL;
+        if (ldns_wire2pkt(&pkt, m->data, m->len) != LDNS_STATUS_OK)
+                return NULL;
+        if (is_whole(ldns_pkt_answer(pkt)) && is_whole(ldns_pkt_authority(pkt)))
+                return pkt;
+        ldns_pkt_free(pkt);
+        return NULL;
 }
 
 static bool is_of_zone(const struct dnssec_zone *z, const ldns_rr *rr)

@@ -190,6 +190,77 @@ static void every_zone_gets_its_verdict_and_ids(void **state)
         }
 }
 
+/* Record i of a message ends after so many bytes of its data; what follows moves up. False: that is no message. */
+static bool cut(const struct dns_message *m, size_t i, size_t len, struct dns_message *ret)
+{
+        uint8_t data[4096];
+        struct err e;
+        size_t at = m->rr[i].rdata, end = at + m->rr[i].rdlength;
+        memcpy(data, m->data, at);
+        data[at - 2] = (uint8_t)(len >> 8);
+        data[at - 1] = (uint8_t)len;
+        memcpy(data + at, m->data + at, len);
+        memcpy(data + at + len, m->data + end, m->len - end);
+        return dns_message_read(data, m->len - (end - at) + len, ret, &e);
+}
+
+/* Every byte of the fields, not of a signature. */
+static size_t step(size_t len)
+{
+        return len < 32 ? 1 : 16;
+}
+
+static void expect_no_trust(const struct row *r, const struct dns_message *ds, const struct dnssec_answer *a, size_t n)
+{
+        struct judgements j = { 0 };
+        struct dnssec_zone z = { r->zone, ds, a, n, NOW };
+        (void)dnssec_judge(&z, &j); /* any verdict, but no end of the process */
+        assert_false(j.failed);
+        judgements_done(&j);
+}
+
+/* A server or whoever stands before it may send anything. */
+static void a_record_that_ends_early_ends_nothing_else(void **state)
+{
+        size_t tried = 0;
+        (void)state;
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                const struct row *r = &rows[i];
+                struct dns_message ds, short_ds, m[2], short_m;
+                struct dnssec_answer a[2];
+                if (r->spoil != WHOLE || r->now_s != NOW || !r->answer[1] || r->spoilt_ds)
+                        continue;
+                make_ds(r->zone, r->digest, false, &ds);
+                for (size_t n = 0; n < 2; n++) {
+                        CLEANUP(free_p) char *name = text_format("%s %s", r->zone, r->answer[n]);
+                        load(name, WHOLE, &m[n]);
+                        a[n] = (struct dnssec_answer){ SERVER, &m[n] };
+                }
+                for (size_t k = 0; k < ds.rr_count; k++)
+                        for (size_t len = 0; len < ds.rr[k].rdlength; len += step(len))
+                                if (cut(&ds, k, len, &short_ds)) {
+                                        expect_no_trust(r, &short_ds, a, 2);
+                                        dns_message_done(&short_ds);
+                                        tried++;
+                                }
+                for (size_t n = 0; n < 2; n++) {
+                        for (size_t k = 0; k < m[n].rr_count; k++)
+                                for (size_t len = 0; len < m[n].rr[k].rdlength; len += step(len))
+                                        if (cut(&m[n], k, len, &short_m)) {
+                                                a[n].message = &short_m;
+                                                expect_no_trust(r, &ds, a, 2);
+                                                a[n].message = &m[n];
+                                                dns_message_done(&short_m);
+                                                tried++;
+                                        }
+                }
+                dns_message_done(&ds);
+                dns_message_done(&m[0]);
+                dns_message_done(&m[1]);
+        }
+        assert_true(tried > 1000);
+}
+
 static void without_the_parents_answer_nothing_is_decided(void **state)
 {
         struct judgements j = { 0 };
@@ -204,6 +275,7 @@ static void without_the_parents_answer_nothing_is_decided(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = { cmocka_unit_test(every_zone_gets_its_verdict_and_ids),
+                cmocka_unit_test(a_record_that_ends_early_ends_nothing_else),
                 cmocka_unit_test(without_the_parents_answer_nothing_is_decided) };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
