@@ -247,6 +247,6 @@ void action_cancel(struct engine *g, const json_t *args, action_done_fn *done, v
                 return;
         }
         j->cancel_order = true;
-        if (!j->moving && !job_stop_if_wanted(j) && !j->ca_call)
+        if (!j->moving && !job_stop_if_wanted(j))
                 job_run(j); /* ask now what became of the order */
 }

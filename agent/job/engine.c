@@ -484,8 +484,7 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
                 g->job[i]->ca = NULL;
         tokens_start(g);
         for (size_t i = g->job_count; i-- > 0;)
-                if (!g->job[i]->moving && !g->job[i]->deploy && !g->job[i]->look && !g->job[i]->propagate_count)
-                        job_run(g->job[i]);
+                job_run(g->job[i]);
         for (size_t i = 0; i < g->cert_count; i++)
                 cert_plan(g->cert[i]);
         incidents_look(g);

@@ -240,7 +240,8 @@ void engine_emit(struct engine *g, json_t *event_own);
 void job_emit(struct job *j, const char *text);
 
 /* schedule.c */
-void job_run(struct job *j); /* wants to act: takes a slot or stands in line */
+/* It is to act: takes a slot or stands in line. Nothing for one that works already: that goes on by itself. */
+void job_run(struct job *j);
 void job_rest(struct job *j); /* holds no slot any more */
 bool job_limit(struct job *j, int64_t ms, struct err *e); /* what runs for it is stopped then; 0: never */
 void schedule_dispatch(struct engine *g);
@@ -265,7 +266,7 @@ void job_wait_looking(struct job *j, const struct err *e, const json_t *waiting)
 void job_wait_order(struct job *j, const struct ca_view *v);
 void job_fail(struct job *j, const struct err *e); /* whatever its kind, and no other CA is tried */
 void job_end(struct job *j, enum job_state final, const char *result);
-void job_stop_work(struct job *j); /* cancels what runs for it */
+void job_stop_work(struct job *j); /* cancels what runs for it, and what it was asked to begin */
 void job_set(char **member, const char *text);
 void job_resume_loaded(struct job *j);
 bool job_stop_if_wanted(

@@ -55,6 +55,8 @@ failed:
 
 void job_stop_work(struct job *j)
 {
+        loop_undefer(j->engine->loop, STEAL(j->go_on));
+        j->ready = false;
         if (j->ca_call && j->ca)
                 j->ca->ops->cancel(j->ca->ca, j->ca_call);
         j->ca_call = NULL;
@@ -86,7 +88,6 @@ void job_free(struct job *j)
         job_cancel_over(j);
         keying_drop(j);
         set_change_drop(j);
-        loop_undefer(g->loop, j->go_on);
         timer_free(j->limit);
         timer_free(j->poll);
         timer_free(j->pause);
@@ -141,8 +142,7 @@ static void park(struct job *j, const struct err *e)
 {
         log_err(j->row.cert, "the journal cannot be written; the job waits", e);
         note_trouble(&j->row, e);
-        loop_undefer(j->engine->loop, STEAL(j->go_on)); /* the step that was to begin begins when it is due */
-        j->ready = false;
+        job_stop_work(j); /* the step that was to begin begins when it is due */
         job_rest(j);
         struct when_input in = { ERR_TEMPORARY, ++j->parked, 0, true, false, (uint32_t)random_u64() };
         engine_due_set(j->engine, &j->due, clock_now_ms() + when_next_ms(&in));
@@ -222,7 +222,6 @@ static void written(void *arg, int64_t rowid, const struct err *e)
         if (!e) {
                 j->parked = 0;
         } else if (!j->moving && !j->cancelling) { /* else the commit that is on its way is told of the disk too */
-                job_stop_work(j);
                 park(j, e);
         }
 }

@@ -76,13 +76,22 @@ bool job_limit(struct job *j, int64_t ms, struct err *e)
         return true;
 }
 
+/* A job works, or is asked to work, never both: two questions would be two answers. This is the one half, whoever asks;
+ * the other is job_stop_work, which takes back what was asked. (A key in the making is nobody's step: it began before,
+ * and step_keyed finds it.) */
+static bool may_begin(const struct job *j)
+{
+        bool works = j->ca_call || j->deploy || j->look || j->rehearsal || j->propagate_count > 0;
+        return !works && !j->moving && !j->ended && !j->cancelling;
+}
+
 /* Runs from the loop, so that a step never begins inside the call that made it possible. */
 static void act(void *arg)
 {
         struct job *j = arg;
         struct err e;
         j->go_on = NULL;
-        if (j->moving || j->ended || j->cancelling)
+        if (!may_begin(j)) /* something else began it since it was asked for */
                 return;
         if (!job_limit(j, job_state_limit_s(j->row.state) * 1000, &e))
                 return job_trouble(j, &e);
@@ -108,7 +117,7 @@ static bool start_acting(struct job *j)
 
 void job_run(struct job *j)
 {
-        if (!j->engine->started || j->engine->closing || j->moving || j->ended)
+        if (!j->engine->started || j->engine->closing || !may_begin(j))
                 return;
         engine_due_clear(j->engine, &j->due);
         if (!start_acting(j))
@@ -184,9 +193,8 @@ void job_unlock_order(struct job *j)
         for (int urgent = 1; urgent >= 0; urgent--)
                 for (size_t i = 0; i < g->job_count; i++) {
                         struct job *other = g->job[i];
-                        /* One that is asking again already finds the lock free by itself. */
-                        bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->due.entry.index &&
-                                other->row.err_code && strcmp(other->row.err_code, "sibling") == 0;
+                        bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->row.err_code &&
+                                strcmp(other->row.err_code, "sibling") == 0;
                         if (waits && other->row.compromised == (urgent == 1))
                                 job_run(other);
                 }
