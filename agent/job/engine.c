@@ -455,7 +455,9 @@ bool engine_reconfigure(struct engine *g, struct conf *conf_own, struct err *e)
         struct err changed;
         err_set(&changed, ERR_TEMPORARY, "reconfigured", "the configuration changed meanwhile; ask again");
         for (size_t i = 0; i < g->job_count; i++)
-                if (g->job[i]->ca_call || g->job[i]->rehearsal)
+                if (g->job[i]->cancelling)
+                        job_give_back_no_more(g->job[i], &changed);
+                else if (g->job[i]->ca_call || g->job[i]->rehearsal)
                         job_stop_work(g->job[i]);
         rehearsals_end(g, &changed);
         for (size_t i = 0; i < g->cert_count; i++)

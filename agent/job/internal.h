@@ -518,7 +518,7 @@ void dry_runs_cancel(struct engine *g); /* each is answered: the backends are ab
 
 /* actions_cancel.c */
 void job_cancel_order(struct job *j);
-void job_give_back_no_more(struct job *j, const struct err *err); /* while cancelling: the CA takes too long */
+void job_give_back_no_more(struct job *j, const struct err *err); /* while cancelling: its CA is not waited for */
 void job_cancel_over(struct job *j); /* the job ends, or the daemon: whoever asked to cancel it is told */
 void job_cancel_unwritten(struct job *j, const struct err *e); /* it goes on: the journal took no end */
 

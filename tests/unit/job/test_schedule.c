@@ -87,6 +87,35 @@ static void what_is_stopped_is_not_begun_either(void **state)
         assert_null(j->ca_call);
 }
 
+/* The call goes with the CA that it was made at; nobody else would ever answer who cancels. */
+static void who_cancels_while_the_configuration_changes_is_answered(void **state)
+{
+        struct fixture *f = *state;
+        for (int free = 1; free >= 0; free--) {
+                fake_ca_reset();
+                fake_ca_orders_cost_nothing(free);
+                fake_ca.person = fake_ca.cancel_hangs = true;
+                reissue(f, "www", false);
+                assert_true(run_to(f, waits_for_review));
+                CLEANUP(json_decref_p) json_t *args = json_pack("{s:s, s:b}", "cert", "www", "yes", 1);
+                f->answered = false;
+                action_cancel(f->engine, args, on_answer, f);
+                assert_true(f->engine->job[0]->cancelling);
+                reconfigure(f);
+                fake_ca_orders_cost_nothing(false);
+                assert_true(loop_run_until(f->loop, &f->answered, LIMIT_MS));
+                if (free) {
+                        assert_non_null(strstr(json_str(f->answer, "text"), "the configuration changed meanwhile"));
+                        assert_true(run_to(f, idle_without_jobs));
+                        continue;
+                }
+                assert_non_null(strstr(f->refused.text, "the job goes on: the configuration changed meanwhile"));
+                fake_ca.approved = true;
+                expect_done(f);
+                assert_int_equal(fake_ca.orders, 1);
+        }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -94,6 +123,7 @@ int main(void)
                 TEST(who_works_is_not_asked_to),
                 TEST(what_began_meanwhile_does_not_begin_again),
                 TEST(what_is_stopped_is_not_begun_either),
+                TEST(who_cancels_while_the_configuration_changes_is_answered),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
