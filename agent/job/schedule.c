@@ -161,12 +161,16 @@ static bool excludes(struct job *holder, const char *ca, const struct ca_subject
         return shares(&held->exclusive, &s->exclusive) || names_same(&held->names, &s->names);
 }
 
+static bool waits_for_sibling(const struct job *j)
+{
+        return j->row.state == JOB_ELIGIBLE && j->row.err_code && strcmp(j->row.err_code, "sibling") == 0;
+}
+
 /* It stands aside for a leaked key that waits for the same order. */
 static bool leaked_key_waits(struct job *j, const struct ca_subject *s, struct job *other)
 {
-        const char *code = other->row.err_code;
-        return !j->row.compromised && other->row.compromised && other->row.state == JOB_ELIGIBLE && code &&
-                strcmp(code, "sibling") == 0 && excludes(other, j->row.ca, s);
+        return !j->row.compromised && other->row.compromised && waits_for_sibling(other) &&
+                excludes(other, j->row.ca, s);
 }
 
 bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder, size_t size)
@@ -184,6 +188,15 @@ bool job_lock_order(struct job *j, const struct ca_subject *s, char *ret_holder,
         return true;
 }
 
+/* Where it is just being written down that it waits, it does not sleep yet: then for no time. */
+static void wake_sibling(struct job *j)
+{
+        if (j->moving)
+                j->row.due_ms = clock_now_ms();
+        else
+                job_run(j);
+}
+
 void job_unlock_order(struct job *j)
 {
         if (!j->lock_held)
@@ -193,9 +206,7 @@ void job_unlock_order(struct job *j)
         for (int urgent = 1; urgent >= 0; urgent--)
                 for (size_t i = 0; i < g->job_count; i++) {
                         struct job *other = g->job[i];
-                        bool waits = other != j && other->row.state == JOB_ELIGIBLE && other->row.err_code &&
-                                strcmp(other->row.err_code, "sibling") == 0;
-                        if (waits && other->row.compromised == (urgent == 1))
-                                job_run(other);
+                        if (other != j && waits_for_sibling(other) && other->row.compromised == (urgent == 1))
+                                wake_sibling(other);
                 }
 }

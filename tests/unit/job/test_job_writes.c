@@ -20,6 +20,7 @@ static struct held {
 } held[8];
 static size_t held_count;
 static bool hold;
+static const void *hold_of; /* NULL: everybody's */
 static unsigned refuse; /* this one of the commits that come, before anything that was deferred after it; 0: none */
 static struct loop *loop;
 
@@ -41,7 +42,7 @@ bool __wrap_store_commit_own(struct store *s, struct store_batch *b, store_done_
                 held[0] = (struct held){ NULL, NULL, done, arg };
                 return loop_defer(loop, refuse_now, &held[0]) != NULL;
         }
-        if (!hold)
+        if (!hold || (hold_of && arg != hold_of))
                 return __real_store_commit_own(s, b, done, arg, e);
         assert_true(held_count < ARRAY_LEN(held));
         held[held_count++] = (struct held){ s, b, done, arg };
@@ -240,6 +241,52 @@ static void a_step_does_not_begin_after_its_row_was_refused(void **state)
         assert_int_equal(fake_ca.orders, 1);
 }
 
+static bool first_waits_for_review(struct fixture *f)
+{
+        const struct job *j = f->engine->job[0];
+        return j->row.state == JOB_REVIEWED && j->row.waiting && j->due.entry.index;
+}
+
+static bool second_is_to_wait(struct fixture *f)
+{
+        const struct job *j = f->engine->job_count == 2 ? f->engine->job[1] : NULL;
+        hold_of = j;
+        return j && j->moving && j->row.err_code && strcmp(j->row.err_code, "sibling") == 0;
+}
+
+static bool second_asks_again(struct fixture *f)
+{
+        (void)f;
+        return fake_ca.inspects == 3;
+}
+
+/* In the milliseconds in which the row is written: else it would sleep for ten minutes with nothing in its way. */
+static void a_sibling_that_ends_meanwhile_wakes_who_is_about_to_wait(void **state)
+{
+        struct fixture *f = *state;
+        strcpy(fake_ca.exclusive, "example.test");
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, first_waits_for_review));
+        fake_ca.open = false;
+        reissue(f, "two", false);
+        hold_of = NULL;
+        hold = true;
+        assert_true(run_to(f, second_is_to_wait));
+        assert_int_equal(fake_ca.inspects, 2);
+        fake_ca.approved = true;
+        assert_true(run_to(f, ended));
+        assert_true(f->engine->job[0]->moving);
+        fake_ca.inspect_hangs = true;
+        let_go();
+        for (int i = 0; i < 100 && !second_asks_again(f); i++) { /* no time passes that it could sleep through */
+                bool never = false;
+                (void)loop_run_until(f->loop, &never, 20);
+        }
+        assert_non_null(f->engine->job[0]->ca_call);
+        hold_of = NULL;
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -251,6 +298,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         what_only_reads_is_begun_again_where_its_row_was_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_step_does_not_begin_after_its_row_was_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        a_sibling_that_ends_meanwhile_wakes_who_is_about_to_wait, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
