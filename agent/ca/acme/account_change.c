@@ -70,6 +70,8 @@ static void known(struct ca_call *op, void *tag, const struct acme_answer *a, co
         (void)tag;
         if (!acme_account_fresh_settle(op->ca, a, err, &ours, &e)) /* asked again before the next use */
                 err_fix(&c->why, "which key is the right one is asked before the account is used again");
+        else if (c->why.kind == ERR_UNKNOWN)
+                c->why.kind = ERR_TEMPORARY; /* it did not happen */
         if (ours)
                 return adopted(c);
         change_fail(c, &c->why);

@@ -149,7 +149,9 @@ struct acme_answer {
         int64_t retry_after_s; /* < 0: not said */
         const struct http_answer *http;
 };
-/* a is given with an error too where that is ACME_UNREADABLE: what the headers say. */
+/* a is given with an error too where a good status came with what is ACME_UNREADABLE: what the headers say. A refusal
+ * that is not the CA's own has that code as well (request.c: is_by_another). Either is ERR_TEMPORARY where the request
+ * may be repeated, else ERR_UNKNOWN; who asked for it bounds that (acme_unread). */
 typedef void acme_answer_fn(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err);
 bool acme_ask(struct ca_call *op, const struct acme_ask *ask, acme_answer_fn *fn, void *tag, struct err *e);
 void acme_requests_cancel(struct ca_call *op);
@@ -260,8 +262,6 @@ void acme_look_again(struct acme_look *l); /* inside an operation that runs */
 void acme_look_give_back(struct acme_look *l, void (*given)(struct acme_look *l, const struct err *err));
 /* Of a challenge or authorization: decided in the meantime, or by an answer that was lost; the next look tells. */
 bool acme_is_decided(const struct err *err);
-/* Refused without a word of the CA's: by somebody before it, who may have let the request pass and kept the answer. */
-bool acme_is_by_another(const struct err *err);
 void acme_look_clean(struct ca_call *op);
 
 #endif

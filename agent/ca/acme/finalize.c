@@ -61,15 +61,16 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
                 return finalize_end(f, NULL);
         if (err)
                 e = *err;
-        bool another = acme_is_by_another(&e);
-        bool unclear = e.kind == ERR_UNKNOWN || another || strcmp(e.code, "acme.orderNotReady") == 0;
+        /* An empty 404: of the order, which the next look then shows to be gone. */
+        bool unread = strcmp(e.code, ACME_UNREADABLE) == 0 || strcmp(e.code, "acme.http-404") == 0;
+        bool unclear = e.kind == ERR_UNKNOWN || unread || strcmp(e.code, "acme.orderNotReady") == 0;
         if (unclear && f->tries < TRIES) {
                 log_info(op->ca->name, "%s; the order is read before anything is sent again", e.text);
                 return acme_look_again(&f->look);
         }
         if (strcmp(e.code, "acme.badCSR") == 0 || strcmp(e.code, "acme.badPublicKey") == 0)
                 snprintf(e.code, sizeof e.code, "%s", CA_KEY_REFUSED);
-        if (another) { /* the order waits for whoever mends that */
+        if (unread) { /* the order waits for whoever mends that */
                 e.kind = ERR_PROTOCOL;
                 acme_note_unread(acme_note_find(op->ca, f->look.url), &e);
         }

@@ -171,7 +171,7 @@ static void given_answered(struct ca_call *op, void *tag, const struct acme_answ
         struct acme_place *p = tag;
         (void)a;
         l->open--;
-        if (err && !acme_is_decided(err))
+        if (err && !acme_is_decided(err)) /* also where no CA's word came: that it has it back is not known */
                 return given(l, err);
         acme_authz_done(&p->authz);
         p->known = false;

@@ -7,8 +7,8 @@
 #include "agent/base/buf.h"
 #include "agent/base/err.h"
 
-/* An error's code: a good status, and a body that is not what was asked for at all. What is that, and says nonsense,
- * has another code: it was read well. */
+/* An error's code: the CA has not said anything. A body that is not what was asked for at all, or a refusal that is not
+ * in its words. What is that, and says nonsense, has another code: it was read well. */
 #define ACME_UNREADABLE "acme.unreadable"
 #define ACME_URL_MAX 2000
 #define ACME_NAMES_MAX 1000

@@ -187,15 +187,14 @@ static bool refused_for_profile(const struct order *o, const struct err *err)
                 strcmp(err->code, "acme.invalidProfile") == 0;
 }
 
-/* By somebody before the CA: it was not asked, or its answer is lost, and nothing is spent by asking again. */
-static bool is_undecided(struct ca *ca, const struct err *err, struct err *e)
+/* Where it is not the CA's word, nothing is spent by asking again. */
+static void order_refused(struct order *o, const struct err *err)
 {
-        if (!acme_is_by_another(err) || acme_is_decided(err))
-                return false;
-        *e = *err;
-        e->kind = ERR_TEMPORARY;
-        acme_unread(&ca->garble.order, e);
-        return true;
+        struct err e = *err;
+        if (strcmp(e.code, ACME_UNREADABLE) == 0)
+                acme_unread(&o->look.op.ca->garble.order, &e);
+        acme_limit_note_names(o->look.op.ca, &o->names, &e);
+        order_end(o, NULL, &e);
 }
 
 static void answered(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
@@ -204,8 +203,6 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
         char id[CA_ID_MAX];
         struct err e;
         (void)tag;
-        if (err && is_undecided(op->ca, err, &e))
-                return order_end(o, NULL, &e);
         if (err && refused_for_replaces(o, err)) {
                 log_info(op->ca->name, "%s; again without naming what it replaces", err->text);
                 free(o->replaces);
@@ -217,10 +214,8 @@ static void answered(struct ca_call *op, void *tag, const struct acme_answer *a,
                 o->without_profile = true;
                 return ask(o);
         }
-        if (err && !a) {
-                acme_limit_note_names(op->ca, &o->names, err);
-                return order_end(o, NULL, err);
-        }
+        if (err && !a)
+                return order_refused(o, err);
         if (take(o, a, err, id, &e))
                 return order_end(o, id, NULL);
         if (strcmp(e.code, OTHER_PROFILE) == 0)

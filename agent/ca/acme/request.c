@@ -18,6 +18,7 @@
 #define NONCE_TRIES 64 /* even where nine of ten are refused, one request in a thousand runs out of them */
 #define NONCE_AGE_MS (30 * 60 * 1000)
 #define NONCE_LEN_MAX 256
+#define NO_NONCE "acme.nonce"
 #define LOST_TRIES 2
 #define ANSWER_MAX (512 * 1024)
 #define RETRY_MAX_S 86400
@@ -309,17 +310,27 @@ static void account_is_unknown(struct ca *ca, struct err *e)
                 acme_account_fix(ca, false, e);
 }
 
-/* A read that somebody before the CA refuses, without the CA's words: as good as a page in the place of the answer. */
-static bool is_refused_by_another(const struct acme_request *r, const char *type, int status)
+/* What was asked for may have been done all the same. What may be repeated is asked for again; a write that spends
+ * something is resolved by reading. */
+static void note_unreadable(const struct acme_request *r, struct err *e)
 {
-        bool read = r->sign == ACME_KID && r->payload && !*r->payload;
-        return read && !*type && status < 500 && status != 404 && status != 408 && status != 429;
+        snprintf(e->code, sizeof e->code, "%s", ACME_UNREADABLE);
+        e->kind = r->repeat ? ERR_TEMPORARY : ERR_UNKNOWN;
 }
 
-/* No ACME server refuses without a type what it could read. Of the directory something else is likelier: its URL. */
-static void name_the_way(const struct acme_request *r, const char *type, int status, struct err *e)
+/* No ACME server refuses without a type what it could read: somebody before it did (a firewall, a balancer), and its
+ * page is as good as one in the place of an answer. 404 may be the CA's all the same: what is asked for is gone, or its
+ * place has moved; 408, 429 and what is above say themselves that they pass, 501 that it cannot be done. Of what is
+ * not signed, the directory, something else is likelier: its URL. */
+static bool is_by_another(const struct acme_request *r, const char *type, int status)
 {
-        if (r->sign != ACME_GET && !*type && e->kind == ERR_DENIED && status != 404 && !e->fix[0])
+        return r->sign != ACME_GET && !*type && status < 500 && status != 404 && status != 408 && status != 429;
+}
+
+static void note_another(const struct acme_request *r, struct err *e)
+{
+        note_unreadable(r, e);
+        if (!e->fix[0])
                 err_fix(e, "the CA gives no reason: look whether a proxy or firewall on the way refuses it");
 }
 
@@ -347,30 +358,16 @@ static void refused(struct acme_request *r, const struct http_answer *a)
                 acme_account_fix(ca, is_place(r, ca->account.url), &e);
         if (strcmp(type, "badSignatureAlgorithm") == 0 && !r->key)
                 acme_account_note_algorithms(ca, doc, &e);
-        name_the_way(r, type, a->status, &e);
         if (a->status == 404 && place_of(r) && ask_where(r, &e))
                 return;
         if (a->status == 404)
                 ca->directory_ms = 0; /* its endpoints may have moved */
-        if (is_refused_by_another(r, type, a->status)) {
-                e.kind = ERR_TEMPORARY;
-                snprintf(e.code, sizeof e.code, "%s", ACME_UNREADABLE);
-        }
+        if (is_by_another(r, type, a->status))
+                note_another(r, &e);
         name_help(a, &e);
         name_terms(ca, a, &e);
         acme_limit_note(ca, is_place(r, ca->directory.new_account), &e); /* no account: no order at all */
         finish(r, NULL, &e);
-}
-
-/* A page of a balancer, a body cut short: what was asked for may have been done all the same. A read is repeated, and
- * what may be; a write that spends something is resolved by reading. */
-static void unreadable(const struct acme_request *r, struct err *e)
-{
-        err_wrap(e, "%s", r->what);
-        if (e->kind != ERR_PROTOCOL)
-                return;
-        snprintf(e->code, sizeof e->code, "%s", ACME_UNREADABLE);
-        e->kind = r->repeat ? ERR_TEMPORARY : ERR_UNKNOWN;
 }
 
 static void accepted(struct acme_request *r, const struct http_answer *a)
@@ -386,7 +383,9 @@ static void accepted(struct acme_request *r, const struct http_answer *a)
                 .retry_after_s = retry_after_of(a),
                 .http = a };
         if (!good) {
-                unreadable(r, &e);
+                err_wrap(&e, "%s", r->what);
+                if (e.kind == ERR_PROTOCOL) /* a balancer's page, a body cut short */
+                        note_unreadable(r, &e);
                 return finish(r, strcmp(e.code, ACME_UNREADABLE) == 0 ? &answer : NULL, &e);
         }
         if (r->sign == ACME_KID && !is_place(r, r->op->ca->account.url))
@@ -501,9 +500,10 @@ static void nonce_answered(void *arg, const struct http_answer *a, const struct 
         if (!nonce && a->status >= 400) {
                 acme_problem(a->status, NULL, retry_after_of(a), ca->directory.new_nonce, &e);
                 err_wrap(&e, "%s: newNonce", r->what);
-                name_the_way(r, "", a->status, &e);
-                if (acme_is_by_another(&e) && a->status != 404) { /* nothing of ours was sent yet */
-                        e.kind = ERR_TEMPORARY;
+                if (is_by_another(r, "", a->status)) {
+                        note_another(r, &e);
+                        snprintf(e.code, sizeof e.code, "%s", NO_NONCE);
+                        e.kind = ERR_TEMPORARY; /* nothing of ours was sent yet */
                         acme_unread(&ca->garble.nonce, &e);
                 }
                 r->nonce_gone = a->status == 404;
@@ -513,7 +513,7 @@ static void nonce_answered(void *arg, const struct http_answer *a, const struct 
                 return finish(r, NULL, &e);
         }
         if (!nonce) { /* a maintenance page, most likely; nothing of ours was sent yet */
-                err_set(&e, ERR_PROTOCOL, "acme.nonce", "%s: newNonce: %s brought no usable nonce (%d)", r->what,
+                err_set(&e, ERR_PROTOCOL, NO_NONCE, "%s: newNonce: %s brought no usable nonce (%d)", r->what,
                         ca->directory.new_nonce, a->status);
                 acme_unread(&ca->garble.nonce, &e);
                 return finish(r, NULL, &e);

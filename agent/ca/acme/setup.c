@@ -47,15 +47,21 @@ static void key_made(struct ca_call *op, struct key *key, const struct err *err)
                 setup_end(op, &e);
 }
 
+/* e NULL: it was read. */
+static void bound_account(struct ca *ca, struct err *e)
+{
+        if (!e)
+                ca->garble.account.since_ms = 0;
+        else if (strcmp(e->code, ACME_UNREADABLE) == 0)
+                acme_unread(&ca->garble.account, e);
+}
+
 static void account_took(struct ca_call *op, const struct acme_answer *a, const struct err *err)
 {
         struct ca *ca = op->ca;
         struct err e;
         bool good = acme_account_take(ca, a, err, &e);
-        if (good)
-                ca->garble.account.since_ms = 0;
-        else if (strcmp(e.code, ACME_UNREADABLE) == 0)
-                acme_unread(&ca->garble.account, &e);
+        bound_account(ca, good ? NULL : &e);
         if (good && !acme_account_is_known(ca)) { /* found, but its contact is an old one */
                 if (!acme_account_ask(op, account_answered, &e))
                         setup_end(op, &e);
@@ -129,7 +135,9 @@ static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answ
         bool adopted;
         struct err e;
         (void)tag;
-        if (!acme_account_fresh_settle(op->ca, a, err, &adopted, &e))
+        bool settled = acme_account_fresh_settle(op->ca, a, err, &adopted, &e);
+        bound_account(op->ca, settled ? NULL : &e);
+        if (!settled)
                 return setup_end(op, &e);
         account_begin(op);
 }

@@ -32,13 +32,7 @@ static void validate_end(struct validate *v, const struct err *err)
 
 bool acme_is_decided(const struct err *err)
 {
-        return strcmp(err->code, "acme.malformed") == 0 || text_ends(err->code, "http-404") ||
-                strcmp(err->code, ACME_UNREADABLE) == 0;
-}
-
-bool acme_is_by_another(const struct err *err)
-{
-        return err->kind == ERR_DENIED && text_starts(err->code, "acme.http-4");
+        return strcmp(err->code, "acme.malformed") == 0 || text_ends(err->code, "http-404");
 }
 
 static void posted(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
@@ -51,13 +45,7 @@ static void posted(struct ca_call *op, void *tag, const struct acme_answer *a, c
                 err_set(&none, ERR_PROTOCOL, ACME_UNREADABLE, "validating %s: no challenge came", p->authz.name);
                 err = &none;
         }
-        if (err && acme_is_by_another(err) && !acme_is_decided(err)) {
-                none = *err;
-                none.kind = ERR_PROTOCOL;
-                snprintf(none.code, sizeof none.code, "%s", ACME_UNREADABLE);
-                err = &none;
-        }
-        if (err && !acme_is_decided(err))
+        if (err && !acme_is_decided(err) && strcmp(err->code, ACME_UNREADABLE) != 0)
                 return validate_end(v, err);
         p->told = !err;
         if (err && p->known) {

@@ -39,7 +39,7 @@ static void an_unreadable_answer_to_finalize_is_resolved_by_reading(void **arg)
         server.answer_body = "<html>";
         unsigned read = server.orders_read, sent = fake_sent;
         finalize();
-        assert_int_equal(said.err.kind, ERR_UNKNOWN);
+        assert_int_equal(said.err.kind, ERR_TEMPORARY); /* the order waits for whoever mends that */
         assert_int_equal(server.orders_read - read, 2);
         assert_int_equal(fake_sent - sent, 5);
         server.answer_url = NULL;
@@ -217,11 +217,46 @@ static void an_order_that_is_refused_without_a_word_is_opened_at_the_next_try(vo
         }
 }
 
-static void a_revocation_that_is_answered_by_a_page_is_asked_for_once_more(void **arg)
+/* Nobody is there to start it anew when the firewall is mended; the same key gets the same account. */
+static void an_account_that_is_refused_without_a_word_is_made_at_the_next_try(void **arg)
+{
+        static const struct {
+                const char *body;
+                int status;
+                bool passes;
+        } row[] = { { "<html>blocked", 403, true }, { "{\"message\": \"Forbidden\"}", 403, true }, { "", 405, true },
+                { "{\"type\": \"" URN "externalAccountRequired\"}", 403, false },
+                { "{\"type\": \"" URN "unauthorized\"}", 403, false }, { "", 404, false } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                server.answer_url = "/account";
+                server.answer_status = row[i].status;
+                server.answer_body = row[i].body;
+                order();
+                if (said.good || (said.err.kind == ERR_TEMPORARY) != row[i].passes)
+                        fail_msg("row %zu: %s", i, said.err.text);
+                assert_int_equal(strstr(said.err.fix, "proxy or firewall") != NULL, row[i].passes);
+                fake_advance(25 * 3600 * 1000);
+                order();
+                assert_int_equal(said.err.kind == ERR_PROTOCOL, row[i].passes);
+                server.answer_url = NULL;
+                order();
+                must();
+                (void)end(arg);
+                (void)begin(arg);
+        }
+}
+
+static void revoke_once(void)
 {
         static const uint8_t der[] = { 0x30, 0 };
         const struct ca_revoke_request r = { .der = der, .der_len = sizeof der };
         struct err e;
+        forget();
+        wait_for(ca_acme.revoke(ca, &r, on_done, NULL, &e), &e);
+}
+
+static void a_revocation_that_is_answered_by_a_page_is_asked_for_once_more(void **arg)
+{
         (void)arg;
         order();
         for (unsigned i = 0; i < 2; i++) {
@@ -229,10 +264,45 @@ static void a_revocation_that_is_answered_by_a_page_is_asked_for_once_more(void 
                 server.garble_url = "/revoke";
                 server.garble = "<html>";
                 server.garble_times = i == 0; /* once, always */
-                forget();
-                wait_for(ca_acme.revoke(ca, &r, on_done, NULL, &e), &e);
+                revoke_once();
                 assert_true(said.good == (i == 0));
                 assert_int_equal(server.revocations, 2);
+        }
+        server.garble_url = NULL;
+        server.answer_url = "/revoke"; /* by a firewall: the incident that wants it tries again */
+        server.answer_status = 403;
+        server.answer_body = "<html>";
+        unsigned sent = fake_sent;
+        revoke_once();
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        assert_non_null(strstr(said.err.fix, "proxy or firewall"));
+        assert_int_equal(fake_sent - sent, 2);
+        server.answer_body = "{\"type\": \"" URN "unauthorized\"}";
+        revoke_once();
+        assert_int_equal(said.err.kind, ERR_DENIED);
+}
+
+/* A page or a no in the place of the CA's word is none: whoever cancels is told that it may not have it back. */
+static void what_is_given_back_is_told_only_by_the_ca(void **arg)
+{
+        (void)arg;
+        for (int no = 0; no < 2; no++) {
+                struct err e;
+                order();
+                view();
+                server.answer_url = "/authz/";
+                server.answer_status = no ? 403 : 200;
+                server.answer_body = "<html>";
+                forget();
+                wait_for(ca_acme.cancel_order(ca, BASE "/orders/1", on_done, NULL, &e), &e);
+                assert_false(said.good);
+                assert_string_equal(said.err.code, ACME_UNREADABLE);
+                server.answer_url = NULL;
+                forget();
+                wait_for(ca_acme.cancel_order(ca, BASE "/orders/1", on_done, NULL, &e), &e);
+                must();
+                assert_int_equal(server.given_back, 2);
+                server.given_back = 0;
         }
 }
 
@@ -466,6 +536,8 @@ int main(void)
                 TEST(an_unreadable_answer_to_a_challenge_is_resolved_by_reading),
                 TEST(what_is_refused_without_a_word_is_asked_for_again),
                 TEST(an_order_that_is_refused_without_a_word_is_opened_at_the_next_try),
+                TEST(an_account_that_is_refused_without_a_word_is_made_at_the_next_try),
+                TEST(what_is_given_back_is_told_only_by_the_ca),
                 TEST(a_revocation_that_is_answered_by_a_page_is_asked_for_once_more),
                 TEST(new_nonces_that_do_not_come_pass_for_a_day),
                 TEST(a_new_nonce_that_a_firewall_refuses_passes_for_a_day),
