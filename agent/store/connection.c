@@ -1,4 +1,5 @@
 /* One SQLite connection: its errors in our kinds, its prepared statements. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,13 +44,29 @@ static const struct {
         { SQLITE_NOLFS, "store.full", MAKE_ROOM },
 };
 
+/* SQLite has one code for whatever a disk refuses; what the system said of it is what a person can mend. */
+static int what_to_mend(int rc, int system_error)
+{
+        int base = rc & 0xff;
+        bool said = (base == SQLITE_IOERR && rc != SQLITE_IOERR_NOMEM) || base == SQLITE_CANTOPEN;
+        if (said && system_error == EROFS)
+                return SQLITE_READONLY;
+        if (said && (system_error == ENOSPC || system_error == EDQUOT))
+                return SQLITE_FULL;
+        return base;
+}
+
 bool connection_err(const struct connection *c, const char *what, struct err *e)
 {
+        int last = errno; /* of this step: see forget_errno */
         int rc = c->db ? sqlite3_extended_errcode(c->db) : SQLITE_NOMEM;
         const char *why = c->db ? sqlite3_errmsg(c->db) : "out of memory";
         int system_error = c->db ? sqlite3_system_errno(c->db) : 0;
+        if (last && (rc & 0xff) == SQLITE_IOERR)
+                system_error = last; /* a step does not keep it: that may be an older one */
+        int mend = what_to_mend(rc, system_error);
         for (size_t i = 0; i < ARRAY_LEN(temporary); i++)
-                if (temporary[i].rc == (rc & 0xff)) {
+                if (temporary[i].rc == mend) {
                         err_set(e, ERR_TEMPORARY, temporary[i].code, "journal %s: %s: %s (SQLite %d%s%s)", c->path,
                                 what, why, rc, system_error ? ", " : "", system_error ? strerror(system_error) : "");
                         return temporary[i].fix ? err_fix(e, "%s %s", temporary[i].fix, c->path) : false;
@@ -114,8 +131,15 @@ void connection_close(struct connection *c)
         *c = (struct connection){ 0 };
 }
 
+/* Before a step: what it leaves there then is its own. */
+static void forget_errno(void)
+{
+        errno = 0;
+}
+
 bool connection_exec(struct connection *c, const char *sql, struct err *e)
 {
+        forget_errno();
         return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK || connection_err(c, sql, e);
 }
 
@@ -125,6 +149,7 @@ bool connection_control(struct connection *c, enum control which, struct err *e)
         sqlite3_stmt **stmt = &c->control[which];
         if (!*stmt && sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
                 return connection_err(c, sql[which], e);
+        forget_errno();
         bool good = sqlite3_step(*stmt) == SQLITE_DONE || connection_err(c, sql[which], e);
         (void)sqlite3_reset(*stmt); /* repeats the error that its step reported */
         return good;
@@ -133,6 +158,7 @@ bool connection_control(struct connection *c, enum control which, struct err *e)
 bool connection_i64(struct connection *c, const char *sql, int64_t *ret, struct err *e)
 {
         sqlite3_stmt *stmt = NULL;
+        forget_errno();
         bool good = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW;
         if (good)
                 *ret = sqlite3_column_int64(stmt, 0);
@@ -223,6 +249,7 @@ bool connection_take(struct connection *c, const struct statement *s, sqlite3_st
                 return false;
         }
         *ret = stmt;
+        forget_errno();
         return true;
 }
 

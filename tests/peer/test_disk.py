@@ -78,7 +78,7 @@ class Calls(Faulty):
             "readonly": "pwrite64,mkdirat,renameat,renameat2,symlinkat,linkat,unlinkat:error=EROFS:when=9+",
             "interrupted": "read,write,pread64,pwrite64,openat,accept4,epoll_wait:error=EINTR:when=2+3"}
         words = {"once": r"disk I/O error", "ever": rf"disk I/O error.*; see dmesg and look at the disk of {STATE}/dcvd",
-                 "readonly": r"(I/O error|Read-only file system).*; (see dmesg|mount)"}
+                 "readonly": r"Read-only file system.*; mount"}
         with self.world([*rules, "slow"]) as world:
             configure(world)
             for label, rule in rules.items():

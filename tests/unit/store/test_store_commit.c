@@ -1,6 +1,7 @@
 /* Committing: groups, answers, what happens when one batch or the disk fails, and when the process dies. */
 #include "scratch.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -342,6 +343,52 @@ static void a_disk_that_refuses_is_temporary_and_the_writer_goes_on(void **state
         store_close(s);
 }
 
+static atomic_int write_error;
+
+static ssize_t refuse_write(int fd, const void *data, size_t len, off_t at)
+{
+        (void)fd, (void)data, (void)len, (void)at;
+        errno = write_error;
+        return -1;
+}
+
+static void set_writes(sqlite3_syscall_ptr call)
+{
+        static const char *const name[] = { "pwrite", "pwrite64" };
+        sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+        for (size_t i = 0; i < ARRAY_LEN(name); i++)
+                assert_int_equal(vfs->xSetSystemCall(vfs, name[i], call), SQLITE_OK);
+}
+
+/* SQLite says "disk I/O error" of nearly all of them: a person mends what the system said. */
+static void what_the_system_said_of_a_write_is_told(void **state)
+{
+        static const struct {
+                int error;
+                const char *code, *fix;
+        } row[] = { { EROFS, "store.read-only", "mount writable again the disk of " },
+                { EDQUOT, "store.full", "make room on the disk of " },
+                { ENOSPC, "store.full", "make room on the disk of " }, { EIO, "store.io", "see dmesg" } };
+        struct gate g;
+        struct store *s = open_gated(*state, &g);
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                struct said said = { 0 };
+                struct note n = { &said, "a" };
+                write_error = row[i].error;
+                set_writes((sqlite3_syscall_ptr)refuse_write);
+                assert_true(store_commit_own(s, insert_job("a"), note_done, &n, NULL));
+                assert_true(store_flush(s, NULL));
+                set_writes(NULL);
+                assert_string_equal(said.text, "a! ");
+                assert_int_equal(said.err.kind, ERR_TEMPORARY);
+                if (strcmp(said.err.code, row[i].code) != 0 || !strstr(said.err.fix, row[i].fix))
+                        fail_msg("%s: %s; %s", row[i].code, said.err.text, said.err.fix);
+                assert_non_null(strstr(said.err.fix, s->path));
+        }
+        assert_int_equal(count_of(s, "SELECT count(*) FROM job"), 0);
+        store_close(s);
+}
+
 static void a_journal_removed_while_running_takes_no_commit(void **state)
 {
         struct scratch *t = *state;
@@ -580,6 +627,7 @@ int main(void)
                 TEST(no_batch_and_a_failed_batch_are_no_memory),
                 TEST(a_full_journal_refuses_the_large_and_takes_the_small),
                 TEST(a_disk_that_refuses_is_temporary_and_the_writer_goes_on),
+                TEST(what_the_system_said_of_a_write_is_told),
                 TEST(a_journal_removed_while_running_takes_no_commit),
                 TEST(while_nothing_is_written_queries_open_no_connection),
                 TEST(a_query_does_not_wait_for_the_writer),
