@@ -22,28 +22,6 @@
 #include "validators/alpn_table.h"
 #include "validators/token_table.h"
 
-/* ---- commits ---- */
-
-bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e)
-{
-        return store_commit_own(g->store, own, done, arg, e);
-}
-
-static void logged(void *arg, int64_t rowid, const struct err *e)
-{
-        (void)arg;
-        (void)rowid;
-        if (e)
-                log_err("", "writing the journal", e);
-}
-
-void engine_commit_logged(struct engine *g, struct store_batch *own)
-{
-        struct err e;
-        if (!store_commit_own(g->store, own, logged, NULL, &e))
-                log_err("", "writing the journal", &e);
-}
-
 bool engine_put_compromised(struct engine *g, const char *spki, const char *why, struct err *e)
 {
         if (!compromised_add(g->keystore, spki, e))
@@ -225,67 +203,6 @@ static bool open_state_directory(struct engine *g, struct err *e)
         return file_lock(lock, &g->lock_fd, e);
 }
 
-static void woken(uv_async_t *async)
-{
-        struct engine *g = async->data;
-        store_dispatch(g->store);
-}
-
-static void wake(void *arg)
-{
-        (void)uv_async_send(arg); /* fails only for a closed handle: the loop is ending */
-}
-
-/* The jobs that were moved in one turn of the loop share a transaction: it is written before the loop waits. */
-static void turn_over(uv_prepare_t *prepare)
-{
-        struct engine *g = prepare->data;
-        (void)uv_prepare_stop(prepare);
-        store_write(g->store);
-}
-
-static void queued(void *arg)
-{
-        (void)uv_prepare_start(arg, turn_over); /* cannot fail */
-}
-
-/* How the loop and the writer tell each other. */
-static bool open_handles(struct engine *g, struct err *e)
-{
-        g->turn = calloc(1, sizeof *g->turn);
-        if (!g->turn)
-                return err_memory(e);
-        (void)uv_prepare_init(loop_uv(g->loop), g->turn); /* cannot fail */
-        g->turn->data = g;
-        g->wake = calloc(1, sizeof *g->wake);
-        if (!g->wake)
-                return err_memory(e);
-        g->wake->data = g;
-        if (uv_async_init(loop_uv(g->loop), g->wake, woken) != 0) {
-                free(g->wake);
-                g->wake = NULL;
-                return err_set(e, ERR_TEMPORARY, "loop", "the loop takes no more handles");
-        }
-        return true;
-}
-
-static bool open_store(struct engine *g, enum store_origin *origin, struct err *e)
-{
-        CLEANUP(free_p) char *path = text_format("%s/dcvd.db", g->conf->state_directory);
-        if (!path)
-                return err_memory(e);
-        if (!open_handles(g, e))
-                return false;
-        struct store_conf conf = { .path = path,
-                .migrations = journal_migrations,
-                .migration_count = journal_migration_count,
-                .wake = wake,
-                .wake_arg = g->wake,
-                .queued = queued,
-                .queued_arg = g->turn };
-        return store_open(&g->store, &conf, origin, e);
-}
-
 static void jumped(void *arg, int64_t delta_s)
 {
         struct engine *g = arg;
@@ -325,7 +242,7 @@ bool engine_open(struct engine **ret, struct loop *loop, const struct engine_con
         g->publisher_registry = c->publishers ? c->publishers : publisher_registry;
         g->memory = json_object();
         g->ask_phase_s = (int64_t)random_below(3600);
-        bool good = open_state_directory(g, e) && open_store(g, &origin, e) &&
+        bool good = open_state_directory(g, e) && engine_open_journal(g, &origin, e) &&
                 keystore_open(&g->keystore, g->conf->state_directory, e) &&
                 sets_open(&g->sets, g->conf->state_directory, e) && open_clients(g, e) &&
                 helper_open(&g->helper, loop, HELPER_SOCKET, HELPER_HOOK_SOCKET, c->helper_fd, e) &&
@@ -540,12 +457,7 @@ void engine_close(struct engine *g)
         if (g->due_timer)
                 due_timer_close(g->due_timer);
         due_heap_done(&g->heap);
-        if (g->store)
-                store_close(g->store);
-        if (g->wake)
-                uv_close((uv_handle_t *)g->wake, (uv_close_cb)free);
-        if (g->turn)
-                uv_close((uv_handle_t *)g->turn, (uv_close_cb)free);
+        engine_close_journal(g);
         if (g->sets)
                 sets_close(g->sets);
         if (g->keystore)

@@ -219,10 +219,14 @@ struct order_row *engine_order(struct engine *g, const char *ca, const char *ord
 struct order_row *engine_order_of_cert(struct engine *g, const char *cert, const char *ca);
 bool engine_order_put(
         struct engine *g, struct store_batch *b, const struct order_row *row); /* copies into memory too */
-bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e);
-void engine_commit_logged(struct engine *g, struct store_batch *own); /* nobody waits; a failure is logged */
 bool engine_put_compromised(struct engine *g, const char *spki, const char *why,
         struct err *e); /* file and journal, before it returns / queued */
+
+/* engine_journal.c */
+bool engine_open_journal(struct engine *g, enum store_origin *ret_origin, struct err *e);
+void engine_close_journal(struct engine *g);
+bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e);
+void engine_commit_logged(struct engine *g, struct store_batch *own); /* nobody waits; a failure is logged */
 
 /* backends.c: each list ends up complete, or e says which failed; the caller closes what was opened */
 bool backends_open_cas(
