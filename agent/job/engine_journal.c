@@ -1,29 +1,68 @@
-/* The engine and the journal's writer: how what a turn of the loop queued gets there, and how its answers come back. */
+/* The engine and the journal's writer: how what a turn of the loop queued gets there, how its answers come back, and
+ * what is said of those that are refused: once for all, by far not as often as it happens. */
 #include <stdlib.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/util.h"
 #include "agent/job/internal.h"
 #include "agent/net/loop.h"
+
+#define CALM_MS 10000 /* so long it took everything: the trouble is over */
 
 bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e)
 {
         return store_commit_own(g->store, own, done, arg, e);
 }
 
-static void logged(void *arg, int64_t rowid, const struct err *e)
+static void refused(struct engine *g, const struct err *err)
 {
-        (void)arg;
-        (void)rowid;
-        if (e)
-                log_err("", "writing the journal", e);
+        struct refusals *r = &g->refusals;
+        char what[120] = "writing the journal", span[40];
+        int64_t now_ms = clock_boot_ms();
+        if (err->kind == ERR_BUG) /* of one row, whatever the disk does */
+                return log_err("", what, err);
+        if (g->calm)
+                timer_stop(g->calm);
+        g->is_calm = false;
+        if (!refusals_note(r, err->code, now_ms))
+                return;
+        format_span((now_ms - r->since_ms) / 1000, span, sizeof span);
+        if (r->count > 1)
+                snprintf(what, sizeof what, "writing the journal, refused %llu times in %s",
+                        (unsigned long long)r->count, span);
+        log_err("", what, err);
+}
+
+static void calmed(void *arg)
+{
+        struct engine *g = arg;
+        struct refusals *r = &g->refusals;
+        unsigned long long count = r->count;
+        char span[40];
+        format_span((r->last_ms - r->since_ms) / 1000, span, sizeof span);
+        g->is_calm = false;
+        if (refusals_over(r))
+                log_info("", "the journal takes what is written again; it refused %llu in %s", count, span);
+}
+
+static void told(void *arg, const struct err *err)
+{
+        struct engine *g = arg;
+        if (err)
+                return refused(g, err);
+        if (g->refusals.count == 0 || g->is_calm)
+                return;
+        g->is_calm = g->calm || timer_new(&g->calm, g->loop, calmed, g, NULL);
+        if (g->is_calm)
+                timer_start(g->calm, CALM_MS);
 }
 
 void engine_commit_logged(struct engine *g, struct store_batch *own)
 {
         struct err e;
-        if (!store_commit_own(g->store, own, logged, NULL, &e))
-                log_err("", "writing the journal", &e);
+        if (!store_commit_own(g->store, own, NULL, NULL, &e))
+                refused(g, &e);
 }
 
 static void woken(uv_async_t *async)
@@ -83,7 +122,9 @@ bool engine_open_journal(struct engine *g, enum store_origin *ret_origin, struct
                 .wake = wake,
                 .wake_arg = g->wake,
                 .queued = queued,
-                .queued_arg = g->turn };
+                .queued_arg = g->turn,
+                .told = told,
+                .told_arg = g };
         return store_open(&g->store, &conf, ret_origin, e);
 }
 
@@ -91,6 +132,7 @@ void engine_close_journal(struct engine *g)
 {
         if (g->store)
                 store_close(g->store);
+        timer_free(g->calm);
         if (g->wake)
                 uv_close((uv_handle_t *)g->wake, (uv_close_cb)free);
         if (g->turn)

@@ -155,7 +155,9 @@ static void answer_waiters(struct incident *i, const struct err *err)
 /* Nothing is lost: it is written whole, soon. */
 static void write_again(struct incident *i, const struct err *err)
 {
-        log_err("", "an incident could not be written; tried again", err);
+        if (!i->refused)
+                log_err("", "an incident could not be written; tried again", err);
+        i->refused = true;
         if (i->writing) { /* the trail keeps its order */
                 json_array_extend(i->writing, i->events);
                 json_decref(i->events);
@@ -180,6 +182,7 @@ static void committed(void *arg, int64_t rowid, const struct err *err)
                 write_again(i, err);
         } else {
                 i->durable = true;
+                i->refused = false;
                 json_decref(STEAL(i->writing));
                 incident_wake(i);
         }

@@ -100,6 +100,7 @@ struct incident {
         bool dirty; /* the row is not on disk as it is */
         bool durable; /* it was on disk once: it may act */
         bool moving; /* a commit runs */
+        bool refused; /* the last one was, and that was said */
         int64_t clear_ms; /* boot time: when nobody showed the old key any more; 0: not looked, or somebody does */
         struct deferred *step;
 };

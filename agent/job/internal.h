@@ -12,6 +12,7 @@
 #include "agent/job/engine.h"
 #include "agent/job/journal.h"
 #include "agent/job/policy.h"
+#include "agent/job/refusals.h"
 #include "agent/job/state.h"
 #include "agent/net/httpd_set.h"
 #include "agent/pki/keystore.h"
@@ -166,6 +167,9 @@ struct engine {
         struct store *store;
         uv_async_t *wake; /* the writer has answers */
         uv_prepare_t *turn; /* there is something for the writer, at the end of this turn of the loop */
+        struct refusals refusals; /* by the journal */
+        struct timer *calm; /* runs while it takes what is written, after refusals */
+        bool is_calm; /* it runs */
         struct keystore *keystore;
         struct sets *sets;
         struct propagation_engine *propagation;
@@ -226,7 +230,7 @@ bool engine_put_compromised(struct engine *g, const char *spki, const char *why,
 bool engine_open_journal(struct engine *g, enum store_origin *ret_origin, struct err *e);
 void engine_close_journal(struct engine *g);
 bool engine_commit(struct engine *g, struct store_batch *own, store_done_fn *done, void *arg, struct err *e);
-void engine_commit_logged(struct engine *g, struct store_batch *own); /* nobody waits; a failure is logged */
+void engine_commit_logged(struct engine *g, struct store_batch *own); /* nobody waits */
 
 /* backends.c: each list ends up complete, or e says which failed; the caller closes what was opened */
 bool backends_open_cas(

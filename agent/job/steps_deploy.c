@@ -399,7 +399,8 @@ static void over(void *arg, int64_t rowid, const struct err *err)
         struct cert *c = j->cert;
         j->moving = false;
         if (err) {
-                log_err(j->row.cert, "the end of a job could not be written; tried again", err);
+                if (j->parked++ == 0)
+                        log_err(j->row.cert, "the end of a job could not be written; tried again", err);
                 j->ended = false;
                 engine_due_set(g, &j->due, clock_now_ms() + 5000);
                 return;

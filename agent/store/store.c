@@ -66,6 +66,8 @@ static struct store *store_new(const struct store_conf *conf)
         s->wake_arg = conf->wake_arg;
         s->queued_fn = conf->queued;
         s->queued_arg = conf->queued_arg;
+        s->told_fn = conf->told;
+        s->told_arg = conf->told_arg;
         s->turn_end = &s->turn;
         s->queue_end = &s->queue;
         s->answers_end = &s->answers;
@@ -190,6 +192,8 @@ void store_dispatch(struct store *s)
         pthread_mutex_unlock(&s->lock);
         for (struct store_batch *b; due > 0 && (b = store_answer(s)); due--) {
                 crash_point("store.before-callback");
+                if (s->told_fn)
+                        s->told_fn(s->told_arg, b->err);
                 if (b->done)
                         b->done(b->arg, b->last_rowid, b->err);
                 store_batch_free(b);

@@ -20,6 +20,8 @@ struct store_conf {
         void *wake_arg;
         void (*queued)(void *arg); /* called when the first batch waits for store_write; NULL: none waits for that */
         void *queued_arg;
+        void (*told)(void *arg, const struct err *err); /* what became of each batch, before its own callback; NULL: nobody wants that */
+        void *told_arg;
 };
 enum store_origin { STORE_NEW, STORE_EXISTING };
 /* Opens or creates (0600); PRAGMA quick_check; ERR_CONFIG "store.damaged" (names the file and what to do), "store.newer" (made by a newer

@@ -96,6 +96,8 @@ struct store {
         void *wake_arg;
         void (*queued_fn)(void *arg);
         void *queued_arg;
+        void (*told_fn)(void *arg, const struct err *err);
+        void *told_arg;
         pthread_t thread;
         bool thread_runs;
         struct store_batch *turn, **turn_end; /* queued in this turn of the loop, which alone sees them */

@@ -91,6 +91,8 @@ class Calls(Faulty):
                             self.goes_on(world, label)
                         self.assertGreater(fault.struck(), 0)
                     self.goes_on(world, label)
+                    if label == "ever":
+                        self.said(world, r"the journal takes what is written again; it refused \d+ in \d+", since)
             with self.subTest("slow"), Injected(world, "fdatasync,fsync:delay_enter=30000000") as fault:
                 asked = world.start_dcvctl("reissue", "slow", "--yes", "--detach")
                 fault.await_delay()
