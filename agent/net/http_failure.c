@@ -24,6 +24,14 @@ bool http_may_have_arrived(const struct http_call *c)
         return sent > 0 && !(c->tls && connects > 0 && handshake_us == 0);
 }
 
+/* Of a proxy, to CONNECT; 0: none came, or none was asked. */
+static long connect_answer(const struct http_call *c)
+{
+        long answer = 0;
+        (void)curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+        return answer;
+}
+
 static bool is_bad_certificate(CURLcode result)
 {
         return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_ISSUER_ERROR ||
@@ -36,15 +44,25 @@ static bool is_of_time(const char *why)
         return strstr(why, "has expired") || strstr(why, "not yet valid");
 }
 
+/* A proxy that speaks TLS shows its own first: the host's is seen once it let us through. */
+static bool is_of_proxy(const struct http_call *c)
+{
+        return c->proxied && connect_answer(c) / 100 != 2;
+}
+
 static void bad_certificate(const struct http_call *c, const char *why, struct err *ret)
 {
         char now[40];
-        err_set(ret, ERR_DENIED, "http.certificate", "%s: its TLS certificate does not verify: %s", c->host, why);
+        bool proxy = is_of_proxy(c);
+        const char *whose = proxy ? "proxy " : "", *host = proxy ? c->proxy_host : c->host;
+        err_set(ret, ERR_DENIED, "http.certificate", "%s%s: its TLS certificate does not verify: %s", whose, host, why);
+        if (proxy)
+                err_fix(ret, "mend proxy.url, or add the proxy's root to this host's (update-ca-certificates)");
         if (!is_of_time(why))
                 return;
         format_time(clock_now_s(), now, sizeof now);
         err_set(ret, ERR_TEMPORARY, "http.certificate",
-                "%s: its TLS certificate does not verify: %s; this machine's clock says %s", c->host, why, now);
+                "%s%s: its TLS certificate does not verify: %s; this machine's clock says %s", whose, host, why, now);
         err_fix(ret,
                 "set the clock if it is wrong (timedatectl set-ntp true); else that server needs a new certificate");
 }
@@ -97,8 +115,7 @@ static const char *look_code(const struct http_call *c, CURLcode result, bool ar
  * HTTP libcurl says "response 0", "aborted" or, where a line has no colon, "bad argument". */
 static void name_proxy(const struct http_call *c, CURLcode result, struct err *e)
 {
-        long answer = 0;
-        (void)curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+        long answer = connect_answer(c);
         if (answer == PROXY_WANTS_LOGIN)
                 err_set(e, e->kind, "http.proxy-login", "%s: it wants a login (407), which dcvd does not have",
                         c->host);
@@ -130,6 +147,15 @@ static void lost(const struct http_call *c, CURLcode result, const char *why, st
                         why);
 }
 
+/* It did not come to speak with the host, not even to be shown its certificate. */
+static void not_reached(const struct http_call *c, CURLcode result, const char *why, struct err *ret)
+{
+        err_set(ret, ERR_TEMPORARY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.connect", "%s: %s",
+                c->host, why);
+        if (c->proxied)
+                name_proxy(c, result, ret);
+}
+
 void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
 {
         bool arrived = http_may_have_arrived(c);
@@ -149,12 +175,9 @@ void http_failure(const struct http_call *c, CURLcode result, struct err *ret)
         else if (arrived)
                 lost(c, result, why, ret);
         else
-                err_set(ret, ERR_TEMPORARY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.connect",
-                        "%s: %s", c->host, why);
+                not_reached(c, result, why, ret);
         bool named = strcmp(ret->code, "http.lost") != 0 && strcmp(ret->code, "http.connect") != 0 &&
                 strcmp(ret->code, "http.timeout") != 0;
         if (c->look && !named)
                 snprintf(ret->code, sizeof ret->code, "%s", look_code(c, result, arrived, why));
-        if (c->proxied && ret->kind == ERR_TEMPORARY && strcmp(ret->code, "http.certificate") != 0)
-                name_proxy(c, result, ret);
 }

@@ -199,6 +199,8 @@ static void an_https_proxy_has_to_prove_itself_first(void **state)
         assert_true(http_configure(http, &(struct http_conf){ .proxy_url = url }, NULL));
         struct outcome o = ask("ca.example", NULL, false, true);
         failed_with(&o, ERR_DENIED, "http.certificate"); /* not one CONNECT was said to it */
+        assert_non_null(strstr(o.err.text, "proxy 127.0.0.1: its TLS certificate")); /* not that of ca.example */
+        assert_non_null(strstr(o.err.fix, "mend proxy.url"));
 }
 
 /* Is x, which signed itself, known by this file of roots? */
