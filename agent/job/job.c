@@ -385,12 +385,18 @@ static bool waits_to_be_mended(const struct job *j)
         return j->row.state == JOB_PUBLISHED || j->row.state == JOB_PROPAGATED;
 }
 
+/* What was bought is here, or on its way: whoever mends what stands before it (a full disk, too) is not waited out. */
+static bool is_paid_for(const struct job *j)
+{
+        return waits_to_be_mended(j) || j->row.state == JOB_DEPLOYED || j->row.state == JOB_SERVED;
+}
+
 static void again_later(struct job *j, const struct err *e)
 {
         j->row.failures++;
         note_trouble(&j->row, e);
         struct when_input in = { e->kind, (uint64_t)j->row.failures, e->retry_after_s, j->row.compromised,
-                waits_to_be_mended(j), (uint32_t)random_u64() };
+                is_paid_for(j), (uint32_t)random_u64() };
         int64_t in_ms = job_wait_ms(j, when_next_ms(&in));
         j->row.due_ms = clock_now_ms() + in_ms;
         char span[40];

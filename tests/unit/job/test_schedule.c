@@ -1,6 +1,7 @@
 /* When a step begins: a job works, or is asked to work, never both. */
 #include "test.h"
 
+#include "agent/base/clock.h"
 #include "agent/base/util.h"
 #include "agent/net/loop.h"
 #include "engine_fixture.h"
@@ -116,6 +117,35 @@ static void who_cancels_while_the_configuration_changes_is_answered(void **state
         }
 }
 
+/* A target's disk may be full for days; once there is room nobody waits for another day. */
+static void what_is_paid_for_is_tried_every_ten_minutes(void **state)
+{
+        static const struct {
+                enum job_state state;
+                bool soon;
+        } row[] = { { JOB_ORDERED, false }, { JOB_SUBMITTED, false }, { JOB_PROPAGATED, true }, { JOB_DEPLOYED, true },
+                { JOB_SERVED, true } };
+        struct fixture *f = *state;
+        struct err e;
+        fake_ca.person = true;
+        reissue(f, "www", false);
+        assert_true(run_to(f, waits_for_review));
+        struct job *j = f->engine->job[0];
+        err_set(&e, ERR_TEMPORARY, "file.write", "No space left on device");
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                j->row.state = row[i].state;
+                j->row.failures = 30;
+                engine_due_clear(f->engine, &j->due);
+                job_trouble(j, &e);
+                assert_int_equal(j->row.due_ms - clock_now_ms() <= 10 * 60 * 1000, row[i].soon);
+                while (j->moving)
+                        let_it_turn(f);
+        }
+        j->row.state = JOB_REVIEWED;
+        fake_ca.approved = true;
+        expect_done(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -124,6 +154,7 @@ int main(void)
                 TEST(what_began_meanwhile_does_not_begin_again),
                 TEST(what_is_stopped_is_not_begun_either),
                 TEST(who_cancels_while_the_configuration_changes_is_answered),
+                TEST(what_is_paid_for_is_tried_every_ten_minutes),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
