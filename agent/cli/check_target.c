@@ -181,6 +181,7 @@ static void config_if_any(const struct cli_options *o, struct conf **ret)
 bool check_targets_make(struct check_targets *ret, const struct cli_options *o, const struct check_options *c)
 {
         bool by_name = c->names.count > 0;
+        struct err e;
         if (by_name && c->certs.count > 0)
                 return cli_usage("certificates and --name exclude each other") == 0;
         if (!by_name && (c->validation || c->caa || c->internal))
@@ -188,8 +189,8 @@ bool check_targets_make(struct check_targets *ret, const struct cli_options *o, 
                                  "configuration says it") == 0;
         if (by_name)
                 config_if_any(o, &ret->conf);
-        else if (!cli_config(o, &ret->conf))
-                return false;
+        else if (!cli_config(o, &ret->conf, &e))
+                return cli_fail(o, &e) == 0;
         ret->item = calloc(by_name ? 1 : ret->conf->cert_count + 1, sizeof *ret->item);
         if (!ret->item)
                 return cli_usage("no memory") == 0;

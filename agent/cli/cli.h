@@ -60,8 +60,9 @@ bool session_follow(
 bool session_reopen(struct session *s, const struct cli_options *o, int64_t within_ms);
 void session_pause(struct session *s, int64_t ms); /* a local engine goes on meanwhile */
 
-/* The configuration, for commands that need it without a daemon. Prints every problem; false: exit 2. */
-bool cli_config(const struct cli_options *o, struct conf **ret);
+/* The configuration, for commands that need it without a daemon. Prints every problem on stderr; cli_fail says the
+ * rest, and has them all in its document. */
+bool cli_config(const struct cli_options *o, struct conf **ret, struct err *e);
 
 /* Printing. Errors go to stderr: "dcvctl: text" and the fix on its own line. Returns the exit status that fits the
  * kind. */

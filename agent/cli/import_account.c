@@ -325,8 +325,8 @@ int cli_import_account(const struct cli_options *o, const char *source, const ch
          * there. */
         if (!write)
                 (void)config_load(o->config, engine_kinds(), &conf, &p);
-        else if (!cli_config(o, &conf))
-                return EXIT_USAGE;
+        else if (!cli_config(o, &conf, &e))
+                return cli_fail(o, &e);
         conf_problems_done(&p);
         status = finish(o, source, id, write, answer, conf);
         config_free(conf);

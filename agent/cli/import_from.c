@@ -188,8 +188,8 @@ int cli_import_from(const struct cli_options *o, const struct import_source *s, 
         CLEANUP(free_p) char *where = where_of(&im, s, named);
         if (!where) {
                 status = cli_usage("%s is no usable path", named ? named : s->where);
-        } else if (write && access(o->config, F_OK) == 0 && !cli_config(o, &old)) {
-                status = EXIT_USAGE; /* said */
+        } else if (write && access(o->config, F_OK) == 0 && !cli_config(o, &old, &e)) {
+                status = cli_fail(o, &e);
         } else if (!gather(&im, s, where, &e) ||
                 !import_configuration(&im, s->program != NULL, old, &configuration, &e)) {
                 status = cli_fail(o, &e);

@@ -98,9 +98,9 @@ bool local_open(struct local **ret, const struct cli_options *o, struct err *e)
         struct local *l = calloc(1, sizeof *l);
         if (!l)
                 return err_memory(e);
-        if (!cli_config(o, &conf)) {
+        if (!cli_config(o, &conf, e)) {
                 free(l);
-                return err_set(e, ERR_CONFIG, "config", "the configuration %s cannot be used", o->config);
+                return false;
         }
         bool good = may_open(o, conf, e) && start_privileges(conf, o->config, &helper_fd, e) &&
                 config_take_env_secrets(conf, NULL, e) && key_secure_heap_init(e) && loop_open(&l->loop, e) &&

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/base/clock.h"
+#include "agent/base/json.h"
 #include "agent/cli/cli.h"
 #include "agent/job/engine.h"
 #include "config/config.h"
@@ -27,11 +28,15 @@ int cli_exit_of(const struct err *e)
         }
 }
 
+static json_t *problems; /* of the configuration, each a line; NULL: none */
+
 int cli_fail(const struct cli_options *o, const struct err *e)
 {
         if (o->json) {
                 json_t *document = json_pack("{s:{s:s, s:s, s:s, s:s}, s:i}", "error", "kind", err_kind_name(e->kind),
                         "code", e->code, "text", e->text, "fix", e->fix, "exit", cli_exit_of(e));
+                if (problems)
+                        json_object_set(json_object_get(document, "error"), "problems", problems);
                 cli_print_json(document);
                 json_decref(document);
         }
@@ -127,17 +132,16 @@ const char *cli_when(int64_t unix_s, char ret[64])
         return ret;
 }
 
-bool cli_config(const struct cli_options *o, struct conf **ret)
+bool cli_config(const struct cli_options *o, struct conf **ret, struct err *e)
 {
         struct conf_problems p = { 0 };
-        if (config_load(o->config, engine_kinds(), ret, &p)) {
-                conf_problems_done(&p);
-                return true;
-        }
-        for (size_t i = 0; i < p.text.count; i++)
+        bool good = config_load(o->config, engine_kinds(), ret, &p);
+        if (!good)
+                problems = json_texts(&p.text);
+        for (size_t i = 0; !good && i < p.text.count; i++)
                 fprintf(stderr, "%s\n", p.text.item[i]);
-        if (p.beyond)
+        if (!good && p.beyond)
                 fprintf(stderr, "and %zu more\n", p.beyond);
         conf_problems_done(&p);
-        return false;
+        return good || err_set(e, ERR_CONFIG, "config", "the configuration %s cannot be used", o->config);
 }

@@ -123,12 +123,13 @@ int cli_publishers(const struct cli_options *o, int argc, char **argv)
         const struct cli_arg options[] = { { NULL, NULL, NULL } };
         CLEANUP(json_decref_p) json_t *none = NULL;
         struct conf *conf = NULL;
+        struct err e;
         if (!cli_args(argc, argv, options, &none))
                 return EXIT_USAGE;
         if (json_array_size(none) > 0)
                 return cli_usage("publishers takes no argument");
-        if (!cli_config(o, &conf))
-                return EXIT_USAGE;
+        if (!cli_config(o, &conf, &e))
+                return cli_fail(o, &e);
         CLEANUP(json_decref_p)
         json_t *doc = json_pack("{s:s, s:i, s:o, s:o}", "schema", "dcvd.publishers/1", "exit", 0, "publishers",
                 list_publishers(conf), "types", list_types());

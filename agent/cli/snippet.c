@@ -117,6 +117,7 @@ int cli_snippet(const struct cli_options *o, int argc, char **argv)
         const struct cli_arg options[] = { { NULL, NULL, NULL } };
         CLEANUP(json_decref_p) json_t *words = NULL;
         struct conf *conf = NULL;
+        struct err e;
         size_t server = 0;
         if (!cli_args(argc, argv, options, &words))
                 return EXIT_USAGE;
@@ -126,8 +127,8 @@ int cli_snippet(const struct cli_options *o, int argc, char **argv)
                 server++;
         if (!first || server == ARRAY_LEN(servers) || json_array_size(words) > 2)
                 return cli_usage("snippet takes nginx, apache, haproxy or caddy, and perhaps a certificate");
-        if (!cli_config(o, &conf))
-                return EXIT_USAGE;
+        if (!cli_config(o, &conf, &e))
+                return cli_fail(o, &e);
         const struct conf_cert *c = name ? config_cert(conf, name) : NULL;
         const char *near = name && !c ? config_cert_near(conf, name) : NULL;
         int status = name && !c ? cli_usage("no certificate %s is configured%s%s%s", name,

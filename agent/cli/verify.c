@@ -139,8 +139,8 @@ static int alone(const struct cli_options *o, const json_t *names)
         struct loop *loop = NULL;
         struct dns *dns = NULL;
         struct err e;
-        if (!cli_config(o, &conf))
-                return EXIT_USAGE;
+        if (!cli_config(o, &conf, &e))
+                return cli_fail(o, &e);
         CLEANUP(json_decref_p) json_t *result = json_pack("{s:s, s:[]}", "schema", "dcvd.verify/1", "certificates");
         struct alone a = { .result = result };
         for (size_t i = 0; i < json_array_size(names); i++)

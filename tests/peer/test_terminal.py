@@ -168,6 +168,14 @@ class OnATerminal(unittest.TestCase):
                 self.assertEqual((status, document["error"]["code"]), (3, "no-daemon"))
             for command in ("reissue", "issue"):
                 self.assertIn(f"dcvctl {command} --local", world.dcvctl(command, "www").stderr)
+            broken = world.write_config("bad: 1\nworse: 2\n", "/etc/dcvd/broken.yaml")
+            for arguments in (["check"], ["verify"], ["publishers"], ["snippet", "nginx"], ["sets", "www"]):
+                done = world.dcvctl("--json", "--config", broken, *arguments)
+                document = json.loads(done.stdout)
+                self.assertEqual((done.returncode, document["exit"], document["error"]["code"]), (2, 2, "config"), arguments)
+                self.assertEqual([line.split(" ")[:2] for line in document["error"]["problems"]],
+                                 [[f"{broken}:1:1:", "bad:"], [f"{broken}:2:1:", "worse:"]])
+                self.assertEqual(world.dcvctl("--config", broken, *arguments).stderr, done.stderr)
 
     def test_following_survives_a_restart_and_no_text_commands_the_terminal(self):
         with World(certificates=[WWW, SHOP]) as world:
