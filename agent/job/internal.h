@@ -549,6 +549,9 @@ json_t *job_status_json(const struct job *j);
 void metrics_job_moved(struct job *j, enum job_state from);
 void metrics_job_ended(struct job *j);
 void metrics_token_seen(const char *publisher, int64_t elapsed_ms);
+/* What the CA said of a reissue when it was asked last, without what has been used since; null: it was not asked; new
+ * reference */
+json_t *cert_reissuable_json(const struct cert *c);
 json_t *cert_served_json(const struct cert *c); /* the last look, judged by what is live now; new reference */
 
 #endif

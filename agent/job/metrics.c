@@ -122,14 +122,14 @@ static void collect_served(const struct cert *c)
 static void collect_cert(const struct cert *c)
 {
         const char *of[] = { c->row.name };
-        CLEANUP(json_decref_p) json_t *facts = NULL;
+        CLEANUP(json_decref_p) json_t *facts = cert_reissuable_json(c);
         if (c->row.live_not_after_s)
                 metric_set(&not_after, of, (double)c->row.live_not_after_s);
         if (c->row.last_success_s)
                 metric_set(&success, of, (double)c->row.last_success_s);
         if (c->row.last_failure_s)
                 metric_set(&failure, of, (double)c->row.last_failure_s);
-        if (c->row.reissuable && json_read(c->row.reissuable, strlen(c->row.reissuable), 10, &facts, NULL))
+        if (json_is_object(facts))
                 metric_set(&reissuable, of, json_bool(facts, "possible", false));
         collect_served(c);
 }

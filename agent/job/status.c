@@ -173,6 +173,17 @@ static bool spent_since(const struct cert *c, const json_t *facts)
                 c->row.last_success_s >= json_i64(facts, "checked", 0);
 }
 
+json_t *cert_reissuable_json(const struct cert *c)
+{
+        json_t *facts = parsed(c->row.reissuable);
+        if (spent_since(c, facts)) {
+                json_put_bool(facts, "possible", false);
+                json_put_text(facts, "rule", "R3");
+                json_put_text(facts, "text", "R3: used");
+        }
+        return facts;
+}
+
 /* The set of what the CA says is its newest, where an older one is live (a failed deploy, a set asked for by number)
  * and it may be deployed; 0: none. */
 static unsigned newest_set(const struct cert *c, const json_t *facts)
@@ -196,13 +207,12 @@ static char *reissue_line(const struct cert *c, const struct conf_cert *conf, co
                 format_time(json_i64(facts, "limited_until", 0), until, sizeof until);
                 return text_format("not before %s: %s", until, limit ? limit : "");
         }
-        bool spent = spent_since(c, facts);
-        if (json_bool(facts, "possible", false) && !spent) {
+        if (json_bool(facts, "possible", false)) {
                 int64_t until_s = json_i64(facts, "until", 0);
                 format_date(until_s, until, sizeof until);
                 return until_s ? text_format("yes until %s (R2)", until) : text_dup("yes");
         }
-        const char *rule = spent ? "R3" : json_str(facts, "rule"), *text = spent ? "R3: used" : json_str(facts, "text");
+        const char *rule = json_str(facts, "rule"), *text = json_str(facts, "text");
         if (json_bool(facts, "passes", false))
                 return text_format("not now: %s", text ? text : "");
         if (conf && conf->ca_count > 1)
@@ -228,7 +238,7 @@ static char *key_line(const struct cert *c, const struct conf_cert *conf, const 
 json_t *cert_status_json(struct cert *c, bool records)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
-        json_t *o = json_object(), *facts = parsed(c->row.reissuable);
+        json_t *o = json_object(), *facts = cert_reissuable_json(c);
         struct err e;
         json_put_text(o, "name", c->row.name);
         json_put_bool(o, "configured", conf != NULL);

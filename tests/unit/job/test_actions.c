@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/buf.h"
 #include "agent/base/clock.h"
+#include "agent/base/metrics.h"
 #include "agent/base/util.h"
 #include "agent/net/loop.h"
 #include "engine_fixture.h"
@@ -200,6 +202,26 @@ static bool is_asked(struct fixture *f)
         return !engine_cert(f->engine, "www")->asking;
 }
 
+/* Until the CA is asked again the JSON and the metric say what the REISSUE line says. */
+static void the_last_reissue_is_used_at_once_for_everybody(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP(buf_done) struct buf b = { 0 };
+        fake_ca.last_one = true;
+        cert_due(engine_cert(f->engine, "www"));
+        assert_true(run_to(f, is_asked));
+        assert_true(json_bool(reissuable(f), "possible", false));
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_false(json_bool(reissuable(f), "possible", true));
+        assert_string_equal(json_str(reissuable(f), "rule"), "R3");
+        assert_string_equal(json_str(json_array_get(json_object_get(f->answer, "certificates"), 0), "reissue"),
+                "none: nothing could replace this today (R3: used)");
+        metrics_collect(f->engine);
+        assert_true(metrics_render(&b));
+        assert_non_null(strstr(b.data, "dcvd_certificate_reissuable{cert=\"www\"} 0\n"));
+}
+
 static void what_was_said_of_before_a_job_is_over_with_it(void **state)
 {
         struct fixture *f = *state;
@@ -286,6 +308,7 @@ int main(void)
                 cmocka_unit_test(a_revocation_that_is_put_off_says_until_when),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_limit_is_told_until_it_is_over, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_last_reissue_is_used_at_once_for_everybody, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
