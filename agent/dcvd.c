@@ -64,16 +64,28 @@ static int usage(FILE *to, int status)
         return status;
 }
 
-static bool load_config(const char *path, struct conf **ret)
+/* One that runs has a log, with a form and a level of its own. */
+static void complain(bool runs, bool is_error, const char *text)
+{
+        if (runs && is_error)
+                log_error("", "%s", text);
+        else if (runs)
+                log_warning("", "%s", text);
+        else
+                fprintf(stderr, "%s%s\n", is_error ? "" : "warning: ", text);
+}
+
+static bool load_config(const char *path, bool runs, struct conf **ret)
 {
         struct conf_problems p = { 0 };
         bool good = config_load(path, engine_kinds(), ret, &p);
+        CLEANUP(free_p) char *more = p.beyond ? text_format("and %zu more", p.beyond) : NULL;
         for (size_t i = 0; i < p.text.count; i++)
-                fprintf(stderr, "%s\n", p.text.item[i]);
-        if (p.beyond)
-                fprintf(stderr, "and %zu more\n", p.beyond);
+                complain(runs, true, p.text.item[i]);
+        if (more)
+                complain(runs, true, more);
         for (size_t i = 0; i < p.warning.count; i++)
-                fprintf(stderr, "warning: %s\n", p.warning.item[i]);
+                complain(runs, false, p.warning.item[i]);
         conf_problems_done(&p);
         return good;
 }
@@ -92,8 +104,11 @@ static int print_config(const char *path)
         return !good ? EXIT_BAD_CONFIG : fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int exit_of(const struct err *e)
+/* An error of any kind: with log.level error it is told, too. */
+static int cannot_start(const struct err *e)
 {
+        log_error("", "dcvd cannot start: %s (%s %s)%s%s", e->text, err_kind_name(e->kind), e->code,
+                e->fix[0] ? "; " : "", e->fix);
         if (strcmp(e->code, "locked") == 0)
                 return EXIT_LOCKED;
         return e->kind == ERR_CONFIG ? EXIT_BAD_CONFIG : EXIT_FAILURE;
@@ -156,7 +171,7 @@ static void on_reload(void *arg, int signum)
         struct err e;
         (void)signum;
         (void)manager_tell("RELOADING=1");
-        if (!load_config(d->config_path, &conf)) {
+        if (!load_config(d->config_path, true, &conf)) {
                 log_error("", "%s", kept);
         } else if (!take(d, conf, &e)) {
                 log_err("", kept, &e);
@@ -250,16 +265,15 @@ static int run(const char *path, struct conf *conf)
         systemd_take_sockets(); /* before the broker is started: no helper is to have them */
         if (!start_privileges(conf, path, &helper_fd, &e) || !config_take_env_secrets(conf, NULL, &e) ||
                 !check_secrets(conf, &e)) {
-                log_err("", "dcvd cannot start", &e);
                 config_free(conf);
-                return exit_of(&e);
+                return cannot_start(&e);
         }
         if (!key_secure_heap_init(&e))
                 log_err("", "secure memory for keys", &e);
         if (!open_all(&d, conf, helper_fd, &e)) {
-                log_err("", "dcvd cannot start", &e);
+                int status = cannot_start(&e);
                 close_all(&d, conf);
-                return exit_of(&e);
+                return status;
         }
         log_info("", "dcvd " DCVD_VERSION " is ready: %zu certificate%s", count, count == 1 ? "" : "s");
         tell_ready(count);
@@ -407,7 +421,7 @@ int main(int argc, char **argv)
                 return print_schema();
         if (a.print)
                 return print_config(a.path);
-        if (!load_config(a.path, &conf))
+        if (!load_config(a.path, false, &conf))
                 return EXIT_BAD_CONFIG;
         return a.check ? check_config(a.path, conf) : run(a.path, conf);
 }

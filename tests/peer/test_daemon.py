@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import stat
 import subprocess
 import unittest
@@ -264,6 +265,19 @@ class Daemon(unittest.TestCase):
         self.assertIn("/var/lib/dcvd/lock is held by another process", second.stderr)
         self.world.dcvd.stop()
         self.assertEqual(self.world.dcvd.process.returncode, 0, "SIGTERM is not an error")
+        quiet = {**self.world.default_config(), "log": {"level": "error", "format": "json"}}
+        self.world.write_config(quiet)
+        before = len(probe.read_text(self.world.dcvd.log))
+        self.world.start_dcvd()
+        self.assertIn("dcvd cannot start: /var/lib/dcvd/lock is held", json.loads(self.dcvd(env=env).stderr)["message"])
+        self.world.write_config({**quiet, "nonsense": 1})
+        self.world.dcvd.signal(signal.SIGHUP)
+        logged = lambda: probe.read_text(self.world.dcvd.log)[before:]  # noqa: E731
+        probe.until(lambda: "stays in force" in logged(), what="the end of the reload")
+        said = [json.loads(line)["message"] for line in logged().splitlines()]
+        self.assertEqual([line for line in said if "nonsense: is not a known key" in line], said[:1], "a log of JSON lines alone")
+        self.world.dcvd.stop()
+        self.world.write_config(self.world.default_config())
         os.chmod(STATE, 0o777)
         shared = self.dcvd(env=env)
         self.assertEqual(shared.returncode, 78, shared.stderr)
