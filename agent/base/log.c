@@ -24,7 +24,7 @@ static const int priorities[] = { 3, 4, 6, 7 };
 static char program_name[32] = "dcvd";
 static atomic_int wanted = LOG_LEVEL_INFO;
 static atomic_int chosen = LOG_FORMAT_TEXT;
-static atomic_bool journal;
+static atomic_bool journal, is_journal; /* the log goes there; stderr is that */
 static log_journal_fn *to_journal;
 
 static bool find(const char *const *names, size_t count, const char *name, int *ret)
@@ -71,7 +71,7 @@ void log_set(enum log_level level, enum log_format format)
 {
         atomic_store(&wanted, level);
         atomic_store(&chosen, format);
-        atomic_store(&journal, format == LOG_FORMAT_AUTO && stderr_is_journal());
+        atomic_store(&journal, format == LOG_FORMAT_AUTO && atomic_load(&is_journal));
 }
 
 void log_to_journal(log_journal_fn *write)
@@ -82,6 +82,7 @@ void log_to_journal(log_journal_fn *write)
 void log_init(const char *program, enum log_level level, enum log_format format)
 {
         snprintf(program_name, sizeof program_name, "%s", program);
+        atomic_store(&is_journal, stderr_is_journal()); /* once: dcvd-helper forgets its environment */
         log_set(level, format);
 }
 

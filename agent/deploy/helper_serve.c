@@ -35,6 +35,8 @@ bool helper_conf_load(struct helper_conf *c, struct err *e)
                 err_set(e, ERR_CONFIG, "helper.config", "%s",
                         p.text.count ? p.text.item[0] : "the configuration cannot be read");
         conf_problems_done(&p);
+        if (good) /* one log with the daemon's */
+                log_set((enum log_level)c->loaded->log_level, (enum log_format)c->loaded->log_format);
         return good;
 }
 

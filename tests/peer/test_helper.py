@@ -166,6 +166,17 @@ class Helper(unittest.TestCase):
                 log.seek(0)
                 self.assertRegex(log.read(), f"^{said}$")
 
+    def test_its_log_has_the_form_that_the_configuration_says(self):
+        with World() as world:
+            config = world.default_config()
+            quick(config)
+            config["log"] = {"format": "json"}
+            config["certificates"]["www"]["deploy"][0]["services"][0]["test"] = ["/bin/false"]
+            self.take_over(world, config)
+            self.assertEqual(world.dcvctl("deploy", "www", "--yes", "--wait").returncode, 5)
+            lines = [json.loads(line) for line in probe.read_text(world.dcvd.log).splitlines()]
+            self.assertIn(("dcvd-helper", "error"), [(line["program"], line["level"]) for line in lines])
+
     def test_a_reader_at_1_khz_never_sees_a_mixture(self):
         with World() as world:
             config = world.default_config()
