@@ -40,7 +40,7 @@ bool session_open(struct session **ret, const struct cli_options *o, bool local_
 /* An engine in this process, even beside the question of a daemon: --local. */
 bool session_open_local(struct session **ret, const struct cli_options *o, struct err *e);
 /* The one or the other, as o->local says; for a command that starts a job and, without a daemon, wants to be told. */
-bool session_open_for_job(struct session **ret, const struct cli_options *o, const char *command, struct err *e);
+bool session_open_for_job(struct session **ret, const struct cli_options *o, struct err *e);
 void session_close(struct session *s);
 bool session_is_local(const struct session *s);
 /* result: new reference. */
@@ -68,6 +68,8 @@ bool cli_config(const struct cli_options *o, struct conf **ret, struct err *e);
  * kind. */
 int cli_fail(const struct cli_options *o, const struct err *e);
 int cli_exit_of(const struct err *e);
+/* What was typed, "dcvctl reissue www --local", so that it can be typed again. */
+void cli_typed(const struct cli_options *o, struct buf *b);
 void cli_progress(const struct cli_options *o, const char *format, ...)
         __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
 void cli_print_json(const json_t *document);

@@ -30,7 +30,7 @@ int cli_issue(const struct cli_options *o, int argc, char **argv)
                 staging, "dry_run", o->dry_run);
         struct cli_options mine = *o;
         mine.local = local;
-        if (!session_open_for_job(&s, &mine, "issue", &e))
+        if (!session_open_for_job(&s, &mine, &e))
                 return cli_fail(o, &e);
         int status;
         if (!session_ask(s, "issue", args, &r, &e))

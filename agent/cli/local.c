@@ -52,17 +52,6 @@ static void on_signal(void *arg, int signum)
         l->answered = l->finished = true;
 }
 
-/* "sudo dcvctl reissue www --local": what to type instead; words with odd characters in quotes. */
-static void sudo_line(const struct cli_options *o, struct buf *b)
-{
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./:@,+%";
-        buf_add(b, "sudo dcvctl");
-        for (size_t i = 1; o->argv && o->argv[i]; i++) {
-                bool bare = o->argv[i][0] && strspn(o->argv[i], plain) == strlen(o->argv[i]);
-                buf_addf(b, bare ? " %s" : " '%s'", o->argv[i]);
-        }
-}
-
 /* The state directory belongs to one user; root becomes that user, nobody else can. */
 static bool may_open(const struct cli_options *o, const struct conf *conf, struct err *e)
 {
@@ -71,9 +60,10 @@ static bool may_open(const struct cli_options *o, const struct conf *conf, struc
         const char *path = conf->state_directory;
         if (geteuid() == 0 || (stat(path, &st) == 0 ? st.st_uid == geteuid() : errno != EACCES))
                 return true;
-        err_set(e, ERR_CONFIG, "local.rights", "the state directory %s belongs to another user, and no daemon answers",
-                path);
-        sudo_line(o, &b);
+        err_set(e, ERR_CONFIG, "local.rights", "the state directory %s belongs to another user%s", path,
+                o->local ? "" : ", and no daemon answers"); /* with --local none was asked */
+        buf_add(&b, "sudo ");
+        cli_typed(o, &b);
         if (b.data && !b.failed)
                 err_fix(e, "%s", b.data);
         buf_done(&b);

@@ -105,6 +105,30 @@ bool cli_confirm(const struct cli_options *o, const char *question)
         return not_confirmed(o, "not confirmed: nothing was done", NULL);
 }
 
+/* As a shell reads it. */
+static void add_word(struct buf *b, const char *word)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./:@,+%";
+        bool bare = word[0] && strspn(word, plain) == strlen(word);
+        buf_add(b, bare ? word : "'");
+        for (; !bare && *word; word++)
+                if (*word == '\'')
+                        buf_add(b, "'\\''");
+                else
+                        buf_addc(b, *word);
+        if (!bare)
+                buf_addc(b, '\'');
+}
+
+void cli_typed(const struct cli_options *o, struct buf *b)
+{
+        buf_add(b, "dcvctl");
+        for (size_t i = 1; o->argv && o->argv[i]; i++) {
+                buf_addc(b, ' ');
+                add_word(b, o->argv[i]);
+        }
+}
+
 int cli_usage(const char *format, ...)
 {
         struct buf b = { .max = 4096 };

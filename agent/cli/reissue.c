@@ -460,7 +460,7 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
                 json_object_set(args, "serials", list);
         struct cli_options mine = *o;
         mine.local = local;
-        if (!session_open_for_job(&s, &mine, "reissue", &e))
+        if (!session_open_for_job(&s, &mine, &e))
                 return cli_fail(o, &e);
         int status = EXIT_GOOD;
         if (o->dry_run)

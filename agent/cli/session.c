@@ -140,9 +140,24 @@ bool session_open_local(struct session **ret, const struct cli_options *o, struc
         return true;
 }
 
-/* alone: a command that can do without a daemon; NULL: none. ret_errno: why nobody was reached; 0: it was not tried. */
-static bool open_socket(
-        struct session **ret, const struct cli_options *o, const char *alone, int *ret_errno, struct err *e)
+/* The command that was typed, for the one who is told that it can do without a daemon. */
+static bool start_it(const struct cli_options *o, bool alone, struct err *e)
+{
+        struct buf b = { .max = 200 };
+        if (alone)
+                cli_typed(o, &b);
+        bool typed = b.data && !b.failed;
+        err_fix(e, "start it: systemctl start dcvd%s%s%s", alone ? "; or do the whole job without one: " : "",
+                typed           ? b.data
+                        : alone ? "the same"
+                                : "",
+                alone ? " --local" : "");
+        buf_done(&b);
+        return false;
+}
+
+/* alone: a command that can do without a daemon. ret_errno: why nobody was reached; 0: it was not tried. */
+static bool open_socket(struct session **ret, const struct cli_options *o, bool alone, int *ret_errno, struct err *e)
 {
         char path[256];
         *ret_errno = 0;
@@ -159,22 +174,21 @@ static bool open_socket(
         err_set(e, ERR_TEMPORARY, "no-daemon", "no daemon answers at %s: %s", path, strerror(*ret_errno));
         if (*ret_errno == EACCES)
                 return err_fix(e, "use sudo, or join one of the groups of control.act");
-        return err_fix(e, "start it: systemctl start dcvd%s%s%s",
-                alone ? "; or do the whole job without one: dcvctl " : "", alone ? alone : "", alone ? " --local" : "");
+        return start_it(o, alone, e);
 }
 
 bool session_open(struct session **ret, const struct cli_options *o, bool local_too, struct err *e)
 {
         int error;
-        if (open_socket(ret, o, NULL, &error, e))
+        if (open_socket(ret, o, false, &error, e))
                 return true;
         return local_too && error && error != EACCES && session_open_local(ret, o, e);
 }
 
-bool session_open_for_job(struct session **ret, const struct cli_options *o, const char *command, struct err *e)
+bool session_open_for_job(struct session **ret, const struct cli_options *o, struct err *e)
 {
         int error;
-        return o->local ? session_open_local(ret, o, e) : open_socket(ret, o, command, &error, e);
+        return o->local ? session_open_local(ret, o, e) : open_socket(ret, o, true, &error, e);
 }
 
 void session_close(struct session *s)

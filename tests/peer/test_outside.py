@@ -284,6 +284,8 @@ class Outside(unittest.TestCase):
             done = world.dcvctl(*arguments, as_ids=STRANGER)
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn("sudo dcvctl " + " ".join(arguments), done.stderr)
+            self.assertEqual("no daemon answers" in done.stderr, "--local" not in arguments, "nobody was asked with --local")
+        self.assertIn(r"sudo dcvctl history 'it'\''s'", world.dcvctl("history", "it's", as_ids=STRANGER).stderr)
         world.start_dcvd()
         self.assertEqual(world.dcvctl("status", as_ids=READER).returncode, 0)
         for who, arguments, group in ((STRANGER, ["status"], "read"), (READER, ["reissue", "www", "--yes"], "act"),

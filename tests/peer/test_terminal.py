@@ -167,7 +167,7 @@ class OnATerminal(unittest.TestCase):
                 status, document = world.dcvctl_json(*arguments)
                 self.assertEqual((status, document["error"]["code"]), (3, "no-daemon"))
             for command in ("reissue", "issue"):
-                self.assertIn(f"dcvctl {command} --local", world.dcvctl(command, "www").stderr)
+                self.assertIn(f"dcvctl {command} www --local", world.dcvctl(command, "www").stderr)
             broken = world.write_config("bad: 1\nworse: 2\n", "/etc/dcvd/broken.yaml")
             for arguments in (["check"], ["verify"], ["publishers"], ["snippet", "nginx"], ["sets", "www"]):
                 done = world.dcvctl("--json", "--config", broken, *arguments)
