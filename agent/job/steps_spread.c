@@ -139,7 +139,7 @@ static bool wait_for_publication(struct job *j, int64_t again_ms)
                 format_date(order->deadline_s, date, sizeof date);
                 snprintf(by, sizeof by, ", by %.12s", date);
         }
-        err_set(&e, ERR_WAITING, "person", "waiting for you: %.500s, order %.60s%s", act, j->row.order_id, by);
+        err_set(&e, ERR_WAITING, "person", "waiting for you: %.400s, order %.160s%s", act, j->row.order_id, by);
         err_fix(&e, "dcvd goes on by itself when every server shows it");
         CLEANUP(json_decref_p)
         json_t *w = json_pack("{s:s, s:s, s:b, s:I, s:I}", "party", "you", "act", act, "ours", 1, "since",

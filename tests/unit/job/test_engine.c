@@ -734,6 +734,13 @@ static bool waits_for_you(struct fixture *f)
         return j && j->row.waiting && strstr(j->row.waiting, "\"party\":\"you\"");
 }
 
+#define LONG_ORDER "https://acme-v02.api.letsencrypt.org/acme/order/1234567890/345678901234567"
+static bool names_the_order(struct fixture *f)
+{
+        const char *text = f->engine->job[0]->row.err_text;
+        return text && strstr(text, ", order https:");
+}
+
 static void a_person_who_must_publish_is_told_once_with_the_record(void **state)
 {
         struct fixture *f = *state;
@@ -759,8 +766,14 @@ static void a_person_who_must_publish_is_told_once_with_the_record(void **state)
         assert_true(j->propagate_count > 0 && j->propagate[0].run); /* the looks go on */
         assert_int_equal(t.count, 1);
         assert_non_null(strstr(t.text, json_str(w, "act")));
-        j->policy->propagation.view = VIEW_PUBLISHER;
+        job_set(&j->row.order_id, LONG_ORDER);
         job_stop_work(j);
+        step_propagated(j);
+        assert_true(run_to(f, names_the_order));
+        assert_non_null(strstr(j->row.err_text, ", order " LONG_ORDER));
+        job_set(&j->row.order_id, "new");
+        job_stop_work(j);
+        j->policy->propagation.view = VIEW_PUBLISHER;
         step_propagated(j); /* it was seen */
         assert_null(j->row.waiting);
         expect_done(f);
