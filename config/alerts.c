@@ -207,7 +207,7 @@ static bool proxies_check(const struct yaml_node *node, const char *path, void *
         bool good = true;
 
         for (size_t i = 0; i < list->count; i++)
-                if (!is_net(list->item[i]))
+                if (*list->item[i] && !is_net(list->item[i]))
                         good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
                                 "is neither an address nor a network; \"192.0.2.1\" or \"10.0.0.0/8\"");
         return good;

@@ -164,7 +164,7 @@ static bool hosts_check(const struct yaml_node *node, const char *path, void *ta
                         list->item[i][len - 1] = '\0';
                 const char *fault = syntax_host(list->item[i]);
                 CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
-                if (fault)
+                if (*list->item[i] && fault)
                         good = problem_node(p, item_of(node, i), at, "%s; addresses or names of name servers", fault);
         }
         return good;
@@ -179,7 +179,7 @@ static bool endpoints_check(const struct yaml_node *node, const char *path, void
                 CLEANUP(free_p) char *host = NULL;
                 CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
                 uint16_t port;
-                if (!hostport_split(list->item[i], &host, &port, NULL) || syntax_host(host))
+                if (*list->item[i] && (!hostport_split(list->item[i], &host, &port, NULL) || syntax_host(host)))
                         good = problem_node(p, item_of(node, i), at, "is not host and port; \"cdn.example.com:443\"");
         }
         return good;
@@ -270,7 +270,6 @@ const struct conf_key cert_keys[] = {
                 .required = true,
                 .min = 1,
                 .max = NAMES_MAX,
-                .keeps_places = true,
                 .parse = cert_names_parse },
         { .name = "ca",
                 .type = CONF_CUSTOM,

@@ -38,7 +38,7 @@ static bool blocklists_check(const struct yaml_node *node, const char *path, voi
         bool good = true;
 
         for (size_t i = 0; i < list->count; i++)
-                if (syntax_path(list->item[i]))
+                if (*list->item[i] && syntax_path(list->item[i]))
                         good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
                                 "%s; absolute paths", syntax_path(list->item[i]));
         return good;

@@ -32,7 +32,7 @@ static bool events_check(const struct yaml_node *node, const char *path, void *t
         bool good = true;
 
         for (size_t i = 0; i < on->count; i++)
-                if (!conf_event_parse(on->item[i], &event)) {
+                if (*on->item[i] && !conf_event_parse(on->item[i], &event)) {
                         const char *near =
                                 near_of(on->item[i], event_words, sizeof event_words[0], ARRAY_LEN(event_words));
                         good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
@@ -50,7 +50,7 @@ static bool to_check(const struct yaml_node *node, const char *path, void *targe
         bool good = true;
 
         for (size_t i = 0; i < to->count; i++)
-                if (!to->item[i][0] || to->item[i][0] == '-' || strlen(to->item[i]) > 254 ||
+                if (to->item[i][0] == '-' || strlen(to->item[i]) > 254 ||
                         strspn(to->item[i], letters) != strlen(to->item[i]))
                         good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
                                 "is not a mail address; ops@example.com, or a local user");

@@ -12,16 +12,15 @@
 static const char *const level_words[] = { "error", "warning", "info", "debug", NULL };
 static const char *const format_words[] = { "auto", "text", "json", NULL };
 
-/* Checks each text of a list, or the one scalar, with a grammar. */
-static bool check_each(const struct yaml_node *node, const char *path, struct conf_problems *p,
-        const char *(*fault_of)(const char *text), const char *allowed)
+/* Checks each text that could be read of a list, or the one scalar, with a grammar. */
+static bool check_each(const struct yaml_node *node, const char *path, const struct texts *list,
+        struct conf_problems *p, const char *(*fault_of)(const char *text), const char *allowed)
 {
-        size_t count = node->kind == YAML_LIST ? node->count : 1;
         bool good = true;
 
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < list->count; i++) {
                 const struct yaml_node *item = node->kind == YAML_LIST ? node->item[i] : node;
-                const char *fault = item->kind == YAML_SCALAR ? fault_of(item->text) : NULL;
+                const char *fault = *list->item[i] ? fault_of(list->item[i]) : NULL;
                 if (!fault)
                         continue;
                 CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
@@ -39,8 +38,7 @@ static const char *resolver_fault(const char *text)
 
 static bool resolvers_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        (void)target;
-        return check_each(node, path, p, resolver_fault, "\"192.0.2.53\" or \"[2001:db8::53]:53\"");
+        return check_each(node, path, target, p, resolver_fault, "\"192.0.2.53\" or \"[2001:db8::53]:53\"");
 }
 
 static const char *listen_fault(const char *text)
@@ -77,7 +75,7 @@ bool listen_parse(const struct yaml_node *node, const char *path, void *target, 
 {
         if (!name_sockets(target))
                 return problem_node(p, node, path, "no memory");
-        return check_each(node, path, p, listen_fault, "\"127.0.0.1:8402\", \"unix:/path\" or systemd");
+        return check_each(node, path, target, p, listen_fault, "\"127.0.0.1:8402\", \"unix:/path\" or systemd");
 }
 
 static const char *tls_listen_fault(const char *text)
@@ -87,14 +85,12 @@ static const char *tls_listen_fault(const char *text)
 
 static bool tls_listen_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        (void)target;
-        return check_each(node, path, p, tls_listen_fault, "\"0.0.0.0:443\" or systemd");
+        return check_each(node, path, target, p, tls_listen_fault, "\"0.0.0.0:443\" or systemd");
 }
 
 static bool groups_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        (void)target;
-        return check_each(node, path, p, syntax_group, "the name of a group");
+        return check_each(node, path, target, p, syntax_group, "the name of a group");
 }
 
 static bool proxy_url_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
@@ -122,8 +118,7 @@ static const char *except_fault(const char *text)
 
 static bool except_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        (void)target;
-        return check_each(node, path, p, except_fault, "\"10.0.0.0/8\", \".corp.example\" or a host name");
+        return check_each(node, path, target, p, except_fault, "\"10.0.0.0/8\", \".corp.example\" or a host name");
 }
 
 static const struct conf_key log_keys[] = {

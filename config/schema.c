@@ -120,7 +120,7 @@ static void read_one(const struct yaml_node *node, const struct conf_key *key, c
                 if (key->parse)
                         key->parse(node, path, v.at, p);
         } else {
-                good = value_read(&v) || key->keeps_places;
+                good = value_read(&v) || key->type == CONF_TEXTS; /* the items that could be read are checked, too */
                 if (good && key->parse)
                         key->parse(node, path, v.at, p);
         }

@@ -27,7 +27,7 @@ enum conf_type {
         CONF_INT, /* int64_t, min..max */
         CONF_DURATION, /* int64_t milliseconds, min..max in milliseconds */
         CONF_WORD, /* int: index into words */
-        CONF_TEXTS, /* struct texts; a scalar is a list of one */
+        CONF_TEXTS, /* struct texts; a scalar is a list of one; for parse() "" stands for an item that was refused */
         CONF_ADDRESS, /* char *, numeric address with or without port */
         CONF_ENDPOINT, /* char *, host:port, port required */
         CONF_COMMAND, /* struct texts, an argument array; a single scalar is refused: no shell */
@@ -42,8 +42,6 @@ struct conf_key {
         bool required;
         const char *otherwise; /* default of a scalar as written in YAML; NULL: zero */
         int64_t min, max; /* CONF_INT, CONF_DURATION; CONF_TEXTS: number of items; both 0 = any */
-        bool keeps_places; /* CONF_TEXTS: an item that is no text is said and stands as "", parse() sees the others too
-                            */
         const char *const *words; /* CONF_WORD, NULL-terminated */
         const struct conf_key *sub; /* CONF_STRUCT; tables end with name NULL */
         /* CONF_CUSTOM, or an additional check of the others (value already stored). path names the key; target is the

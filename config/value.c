@@ -260,7 +260,7 @@ static bool add_texts(const struct conf_value *v, struct texts *list, bool empty
                 CLEANUP(free_p) char *path = path_index(v->path, i);
                 bool text = add_text(v, v->node->item[i], path, list, empty_ok && i > 0);
                 good &= text;
-                if (!text && v->key->keeps_places && !texts_add(list, "")) {
+                if (!text && !texts_add(list, "")) { /* its place, for the check of the others */
                         problem_memory(v->p);
                         return false;
                 }
@@ -274,10 +274,6 @@ static bool read_texts(const struct conf_value *v)
         struct texts list = { 0 };
 
         bool good = add_texts(v, &list, false);
-        if (!good && !k->keeps_places) {
-                texts_done(&list);
-                return false;
-        }
         if (good && (k->min || k->max) && ((int64_t)list.count < k->min || (k->max && (int64_t)list.count > k->max))) {
                 bool few = (int64_t)list.count < k->min;
                 texts_done(&list);

@@ -23,17 +23,18 @@ static bool challenges_check(const struct yaml_node *node, const char *path, voi
 {
         static const char *const known[] = { "dns-01", "dns-account-01", "dns-persist-01" };
         const struct texts *list = target;
+        bool all = true;
         for (size_t i = 0; i < list->count; i++) {
-                bool good = false;
+                const struct yaml_node *item = node->kind == YAML_LIST ? node->item[i] : node;
+                bool good = !*list->item[i]; /* said already */
                 for (size_t k = 0; k < ARRAY_LEN(known); k++)
                         good = good || strcmp(list->item[i], known[k]) == 0;
-                if (!good) {
-                        conf_problem_at(p, node->file, node->line, node->column, path,
+                if (!good)
+                        conf_problem_at(p, item->file, item->line, item->column, path,
                                 "\"%s\" is not known; dns-01, dns-account-01, dns-persist-01", list->item[i]);
-                        return false;
-                }
+                all = all && good;
         }
-        return true;
+        return all;
 }
 
 const struct conf_key acme_keys[] = {

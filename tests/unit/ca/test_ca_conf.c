@@ -75,6 +75,8 @@ static void wrong_settings_are_named(void **state)
                 { "cas:\n  a: {type: acme, directory: \"https://d.example/\", eab: {kid: k, hmac_key: {file: /k}, "
                   "algorithm: HS1}}\n",
                         "HS256" },
+                { "cas:\n  a: {type: acme, directory: \"https://d.example/\", challenges: [dns-02, [x], http-01]}\n",
+                        "2:78: cas.a.challenges: \"http-01\" is not known" },
                 { "cas:\n  a: {type: acme, directory: \"https://d.example/\", profile: a, preferred_profile: b}\n",
                         "has profile and preferred_profile" },
         };

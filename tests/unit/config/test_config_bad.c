@@ -100,7 +100,8 @@ static const struct row {
                 "c:1:18: state_directory: is not an absolute path; an absolute path such as /etc/dcvd/file\n"
                 "c:2:20: runtime_directory: has a . or .. component; an absolute path such as /etc/dcvd/file\n" },
         { false, "resolvers: [192.0.2.53, ns1.example.com, {a: b}]\n",
-                "c:1:42: resolvers[2]: is a map; a list of 0 to 16 texts\n" },
+                "c:1:42: resolvers[2]: is a map; a list of 0 to 16 texts\n"
+                "c:1:25: resolvers[1]: is not a numeric address; \"192.0.2.53\" or \"[2001:db8::53]:53\"\n" },
         { false, "tokens: {listen: [\"0.0.0.0\", \"localhost:80\", \"unix:tmp/x\", systemd]}\n",
                 "c:1:19: tokens.listen[0]: has no port; \"127.0.0.1:8402\", \"unix:/path\" or systemd\n"
                 "c:1:30: tokens.listen[1]: is not a numeric address with a port; \"127.0.0.1:8402\", \"unix:/path\" or "
@@ -504,6 +505,38 @@ static const struct row {
                 "c:2:46: notify.ops.on: is not a known event (did you mean \"done\"?); failed, waiting, opened, "
                 "served, "
                 "stuck, expiring, done\n" },
+        { false,
+                "cas: {le: {type: acme, directory: \"https://ca.example/\"}}\n"
+                "publishers: {site: {type: webroot, directory: /w}}\n"
+                "certificates:\n"
+                "  www: {names: w.example, ca: le, publisher: site, elsewhere: [cdn, {b: c}], propagation: {ignore: "
+                "[a_b!, [x]]}}\n"
+                "admin: {listen: [{a: b}, x]}\n"
+                "control: {read: [a b, [c]]}\n"
+                "proxy: {url: \"http://p.example\", except: [[a], 1.2.3.4/99]}\n"
+                "alerts: {trusted_proxies: [[x], proxy.example], detectors: {blocklists: [{a: b}, x]}}\n"
+                "notify: {ops: {command: [/bin/x], to: [-a, [b]], on: [dune, [x]]}}\n",
+                "c:5:18: admin.listen[0]: is a map; a list of 0 to 16 texts\n"
+                "c:5:26: admin.listen[1]: is not a numeric address with a port; \"127.0.0.1:8402\", \"unix:/path\" or "
+                "systemd\n"
+                "c:6:23: control.read[1]: is a list; a list of 0 to 16 texts\n"
+                "c:6:18: control.read[0]: has a character that no user or group name has; the name of a group\n"
+                "c:7:43: proxy.except[0]: is a list; a list of 0 to 256 texts\n"
+                "c:7:48: proxy.except[1]: is not a network; \"10.0.0.0/8\", \".corp.example\" or a host name\n"
+                "c:8:28: alerts.trusted_proxies[0]: is a list; a list of 0 to 64 texts\n"
+                "c:8:33: alerts.trusted_proxies: is neither an address nor a network; \"192.0.2.1\" or \"10.0.0.0/8\"\n"
+                "c:8:74: alerts.detectors.blocklists[0]: is a map; a list of 0 to 16 texts\n"
+                "c:8:82: alerts.detectors.blocklists: is not an absolute path; absolute paths\n"
+                "c:9:44: notify.ops.to[1]: is a list; a list of 0 to 16 texts\n"
+                "c:9:40: notify.ops.to: is not a mail address; ops@example.com, or a local user\n"
+                "c:9:61: notify.ops.on[1]: is a list; a text or a list of texts\n"
+                "c:9:55: notify.ops.on: is not a known event (did you mean \"done\"?); failed, waiting, opened, "
+                "served, stuck, expiring, done\n"
+                "c:4:69: certificates.www.elsewhere[1]: is a map; a list of 0 to 256 texts\n"
+                "c:4:64: certificates.www.elsewhere[0]: is not host and port; \"cdn.example.com:443\"\n"
+                "c:4:107: certificates.www.propagation.ignore[1]: is a list; a list of 0 to 64 texts\n"
+                "c:4:101: certificates.www.propagation.ignore[0]: has a character other than letters, digits, hyphens "
+                "and dots; addresses or names of name servers\n" },
         { false,
                 "tokens: {listen: \"127.0.0.1:1\"}\n"
                 "alerts:\n"
