@@ -69,7 +69,7 @@ static void list_names(const struct conf_backend *b, size_t count, unsigned can,
                         shown++;
                 }
         if (shown == 0)
-                list_add(ret, size, "none is configured");
+                list_add(ret, size, count ? "none of those that are configured can" : "none is configured");
 }
 
 static void no_such(const struct cert_check *k, const struct yaml_node *node, const char *path, const char *what,
@@ -257,6 +257,9 @@ static void check_publishers(const struct cert_check *k, size_t use)
 
         if (!is_given(m)) {
                 char allowed[400];
+                bool open = !yaml_get(k->node, "validation") && !yaml_get(use_node(k, use), "validation");
+                if (open) /* it will follow the publisher */
+                        need = 0;
                 list_names(k->conf->publisher, k->conf->publisher_count, need, allowed, sizeof allowed);
                 if (!yaml_get(k->node, "publisher") && !yaml_get(use_node(k, use), "publisher"))
                         problem_node(k->p, k->node, path, "is missing; %s", allowed);

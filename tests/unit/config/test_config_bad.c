@@ -203,6 +203,14 @@ static const struct row {
                 "publisher, key}\n" },
         { true, "  www: {ca: le, publisher: zone}\n",
                 "c:9:8: certificates.www.names: is missing; a list of 1 to 1000 texts\n" },
+        { false,
+                "cas: {le: {type: acme, directory: \"https://acme.example/d\"}}\n"
+                "publishers: {site: {type: webroot, directory: /var/www}}\n"
+                "certificates:\n"
+                "  a: {names: a.example, ca: le}\n"
+                "  b: {names: b.example, ca: le, validation: dns}\n",
+                "c:4:6: certificates.a.publisher: is missing; site\n"
+                "c:5:6: certificates.b.publisher: is missing; none of those that are configured can\n" },
         { true, "  www: [a]\n", "c:9:8: certificates.www: is a list; a map is wanted\n" },
         { true, /* one item that is no text hides nothing else */
                 "  www: {names: [{a: b}, bad_name, \"\", \"*.x.example\", a.example, a.example], ca: le, validation: "
@@ -217,7 +225,7 @@ static const struct row {
                 "c:9:8: certificates.www.publisher: is missing; hand, site\n"
                 "c:9:39: certificates.www.names[3]: a wildcard cannot be validated by file; dns\n"
                 "c:10:16: certificates.two.names: is a map; a list of 1 to 1000 texts\n"
-                "c:10:8: certificates.two.publisher: is missing; hand, zone\n" },
+                "c:10:8: certificates.two.publisher: is missing; hand, site, zone\n" },
         { true, "  www: {names: [x.example, null, \"www.shop.example\"], ca: le, publisher: {example.org: zone}}\n",
                 "c:9:28: certificates.www.names[1]: has no value; a list of 1 to 1000 texts\n"
                 "c:9:74: certificates.www.publisher: names no publisher for x.example; add a suffix of it, or default\n"
@@ -259,7 +267,7 @@ static const struct row {
         { true, "  www: {names: [www.example.com], ca: le, publisher: {}, }\n",
                 "c:9:54: certificates.www.publisher: has no entries; default and suffixes of names\n" },
         { true, "  www: {names: [www.example.com], ca: le, }\n",
-                "c:9:8: certificates.www.publisher: is missing; hand, zone\n" },
+                "c:9:8: certificates.www.publisher: is missing; hand, site, zone\n" },
         { true, "  www: {names: [www.example.com], ca: le, validation: dns-auto}\n",
                 "c:9:55: certificates.www.validation: CA \"le\" (acme) does not validate by dns-auto; dns, file, "
                 "tls-alpn\n" },
@@ -273,7 +281,7 @@ static const struct row {
                 "validation file needs for www.example.com; hand, site\n" },
         { true, "  www: {names: [www.example.com], ca: le, publisher: zone, validation: tls-alpn}\n",
                 "c:9:54: certificates.www.publisher: publisher \"zone\" (rfc2136) cannot answer TLS handshakes, which "
-                "validation tls-alpn needs for www.example.com; none is configured\n" },
+                "validation tls-alpn needs for www.example.com; none of those that are configured can\n" },
         { true, "  www: {names: [\"*.example.com\"], ca: le, validation: tls-alpn}\n",
                 "c:9:17: certificates.www.names[0]: a wildcard cannot be validated by tls-alpn; dns\n" },
         { true, "  www: {names: [w.example], ca: [tc, le], validation: dns-auto, certificate_id: x}\n",
