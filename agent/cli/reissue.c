@@ -184,6 +184,7 @@ int cli_after_start(const struct cli_options *o, struct session *s, json_t *resu
         int worst = say_refused(refused);
         json_array_foreach(jobs, i, j)
         {
+                json_put_i64(j, "job", json_i64(j, "id", 0)); /* as one that was followed is called */
                 cli_progress(o, "job %lld: %s%s", (long long)json_i64(j, "id", 0), json_str(j, "cert"),
                         json_bool(j, "joined", false) ? " (was running already)" : "");
         }

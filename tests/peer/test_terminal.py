@@ -134,6 +134,8 @@ class OnATerminal(unittest.TestCase):
             status, document = world.dcvctl_json("deploy", "shop", "--wait")
             self.assertEqual((status, document["jobs"][0]["state"], document["jobs"][0]["ended"]), (0, "done", True))
             self.assertEqual(world.dcvctl("deploy", "shop", "--wait", "--quiet").stderr, "")
+            job = world.dcvctl_json("deploy", "shop", "--detach")[1]["jobs"][0]["job"]
+            probe.until(lambda: world.dcvctl_json("status", "shop")[1]["certificates"][0]["last_job"]["job"] == job, what="the end of that job")
             for arguments in (["statu"], ["status", "--chek"], ["status", "--timeout", "x"], ["snippet"], ["status", "nobody"],
                               ["history", "nobody"], ["sets"], ["import", "--from", "tencent", "zzz"], ["status", "--watch"]):
                 done = world.dcvctl("--json", *arguments)
