@@ -32,12 +32,12 @@ static void forget_configuration(void *arg)
         helper_conf_forget(arg);
 }
 
-static int usage(void)
+static int usage(FILE *to, int status)
 {
-        fprintf(stderr,
+        fprintf(to,
                 "usage: dcvd-helper [--broker] [--config FILE]   (started by systemd or dcvd, requests on standard "
                 "input)\n");
-        return 2;
+        return status;
 }
 
 int main(int argc, char **argv)
@@ -47,6 +47,8 @@ int main(int argc, char **argv)
         int at = 1;
         if (argc == 2 && strcmp(argv[1], "--version") == 0)
                 return printf("dcvd-helper " DCVD_VERSION "\n") > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+                return usage(stdout, EXIT_SUCCESS);
         if (at < argc && strcmp(argv[at], "--broker") == 0) {
                 broker = true;
                 at++;
@@ -56,7 +58,7 @@ int main(int argc, char **argv)
                 at += 2;
         }
         if (at != argc)
-                return usage();
+                return usage(stderr, 2);
         if (isatty(STDIN_FILENO)) {
                 fprintf(stderr, "dcvd-helper is started by systemd or dcvd; see dcvd(8)\n");
                 return 2;

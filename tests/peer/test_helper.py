@@ -154,6 +154,14 @@ class Helper(unittest.TestCase):
             libraries = subprocess.run(["ldd", os.path.join(os.environ["DCVD_BUILD"], name)], capture_output=True, text=True, check=True).stdout
             self.assertEqual("libsystemd" in libraries, name == "dcvd", name)
 
+    def test_its_options(self):
+        ask = lambda *words: subprocess.run([os.path.join(os.environ["DCVD_BUILD"], "dcvd-helper"), *words],  # noqa: E731
+                                            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        for words in (("--help",), ("-h",)):
+            self.assertEqual((ask(*words).returncode, ask(*words).stdout.partition(" ")[0], ask(*words).stderr), (0, "usage:", ""))
+        self.assertRegex(ask("--version").stdout, r"^dcvd-helper \d+\.\d+\.\d+\n$")
+        self.assertEqual((ask("--hlep").returncode, ask("--hlep").stdout), (2, ""))
+
     def test_its_log_is_for_the_journal_where_its_stderr_is_that(self):
         for here, said in ((True, r"<3>request: .+\n"), (False, r"\d{4}-\d\d-\d\dT\S+Z dcvd-helper: error: request: .+\n")):
             with tempfile.TemporaryFile("w+") as log:
