@@ -184,14 +184,41 @@ json_t *cert_reissuable_json(const struct cert *c)
         return facts;
 }
 
+static bool may_be_deployed(const struct cert *c, unsigned number)
+{
+        struct err e;
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        if (!sets_read_meta(c->engine->sets, c->row.name, number, &meta, &e))
+                return false;
+        const char *spki = json_str(meta, "spki");
+        return spki && !compromised_has(c->engine->keystore, spki) && json_i64(meta, "revoked", 0) == 0 &&
+                json_i64(meta, "not_after", 0) > clock_now_s();
+}
+
+/* Of a CA that keeps no chain of reissues: the last one that came. */
+static unsigned last_set(const struct cert *c)
+{
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        struct err e;
+        if (c->job || c->row.live_set == 0 || !sets_list(c->engine->sets, c->row.name, &number, &count, &e))
+                return 0; /* what a job has just made it puts to use itself */
+        for (size_t i = count; i-- > 0 && (int64_t)number[i] > c->row.live_set;)
+                if (may_be_deployed(c, number[i]))
+                        return number[i];
+        return 0;
+}
+
 /* The set of what the CA says is its newest, where an older one is live (a failed deploy, a set asked for by number)
  * and it may be deployed; 0: none. */
 static unsigned newest_set(const struct cert *c, const json_t *facts)
 {
         unsigned number = 0;
         const char *sha256 = json_str(facts, "sha256"), *spki = json_str(facts, "spki");
-        if (!sha256 || !sha256[0] || !c->row.live_sha256 || strcmp(sha256, c->row.live_sha256) == 0 ||
-                !cert_has_set_of(c, sha256, &number) || (int64_t)number <= c->row.live_set)
+        if (!sha256 || !sha256[0])
+                return last_set(c);
+        if (!c->row.live_sha256 || strcmp(sha256, c->row.live_sha256) == 0 || !cert_has_set_of(c, sha256, &number) ||
+                (int64_t)number <= c->row.live_set)
                 return 0;
         return spki && compromised_has(c->engine->keystore, spki) ? 0 : number;
 }

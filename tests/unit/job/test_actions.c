@@ -202,6 +202,31 @@ static bool is_asked(struct fixture *f)
         return !engine_cert(f->engine, "www")->asking;
 }
 
+static int64_t newest_set(struct fixture *f)
+{
+        ask(f, action_status, json_pack("{s:[s]}", "certs", "www"));
+        return json_i64(json_array_get(json_object_get(f->answer, "certificates"), 0), "newest_set", -1);
+}
+
+/* An ACME CA knows of no newest one. */
+static void without_the_cas_word_the_last_set_is_the_newest(void **state)
+{
+        (void)state;
+        struct err e;
+        struct fixture *f = with_two_sets("{reuse: never}");
+        struct cert *c = engine_cert(f->engine, "www");
+        assert_int_equal(newest_set(f), 0);
+        assert_true(sets_switch(f->engine->sets, "www", 1, &e) && cert_load_live(c, &e));
+        assert_int_equal(newest_set(f), 2);
+        json_t *meta = NULL;
+        assert_true(sets_read_meta(f->engine->sets, "www", 2, &meta, &e));
+        json_object_set_new(meta, "revoked", json_integer(1));
+        assert_true(sets_change_meta(f->engine->sets, "www", 2, meta, &e));
+        json_decref(meta);
+        assert_int_equal(newest_set(f), 0);
+        teardown((void **)&f);
+}
+
 /* Until the CA is asked again the JSON and the metric say what the REISSUE line says. */
 static void the_last_reissue_is_used_at_once_for_everybody(void **state)
 {
@@ -308,6 +333,7 @@ int main(void)
                 cmocka_unit_test(a_revocation_that_is_put_off_says_until_when),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_limit_is_told_until_it_is_over, setup, teardown),
+                cmocka_unit_test(without_the_cas_word_the_last_set_is_the_newest),
                 cmocka_unit_test_setup_teardown(the_last_reissue_is_used_at_once_for_everybody, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
