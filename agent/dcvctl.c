@@ -1,4 +1,5 @@
 /* dcvctl: the operator's command. Common options, then the command's own. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,12 +89,11 @@ static const struct cli_command *find(const char *name)
 
 static int version(bool json)
 {
-        int n = json ? printf("{\"program\": \"dcvctl\", \"version\": \"" DCVD_VERSION "\"}\n")
-                     : printf("dcvctl " DCVD_VERSION "\n");
-        return n > 0 && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_JOB_FAILED;
+        printf(json ? "{\"program\": \"dcvctl\", \"version\": \"" DCVD_VERSION "\"}\n" : "dcvctl " DCVD_VERSION "\n");
+        return EXIT_GOOD;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
         const char *config = getenv("DCVD_CONFIG"), *no_color = getenv("NO_COLOR");
         struct cli_common c = { .o = { .config = config && config[0] ? config : CONF_DEFAULT_PATH,
@@ -122,7 +122,14 @@ int main(int argc, char **argv)
         cli_usage_of(command->name);
         int status = command->run(&c.o, count, rest);
         metrics_done();
-        if (fflush(stdout) != 0)
-                return status ? status : EXIT_JOB_FAILED;
         return status;
+}
+
+int main(int argc, char **argv)
+{
+        int status = run(argc, argv);
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return status;
+        fprintf(stderr, "dcvctl: standard output: %s\n", strerror(errno));
+        return status ? status : EXIT_JOB_FAILED;
 }

@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import time
 import unittest
 
@@ -220,6 +221,10 @@ class OnATerminal(unittest.TestCase):
                 self.assertEqual(world.dcvctl("help", name).stdout, one.stdout)
                 self.assertEqual(world.dcvctl("-h", name).stdout, one.stdout)
             self.assertEqual(json.loads(world.dcvctl("--json", "--version").stdout)["program"], "dcvctl")
+            with open("/dev/full", "wb") as full:
+                for words in (["--help"], ["--version"], ["help", "status"], ["check", "--catalogue"]):
+                    done = subprocess.run([world.program("dcvctl"), *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+                    self.assertEqual((done.returncode, done.stderr), (1, "dcvctl: standard output: No space left on device\n"), words)
 
 
 if __name__ == "__main__":
