@@ -19,28 +19,59 @@ static const struct conf_key eab_keys[] = {
         { .name = NULL },
 };
 
-static bool challenges_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+/* RFC 8555 section 7.3: mailto, one address each, no header fields. */
+static bool contact_is_good(const char *text)
 {
-        static const char *const known[] = { "dns-01", "dns-account-01", "dns-persist-01" };
-        const struct texts *list = target;
+        const char *at = text_starts(text, "mailto:") ? strchr(text + 7, '@') : NULL;
+        return at && at > text + 7 && at[1] && !strpbrk(text, ",? \t\r\n") && strlen(text) < 300;
+}
+
+/* Each mistake at its item. */
+static bool each_item(const struct yaml_node *node, const char *path, const struct texts *list, struct conf_problems *p,
+        bool (*good)(const char *text), const char *fault)
+{
         bool all = true;
         for (size_t i = 0; i < list->count; i++) {
                 const struct yaml_node *item = node->kind == YAML_LIST ? node->item[i] : node;
-                bool good = !*list->item[i]; /* said already */
-                for (size_t k = 0; k < ARRAY_LEN(known); k++)
-                        good = good || strcmp(list->item[i], known[k]) == 0;
-                if (!good)
-                        conf_problem_at(p, item->file, item->line, item->column, path,
-                                "\"%s\" is not known; dns-01, dns-account-01, dns-persist-01", list->item[i]);
-                all = all && good;
+                if (!*list->item[i] || good(list->item[i])) /* one that is no text was said already */
+                        continue;
+                CLEANUP(free_p) char *at = node->kind == YAML_LIST ? text_format("%s[%zu]", path, i) : text_dup(path);
+                conf_problem_at(
+                        p, item->file, item->line, item->column, at ? at : path, "\"%s\" %s", list->item[i], fault);
+                all = false;
         }
         return all;
+}
+
+static bool contacts_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+{
+        return each_item(node, path, target, p, contact_is_good,
+                "is not understood; one address each, as mailto:ops@example.com");
+}
+
+static bool challenge_is_known(const char *text)
+{
+        static const char *const known[] = { "dns-01", "dns-account-01", "dns-persist-01" };
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+                if (strcmp(text, known[i]) == 0)
+                        return true;
+        return false;
+}
+
+static bool challenges_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+{
+        return each_item(
+                node, path, target, p, challenge_is_known, "is not known; dns-01, dns-account-01, dns-persist-01");
 }
 
 const struct conf_key acme_keys[] = {
         { .name = "directory", .type = CONF_URL, .offset = offsetof(struct acme_conf, directory), .required = true },
         { .name = "staging", .type = CONF_URL, .offset = offsetof(struct acme_conf, staging) },
-        { .name = "contact", .type = CONF_TEXTS, .offset = offsetof(struct acme_conf, contact), .min = 0, .max = 10 },
+        { .name = "contact",
+                .type = CONF_TEXTS,
+                .offset = offsetof(struct acme_conf, contact),
+                .max = 10,
+                .parse = contacts_check },
         { .name = "terms_agreed", .type = CONF_BOOL, .offset = offsetof(struct acme_conf, terms_agreed) },
         { .name = "eab", .type = CONF_STRUCT, .offset = offsetof(struct acme_conf, eab), .sub = eab_keys },
         { .name = "profile", .type = CONF_TEXT, .offset = offsetof(struct acme_conf, profile) },
@@ -57,13 +88,6 @@ const struct conf_key acme_keys[] = {
         { .name = NULL },
 };
 
-/* RFC 8555 section 7.3: mailto, one address each, no header fields. */
-static bool contact_is_good(const char *text)
-{
-        const char *at = text_starts(text, "mailto:") ? strchr(text + 7, '@') : NULL;
-        return at && at > text + 7 && at[1] && !strpbrk(text, ",? \t\r\n") && strlen(text) < 300;
-}
-
 bool acme_check(void *parsed, const char *path, const struct yaml_node *node, struct conf_problems *p)
 {
         const struct acme_conf *c = parsed;
@@ -73,12 +97,5 @@ bool acme_check(void *parsed, const char *path, const struct yaml_node *node, st
                         "where it is offered");
                 return false;
         }
-        for (size_t i = 0; i < c->contact.count; i++)
-                if (!contact_is_good(c->contact.item[i])) {
-                        conf_problem_at(p, node ? node->file : "", node ? node->line : 0, node ? node->column : 0, path,
-                                "contact \"%s\" is not understood; one address each, as mailto:ops@example.com",
-                                c->contact.item[i]);
-                        return false;
-                }
         return true;
 }
