@@ -8,6 +8,7 @@
 
 #define DAY_MS (INT64_C(86400) * 1000)
 #define HOUR_MS (INT64_C(3600) * 1000)
+#define SOCKET_PATH_MAX 107 /* unix(7) */
 
 static const char *const level_words[] = { "error", "warning", "info", "debug", NULL };
 static const char *const format_words[] = { "auto", "text", "json", NULL };
@@ -48,9 +49,9 @@ static const char *listen_fault(const char *text)
         if (strcmp(text, "systemd") == 0)
                 return NULL;
         if (text[0] == '/')
-                return strlen(text) > 107 ? "is too long for a unix socket" : syntax_path(text);
+                return strlen(text) > SOCKET_PATH_MAX ? "is too long for a unix socket" : syntax_path(text);
         if (text_starts(text, "unix:"))
-                return strlen(text) > 5 + 107 ? "is too long for a unix socket" : syntax_path(text + 5);
+                return strlen(text) > 5 + SOCKET_PATH_MAX ? "is too long for a unix socket" : syntax_path(text + 5);
         if (!address_parse(text, 0, &a))
                 return "is not a numeric address with a port";
         return a.port ? NULL : "has no port";
@@ -119,6 +120,16 @@ static const char *except_fault(const char *text)
 static bool except_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
         return check_each(node, path, target, p, except_fault, "\"10.0.0.0/8\", \".corp.example\" or a host name");
+}
+
+/* The control socket is in it; one whose name is cut would be another. */
+static bool runtime_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+{
+        const char *directory = *(char **)target;
+
+        return strlen(directory) + strlen("/dcvd.sock") <= SOCKET_PATH_MAX ||
+                problem_node(p, node, path, "is too long for the control socket in it; at most %zu bytes",
+                        SOCKET_PATH_MAX - strlen("/dcvd.sock"));
 }
 
 static const struct conf_key log_keys[] = {
@@ -241,7 +252,10 @@ const struct conf_key conf_root_keys[] = {
                 .print = print_by_owner,
                 .shape = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}" },
         { .name = "state_directory", .type = CONF_PATH, .offset = offsetof(struct conf, state_directory) },
-        { .name = "runtime_directory", .type = CONF_PATH, .offset = offsetof(struct conf, runtime_directory) },
+        { .name = "runtime_directory",
+                .type = CONF_PATH,
+                .offset = offsetof(struct conf, runtime_directory),
+                .parse = runtime_check },
         { .name = "log", .type = CONF_STRUCT, .sub = log_keys },
         { .name = "resolvers",
                 .type = CONF_TEXTS,

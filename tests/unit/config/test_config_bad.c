@@ -34,6 +34,15 @@ static const struct row {
                 "log: {level: info}\n"
                 "log: {format: text}\n",
                 "c:2:1: log: is given twice; it is also in line 1\n" },
+        { false,
+                "runtime_directory: "
+                "/run/rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\n",
+                "c:1:20: runtime_directory: is too long for the control socket in it; at most 97 bytes\n" },
+        { false,
+                "runtime_directory: "
+                "/run/rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr/"
+                "\nkeep: {sets: 0}\n",
+                "c:2:14: keep.sets: is too small; a whole number from 1 to 1000\n" },
         { false, "keep: {sets: 1, sets: 2}\n", "c:1:17: keep.sets: is given twice; it is also in line 1\n" },
         { false,
                 "---\n"
