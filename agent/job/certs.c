@@ -221,6 +221,7 @@ static void asked(void *arg, const struct ca_subject *s, const struct err *err)
                 cert_save(c);
         } else if (err) {
                 cert_note_limit(c, ca, err);
+                cert_note_refused(c, ca, err);
                 struct when_input in = { ERR_TEMPORARY, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };
                 log_err(c->row.name, "asking the CA whether a reissue is possible", err);
@@ -238,11 +239,14 @@ static bool ask(struct cert *c, const struct conf_cert *conf)
                 return false;
         c->ask_first = false; /* if this fails, the planned looks do */
         struct conf_cert without = *conf; /* its CSR, if that cannot be read: what the CA has is worth knowing */
+        /* After a job that failed an account is asked for by itself. */
+        const struct subject_ask how = { .dry = c->row.last_failure_s &&
+                        c->row.last_failure_s >= c->row.last_success_s };
         CLEANUP(subject_request_done) struct subject_request q = { 0 };
-        if (!subject_request_make(&q, c->engine, c, conf, 0, (struct subject_ask){ 0 }, &e)) {
+        if (!subject_request_make(&q, c->engine, c, conf, 0, how, &e)) {
                 log_err(c->row.name, "asking the CA whether a reissue is possible, without a CSR", &e);
                 without.key_csr = NULL;
-                if (!subject_request_make(&q, c->engine, c, &without, 0, (struct subject_ask){ 0 }, &e))
+                if (!subject_request_make(&q, c->engine, c, &without, 0, how, &e))
                         return false;
         }
         c->asking = c->asked->ops->inspect(c->asked->ca, &q.r, asked, c, &e);

@@ -379,6 +379,8 @@ char *subject_to_text(const struct ca_subject *s);
 bool subject_from_text(const char *text, struct ca_subject *ret);
 void cert_note_subject(
         struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal);
+/* Of a refusal that does not end by itself (credentials, an account, a setting): nothing can be had, for status. */
+void cert_note_refused(struct cert *c, const struct backend_ca *ca, const struct err *err);
 /* Of a limit: until when none can be had, for status. Other errors, and those of another CA, say nothing of that. */
 void cert_note_limit(struct cert *c, const struct backend_ca *ca, const struct err *err);
 

@@ -413,6 +413,8 @@ static void over(void *arg, int64_t rowid, const struct err *err)
         engine_emit(g, o);
         job_unlock_order(j);
         job_rest(j);
+        if (j->row.state == JOB_FAILED) /* an ACME CA, too, which is asked seldom: it may take no orders any more */
+                c->ask_first = true;
         job_free(j);
         keys_retire(g);
         incidents_look(g);

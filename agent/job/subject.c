@@ -116,6 +116,15 @@ static void note_live_key(json_t *o, const struct cert *c, const struct backend_
         }
 }
 
+static void keep_facts(struct cert *c, const json_t *o)
+{
+        char *text = json_text(o);
+        if (!text)
+                return;
+        free(c->row.reissuable);
+        c->row.reissuable = text;
+}
+
 /* The REISSUE line of status lives on this until the CA is asked again. */
 void cert_note_subject(
         struct cert *c, const struct backend_ca *ca, const struct ca_subject *s, const struct err *refusal)
@@ -143,11 +152,25 @@ void cert_note_subject(
                 if (s->id[0])
                         job_set(&c->row.newest_id, s->id);
         }
-        char *text = json_text(o);
-        if (text) {
-                free(c->row.reissuable);
-                c->row.reissuable = text;
-        }
+        keep_facts(c, o);
+}
+
+void cert_note_refused(struct cert *c, const struct backend_ca *ca, const struct err *err)
+{
+        CLEANUP(json_decref_p) json_t *o = NULL;
+        const char *known = c->row.reissuable;
+        if (err->kind != ERR_DENIED && err->kind != ERR_CONFIG)
+                return;
+        if (!known || !json_read(known, strlen(known), 10, &o, NULL))
+                o = json_object();
+        json_put_text(o, "ca", ca->name);
+        json_put_i64(o, "checked", 0);
+        json_put_bool(o, "possible", false);
+        json_put_bool(o, "passes", false);
+        json_put_text(o, "rule", err->code);
+        json_put_text(o, "text", err->text);
+        keep_facts(c, o);
+        cert_save(c);
 }
 
 void cert_note_limit(struct cert *c, const struct backend_ca *ca, const struct err *err)
@@ -161,10 +184,6 @@ void cert_note_limit(struct cert *c, const struct backend_ca *ca, const struct e
                 return;
         json_put_i64(o, "limited_until", clock_now_s() + err->retry_after_s);
         json_put_text(o, "limit", err->text);
-        char *text = json_text(o);
-        if (!text)
-                return;
-        free(c->row.reissuable);
-        c->row.reissuable = text;
+        keep_facts(c, o);
         cert_save(c);
 }

@@ -78,10 +78,14 @@ class AcmeLife(AcmeCase):
             self.assertRegex(gone.stdout + gone.stderr, r"unauthorized \(403\): Account has been deactivated")
             self.assertIn(f"{helps}; for a new one, by the next order: sudo mv {STATE}/accounts/pebble{{,.old}}; sudo systemctl restart dcvd",
                           gone.stdout + gone.stderr)
+        line = lambda: world.dcvctl("status", "www").stdout.partition("  REISSUE   ")[2].partition("\n")[0]  # noqa: E731
+        probe.until(lambda: line() != "yes", what="the look after a job that failed")
+        self.assertRegex(line(), r"^none: nothing could replace this today \(reading the account: unauthorized")
         world.dcvd.stop()
         shutil.move(f"{STATE}/accounts/pebble", f"{STATE}/accounts/pebble.old")  # as mv: there is one already
         world.start_dcvd()
         self.run_well(world, "reissue", "www", "--yes", "--wait")
+        self.assertEqual(line(), "yes")
 
     @staticmethod
     def bound_with(proxy):

@@ -227,6 +227,34 @@ static void without_the_cas_word_the_last_set_is_the_newest(void **state)
         teardown((void **)&f);
 }
 
+/* Credentials, an account: it was asked, and nothing can be had. */
+static void a_ca_that_refuses_to_be_asked_replaces_nothing_today(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP(buf_done) struct buf b = { 0 };
+        static const struct {
+                enum err_kind kind;
+                const char *line;
+        } row[] = { { ERR_TEMPORARY, "not asked yet: dcvctl reissue www --dry-run asks" },
+                { ERR_DENIED, "none: nothing could replace this today (the signature does not match)" },
+                { ERR_NONE, "yes" }, { ERR_TEMPORARY, "yes" },
+                { ERR_CONFIG, "none: nothing could replace this today (the signature does not match)" } };
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                if (row[i].kind)
+                        err_set(&fake_ca.inspect_err, row[i].kind, "tc.AuthFailure", "the signature does not match");
+                clock_fake((clock_now_s() + 30 * 86400) * 1000, -1);
+                cert_due(engine_cert(f->engine, "www"));
+                assert_true(run_to(f, is_asked));
+                (void)reissuable(f);
+                assert_string_equal(json_str(json_array_get(json_object_get(f->answer, "certificates"), 0), "reissue"),
+                        row[i].line);
+        }
+        metrics_collect(f->engine);
+        assert_true(metrics_render(&b));
+        assert_non_null(strstr(b.data, "dcvd_certificate_reissuable{cert=\"www\"} 0\n"));
+        clock_fake(-1, -1);
+}
+
 /* Until the CA is asked again the JSON and the metric say what the REISSUE line says. */
 static void the_last_reissue_is_used_at_once_for_everybody(void **state)
 {
@@ -334,6 +362,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_limit_is_told_until_it_is_over, setup, teardown),
                 cmocka_unit_test(without_the_cas_word_the_last_set_is_the_newest),
+                cmocka_unit_test_setup_teardown(a_ca_that_refuses_to_be_asked_replaces_nothing_today, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_last_reissue_is_used_at_once_for_everybody, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_said_of_before_a_job_is_over_with_it, setup, teardown),
         };
