@@ -282,6 +282,12 @@ bool job_stop_if_wanted(
 void job_note(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void job_set_progress(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_exit_code(const struct job_row *r);
+void job_note_trouble(struct job *j, const struct err *e); /* in its row */
+void job_again_later(struct job *j, const struct err *e); /* counts the failure, and sleeps */
+
+/* job_fallback.c: to the next CA of the list */
+/* Is there one, and may it be asked? Where an organization's name is in the way what would allow it goes into e's fix. */
+bool job_may_fall_back(struct job *j, struct err *e);
 void job_next_attempt(struct job *j, const struct err *why);
 /* From a certificate that names an organization to one of the CA after ca that does not, which was not allowed; what
  * would allow it goes into the fix (false). There is a CA after it. */

@@ -23,10 +23,7 @@ static void leave_order(struct job *j)
                 j->row.cert, j->row.cert);
         if (job_go_elsewhere(j, &e))
                 return forget_key(j);
-        job_set(&j->row.err_kind, err_kind_name(e.kind));
-        job_set(&j->row.err_code, e.code);
-        job_set(&j->row.err_text, e.text);
-        job_set(&j->row.err_fix, e.fix);
+        job_note_trouble(j, &e);
         job_end(j, JOB_FAILED, e.text);
 }
 
