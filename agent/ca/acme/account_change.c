@@ -134,16 +134,24 @@ static void fresh_made(struct ca_call *op, struct key *key, const struct err *er
 }
 
 /* Of the kind that the account has: the CA took that, and perhaps no other. */
+static void alone(struct ca_call *op, const struct err *err)
+{
+        enum key_type type = key_type_of(op->ca->account.key);
+        struct err e;
+        (void)err; /* nobody gives one */
+        if (!acme_key_start(op, type == KEY_OTHER ? KEY_EC_P256 : type, fresh_made, &e))
+                change_fail((struct change *)op, &e);
+}
+
 static void rollover(struct change *c)
 {
         const struct ca *ca = c->op.ca;
-        enum key_type type = key_type_of(ca->account.key);
         struct err e;
         if (!ca->directory.key_change) {
                 err_set(&e, ERR_DENIED, "acme.rollover", "%s offers no change of account keys", ca->name);
                 return change_fail(c, &e);
         }
-        if (!acme_key_start(&c->op, type == KEY_OTHER ? KEY_EC_P256 : type, fresh_made, &e))
+        if (!acme_op_alone(&c->op, alone, &e))
                 change_fail(c, &e);
 }
 

@@ -82,6 +82,7 @@ struct ca {
         int64_t directory_ms; /* boot time of the fetch; 0: none or stale */
         struct acme_account account;
         struct ca_call *setup; /* fetches the directory, finds the account */
+        struct ca_call *alone; /* changes the account's key, or waits to; NULL: nobody does */
         struct {
                 char *text;
                 int64_t at_ms;
@@ -109,6 +110,7 @@ struct ca_call {
         struct acme_making *making;
         struct timer *timer;
         enum acme_want want;
+        bool acts; /* with the account, once it waits for nothing */
         acme_ready_fn *ready;
         bool failed; /* while ready is due */
         struct err outcome;
@@ -120,6 +122,9 @@ void acme_op_free(struct ca_call *op); /* detaches, cleans, frees */
 /* Directory fetched, or account found too: ready runs later, once. */
 bool acme_op_begin(struct ca_call *op, enum acme_want want, acme_ready_fn *ready, struct err *e);
 bool acme_op_later(struct ca_call *op, acme_ready_fn *fn, struct err *e); /* the next turn of the loop */
+/* Inside ready(): calls fn when no other operation acts with the account, and lets none begin before this one ends.
+ * Where another one does so, ready() itself is called again after it. */
+bool acme_op_alone(struct ca_call *op, acme_ready_fn *fn, struct err *e);
 
 /* turns.c: ret_now: it goes at once; else go is called, from the loop. Each seat that was not refused is ended, which
  * is harmless twice. */
@@ -200,6 +205,7 @@ void acme_key_cancel(struct ca_call *op);
 
 /* setup.c */
 bool acme_setup(struct ca *ca, struct err *e); /* runs until what every operation wants is there */
+void acme_setup_anew(struct ca *ca); /* for those who wait though nothing runs */
 bool acme_directory_take(struct ca *ca, const json_t *o, struct err *e);
 
 /* notes.c */

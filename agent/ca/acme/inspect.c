@@ -134,8 +134,9 @@ static void ask_account(struct inspect *i)
         struct err e;
         if (!acme_account_load(ca, &e))
                 return inspect_end(i, NULL, &e);
-        if (!ca->account.url || ca->account.fresh)
+        if (!ca->account.url || ca->account.fresh || ca->alone)
                 return conclude(i);
+        i->op.acts = true;
         if (!acme_account_read(&i->op, account_told, &e))
                 inspect_end(i, NULL, &e);
 }

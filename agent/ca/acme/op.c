@@ -17,9 +17,29 @@ void acme_op_link(struct ca *ca, struct ca_call *op, void (*clean)(struct ca_cal
         ca->calls = op;
 }
 
+/* What is signed with the account's old key while the CA takes the new one is refused, or has the new one given up. */
+static bool anybody_acts(const struct ca *ca)
+{
+        for (const struct ca_call *op = ca->calls; op; op = op->next)
+                if (op != ca->alone && op->acts && op->want == ACME_WANT_NOTHING)
+                        return true;
+        return false;
+}
+
+static void alone_look(struct ca *ca)
+{
+        struct ca_call *op = ca->alone;
+        if (!op || op->want == ACME_WANT_NOTHING || anybody_acts(ca))
+                return;
+        op->want = ACME_WANT_NOTHING;
+        op->failed = false;
+        timer_start(op->timer, 0);
+}
+
 void acme_op_detach(struct ca_call *op)
 {
-        if (!op->ca)
+        struct ca *ca = op->ca;
+        if (!ca)
                 return;
         acme_requests_cancel(op);
         acme_key_cancel(op);
@@ -31,9 +51,13 @@ void acme_op_detach(struct ca_call *op)
                 op->prev->next = op->next;
         else
                 op->ca->calls = op->next;
-        if (op->ca->setup == op)
-                op->ca->setup = NULL;
+        if (ca->setup == op)
+                ca->setup = NULL;
         op->ca = NULL;
+        if (ca->alone != op)
+                return alone_look(ca);
+        ca->alone = NULL;
+        acme_setup_anew(ca);
 }
 
 void acme_op_free(struct ca_call *op)
@@ -71,12 +95,30 @@ static bool directory_is_fresh(struct ca *ca)
 
 bool acme_op_begin(struct ca_call *op, enum acme_want want, acme_ready_fn *ready, struct err *e)
 {
+        bool held = op->ca->alone && want == ACME_WANT_ACCOUNT;
         bool there = directory_is_fresh(op->ca) && (want == ACME_WANT_DIRECTORY || acme_account_is_known(op->ca));
         if (!acme_op_later(op, ready, e))
                 return false;
-        if (there)
+        op->acts = want == ACME_WANT_ACCOUNT;
+        if (there && !held)
                 return true;
         timer_stop(op->timer);
         op->want = want;
-        return acme_setup(op->ca, e);
+        if (!held)
+                return acme_setup(op->ca, e);
+        alone_look(op->ca);
+        return true;
+}
+
+bool acme_op_alone(struct ca_call *op, acme_ready_fn *fn, struct err *e)
+{
+        if (op->ca->alone) /* asked for again when that one has ended */
+                return acme_op_begin(op, ACME_WANT_ACCOUNT, op->ready, e);
+        if (!acme_op_later(op, fn, e))
+                return false;
+        timer_stop(op->timer);
+        op->want = ACME_WANT_ACCOUNT;
+        op->ca->alone = op;
+        alone_look(op->ca);
+        return true;
 }

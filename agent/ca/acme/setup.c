@@ -12,7 +12,7 @@
 static void wake(struct ca *ca, enum acme_want reached, const struct err *err)
 {
         for (struct ca_call *op = ca->calls; op; op = op->next) {
-                if (op->want == ACME_WANT_NOTHING || (!err && op->want > reached))
+                if (op->want == ACME_WANT_NOTHING || (!err && op->want > reached) || op == ca->alone)
                         continue;
                 op->want = ACME_WANT_NOTHING;
                 op->failed = err != NULL;
@@ -119,6 +119,9 @@ static void fresh_answered(struct ca_call *op, void *tag, const struct acme_answ
 static void account_begin(struct ca_call *op)
 {
         struct err e;
+        const struct ca_call *alone = op->ca->alone;
+        if (alone && alone->want == ACME_WANT_NOTHING) /* those who want more than the directory wait for that one */
+                return acme_op_free(op);
         if (!anybody_waits(op->ca))
                 return setup_end(op, NULL);
         bool loaded = acme_account_load(op->ca, &e);
@@ -229,10 +232,18 @@ bool acme_setup(struct ca *ca, struct err *e)
         if (!op)
                 return err_memory(e);
         acme_op_link(ca, op, clean);
+        op->acts = true;
         if (!acme_op_later(op, run, e)) {
                 acme_op_free(op);
                 return false;
         }
         ca->setup = op;
         return true;
+}
+
+void acme_setup_anew(struct ca *ca)
+{
+        struct err e;
+        if (anybody_waits(ca) && !acme_setup(ca, &e))
+                wake(ca, ACME_WANT_ACCOUNT, &e);
 }

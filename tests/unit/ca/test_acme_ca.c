@@ -776,6 +776,102 @@ static void a_roll_over_ends_with_the_key_that_the_ca_has(void **arg)
         }
 }
 
+static struct http_call *in_flight(const char *part)
+{
+        for (struct http_call *c = fake_calls; c; c = c->next)
+                if (strstr(c->url, part))
+                        return c;
+        return NULL;
+}
+
+/* The loop goes on until this is asked for; nothing that comes after it is answered. */
+static struct http_call *run_until(const char *part)
+{
+        struct http_call *c = NULL;
+
+        for (unsigned i = 0; i < 100 && !(c = in_flight(part)); i++) {
+                struct timer *t = fake_timer_first();
+                if (fake_calls)
+                        fake_deliver(fake_calls);
+                else if (fake_works)
+                        fake_work(fake_works);
+                else if (t) {
+                        t->due_ms = -1;
+                        t->fn(t->arg);
+                }
+        }
+        assert_non_null(c);
+        return c;
+}
+
+/* Everybody else, as far as it comes while this one waits for its answer. */
+static void run_without(struct http_call *c)
+{
+        fake_call_take(c);
+        fake_run(NULL);
+        c->next = fake_calls;
+        fake_calls = c;
+}
+
+/* An order that begins meanwhile would ask which key is the right one, hear that the new one is unknown, and drop it:
+ * the key that the CA is taking. */
+static void a_roll_over_is_alone_with_the_account(void **arg)
+{
+        struct err e;
+        const struct ca_order_request r = { .names = &names, .validation = VALIDATION_DNS };
+        (void)arg;
+        order();
+        must();
+        CLEANUP(free_p) char *before = key_file("key.pem");
+        assert_non_null(ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e));
+        forget();
+        struct http_call *change = run_until("/rollover");
+        unsigned accounts = server.new_accounts, sent = fake_sent;
+        struct ca_call *late = ca_acme.order(ca, &r, on_id, NULL, &e);
+        run_without(change);
+        assert_int_equal(server.new_accounts, accounts);
+        assert_int_equal(fake_sent, sent);
+        assert_false(said.done);
+        fake_run(&said.done); /* the roll-over's end */
+        must();
+        wait_for((forget(), late), &e);
+        must();
+        assert_string_equal(said.id, BASE "/orders/1");
+        CLEANUP(free_p) char *after = key_file("key.pem"), *fresh = key_file("key-new.pem");
+        assert_null(fresh);
+        assert_string_not_equal(before, after);
+}
+
+/* What is on its way, signed with the old key, comes first; and of two changes the second changes what the first made.
+ */
+static void a_roll_over_waits_for_whoever_acts(void **arg)
+{
+        struct err e;
+        const struct ca_order_request r = { .names = &names, .validation = VALIDATION_DNS };
+        (void)arg;
+        order();
+        must();
+        forget();
+        assert_non_null(ca_acme.order(ca, &r, on_id, NULL, &e));
+        struct http_call *asked = run_until("/order");
+        struct ca_call *first = ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e);
+        struct ca_call *second = ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e);
+        run_without(asked);
+        assert_false(said.done || server.rolled);
+        fake_run(&said.done);
+        must();
+        wait_for((forget(), first), &e);
+        must();
+        CLEANUP(free_p) char *once = key_file("key.pem");
+        server.rolled = false;
+        wait_for((forget(), second), &e);
+        must();
+        assert_true(server.rolled);
+        CLEANUP(free_p) char *twice = key_file("key.pem"), *fresh = key_file("key-new.pem");
+        assert_null(fresh);
+        assert_string_not_equal(once, twice);
+}
+
 /* Whatever the CA says of a key that another account has: told at once, or after a crash. */
 static void a_key_of_another_account_is_never_adopted(void **arg)
 {
@@ -931,6 +1027,8 @@ int main(void)
                 TEST(a_revocation_is_signed_by_the_key_it_blocks),
                 TEST(renewal_is_asked_for_and_named_in_the_order),
                 TEST(a_roll_over_ends_with_the_key_that_the_ca_has),
+                TEST(a_roll_over_is_alone_with_the_account),
+                TEST(a_roll_over_waits_for_whoever_acts),
                 TEST(a_key_of_another_account_is_never_adopted),
                 TEST(a_call_can_be_forgotten_at_any_moment),
         };
