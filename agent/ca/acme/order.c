@@ -174,10 +174,11 @@ static void give_back(struct order *o, const struct acme_answer *a, const struct
 
 static void ask(struct order *o);
 
-/* What it replaces only spares us a limit: an order that is refused for it goes without. */
+/* What it replaces only spares us a limit: an order that is refused for it goes without. That of an account that the
+ * CA does not know is not. */
 static bool refused_for_replaces(const struct order *o, const struct err *err)
 {
-        return o->replaces && o->look.op.ca->directory.renewal_info &&
+        return o->replaces && o->look.op.ca->directory.renewal_info && o->look.op.ca->account.url &&
                 (err->kind == ERR_DENIED || strcmp(err->code, "acme.alreadyReplaced") == 0);
 }
 

@@ -442,6 +442,11 @@ static char *header_text(const struct acme_request *r, const char *nonce, struct
         CLEANUP(free_p) char *jwk = NULL, *who = NULL;
         if (r->sign == ACME_JWK && !jwk_public(key, &jwk, e))
                 return NULL;
+        if (!jwk && !r->op->ca->account.url) { /* another request heard that the CA does not know it */
+                err_set(e, ERR_TEMPORARY, "acme.account", "%s: the account at %s is being looked for again", r->what,
+                        r->op->ca->name);
+                return NULL;
+        }
         who = jwk ? text_format("\"jwk\":%s", jwk) : text_format("\"kid\":\"%s\"", r->op->ca->account.url);
         char *header = who
                 ? text_format("{\"alg\":\"%s\",%s,\"nonce\":\"%s\",\"url\":\"%s\"}", alg ? alg : "", who, nonce, r->url)

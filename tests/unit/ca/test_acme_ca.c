@@ -784,22 +784,27 @@ static struct http_call *in_flight(const char *part)
         return NULL;
 }
 
+static void fake_timer_go(void)
+{
+        struct timer *t = fake_timer_first();
+
+        assert_non_null(t);
+        t->due_ms = -1;
+        t->fn(t->arg);
+}
+
 /* The loop goes on until this is asked for; nothing that comes after it is answered. */
 static struct http_call *run_until(const char *part)
 {
         struct http_call *c = NULL;
 
-        for (unsigned i = 0; i < 100 && !(c = in_flight(part)); i++) {
-                struct timer *t = fake_timer_first();
+        for (unsigned i = 0; i < 100 && !(c = in_flight(part)); i++)
                 if (fake_calls)
                         fake_deliver(fake_calls);
                 else if (fake_works)
                         fake_work(fake_works);
-                else if (t) {
-                        t->due_ms = -1;
-                        t->fn(t->arg);
-                }
-        }
+                else
+                        fake_timer_go();
         assert_non_null(c);
         return c;
 }
@@ -966,6 +971,50 @@ static void renewal_is_asked_for_and_named_in_the_order(void **arg)
         free(der);
 }
 
+/* Neither without what it replaces nor after a refused nonce: there is no account to name. */
+static void nothing_is_signed_for_an_account_that_is_gone(void **arg)
+{
+        uint8_t *der = NULL;
+        size_t len = 0;
+        struct err e;
+        (void)arg;
+        assert_true(base64_decode(example_base64, strlen(example_base64), &der, &len));
+        const struct ca_order_request r = {
+                .names = &names, .validation = VALIDATION_DNS, .replaces_der = der, .replaces_len = len
+        };
+        server.renewal_info = true;
+        order();
+        must();
+        server.answer_status = 400;
+        server.answer_body = "{\"type\": \"" URN "accountDoesNotExist\"}";
+        for (int i = 0; i < 2; i++) { /* the second time it is refused for good */
+                server.answer_url = "/order";
+                unsigned sent = fake_sent;
+                forget();
+                wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
+                assert_int_equal(said.err.kind, i == 0 ? ERR_TEMPORARY : ERR_DENIED);
+                assert_int_equal(fake_sent - sent, 1 + i); /* and newAccount */
+        }
+        server.answer_url = NULL;
+        order();
+        must();
+        forget();
+        assert_non_null(ca_acme.order(ca, &r, on_id, NULL, &e));
+        struct ca_call *other = ca_acme.order(ca, &r, on_id, NULL, &e);
+        (void)run_until("/order");
+        while (!fake_calls->next || !text_ends(fake_calls->url, "/order"))
+                fake_timer_go();
+        server.answer_url = "/order";
+        fake_run(&said.done);
+        assert_string_equal(said.err.code, "acme.accountDoesNotExist");
+        server.answer_url = NULL;
+        server.refuse_nonces = 1;
+        wait_for((forget(), other), &e);
+        assert_string_equal(said.err.code, "acme.account");
+        assert_int_equal(said.err.kind, ERR_TEMPORARY);
+        free(der);
+}
+
 static void a_call_can_be_forgotten_at_any_moment(void **arg)
 {
         struct err e;
@@ -1030,6 +1079,7 @@ int main(void)
                 TEST(a_roll_over_is_alone_with_the_account),
                 TEST(a_roll_over_waits_for_whoever_acts),
                 TEST(a_key_of_another_account_is_never_adopted),
+                TEST(nothing_is_signed_for_an_account_that_is_gone),
                 TEST(a_call_can_be_forgotten_at_any_moment),
         };
         return cmocka_run_group_tests(tests, make_csr, free_csr);
