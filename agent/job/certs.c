@@ -355,7 +355,7 @@ static void window_told(void *arg, const struct ca_renewal *r, const struct err 
                 struct when_input in = { err->kind, ++c->ask_failures, err->retry_after_s, false, false,
                         (uint32_t)random_u64() };
                 bool passes = err->kind == ERR_TEMPORARY || err->kind == ERR_RATE_LIMITED || err->kind == ERR_UNKNOWN;
-                c->window_next_s = now_s + WINDOW_AGAIN_S;
+                c->window_next_s = c->window_guessed ? INT64_MAX : now_s + WINDOW_AGAIN_S; /* it is another CA's */
                 if (passes)
                         c->window_next_s = MIN(when_passed_s(clock_now_ms(), when_next_ms(&in)), c->window_next_s);
         }
@@ -373,6 +373,15 @@ static struct backend_ca *renewing_ca(const struct cert *c, const struct conf_ce
         return ca && ca->ops->renewal ? ca : NULL;
 }
 
+/* Whoever issued it, be it the last of the list; of one that was imported nobody knows, and the CA that is to renew it
+ * says whether it is its own. NULL: there is nothing to ask. */
+static struct backend_ca *issuing_ca(const struct cert *c, const json_t *meta, struct backend_ca *renews)
+{
+        const char *issuer = json_str(meta, "ca");
+        struct backend_ca *ca = issuer ? engine_ca(c->engine, issuer) : renews;
+        return ca && ca->ops->renewal ? ca : NULL;
+}
+
 static bool ask_window(struct cert *c, const struct conf_cert *conf, int64_t now_s)
 {
         CLEANUP(free_p) uint8_t *der = NULL;
@@ -386,12 +395,12 @@ static bool ask_window(struct cert *c, const struct conf_cert *conf, int64_t now
         if (c->row.live_not_after_s <= now_s ||
                 !sets_read_leaf(c->engine->sets, c->row.name, (unsigned)c->row.live_set, &der, &len, &meta, &e))
                 return false;
-        const char *issuer = json_str(meta, "ca");
-        bool ours = issuer && strcmp(issuer, ca->name) == 0;
-        if (ours) {
+        c->window_guessed = !json_str(meta, "ca");
+        ca = issuing_ca(c, meta, ca);
+        if (ca) {
                 c->asked = ca;
                 c->asking = ca->ops->renewal(ca->ca, der, len, window_told, c, &e);
-        } else { /* another CA's: there is nothing to ask */
+        } else {
                 c->window_next_s = INT64_MAX;
         }
         return c->asking != NULL;

@@ -60,6 +60,7 @@ struct cert {
         int64_t window_start_s, window_end_s; /* when its CA wants it renewed; 0: not said */
         int64_t window_renew_s; /* the moment chosen in it */
         int64_t window_next_s; /* when to ask again; 0: not asked yet */
+        bool window_guessed; /* nobody knows which CA issued it: the one that is asked may not have */
         int64_t hurried_s; /* when this process last renewed it by the CA's word before its own rule did; 0: never */
         size_t told_end; /* which notice of its end was told last; 0: none */
         uint32_t renew_jitter; /* its own, so that certificates made together do not renew together */

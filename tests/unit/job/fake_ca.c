@@ -474,8 +474,9 @@ static void renewal_run(struct ca_call *c)
         const struct ca_renewal r = {
                 .start_s = fake_ca.window_start_s, .end_s = fake_ca.window_end_s, .look_again_s = 3600
         };
+        struct err e = take(&fake_ca.renewal_err);
         fake_ca.renewals++;
-        ((ca_renewal_fn *)c->done)(c->arg, &r, NULL);
+        ((ca_renewal_fn *)c->done)(c->arg, e.kind ? NULL : &r, e.kind ? &e : NULL);
 }
 
 static struct ca_call *renewal(

@@ -130,6 +130,55 @@ static void renewal_information_is_asked_for_what_lives(void **state)
         fake_ca_renews(false);
 }
 
+static void issued_by(struct fixture *f, const struct cert *c, const char *ca)
+{
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        unsigned live = (unsigned)c->row.live_set;
+        struct err e;
+        assert_true(sets_read_meta(f->engine->sets, "www", live, &meta, &e));
+        (void)json_object_del(meta, "ca");
+        json_put_text(meta, "ca", ca);
+        assert_true(sets_change_meta(f->engine->sets, "www", live, meta, &e));
+}
+
+/* Not the first of the list that could renew it. One that was imported may be of that CA. */
+static void the_ca_that_issued_it_is_asked(void **state)
+{
+        static const struct {
+                const char *issuer, *asked;
+        } row[] = { { "ca", "ca" }, { "second", "second" }, { "gone", NULL }, { NULL, "ca" } };
+        struct fixture *f = *state;
+        stop_engine(f);
+        f->two_cas = true;
+        fake_ca_renews(true);
+        start_engine(f);
+        struct cert *c = engine_cert(f->engine, "www");
+        f->engine->clock_suspect_until_ms = INT64_MAX; /* nothing renews meanwhile */
+        reissue(f, "www", false);
+        expect_done(f);
+        for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                unsigned before = fake_ca.renewals;
+                issued_by(f, c, row[i].issuer);
+                ask_for_the_window(f, c);
+                assert_int_equal(fake_ca.renewals, before + (row[i].asked != NULL));
+                if (row[i].asked)
+                        assert_string_equal(c->asked->name, row[i].asked);
+                else
+                        assert_true(c->window_next_s == INT64_MAX);
+        }
+        for (int known = 0; known < 2; known++) { /* it is not, and says so: that does not change */
+                issued_by(f, c, known ? "ca" : NULL);
+                err_set(&fake_ca.renewal_err, ERR_DENIED, "acme.http-404", "none of ours");
+                ask_for_the_window(f, c);
+                assert_true((c->window_next_s == INT64_MAX) != known);
+                issued_by(f, c, known ? "ca" : NULL);
+                err_set(&fake_ca.renewal_err, ERR_TEMPORARY, "acme.http-503", "later");
+                ask_for_the_window(f, c);
+                assert_true(c->window_next_s < clock_now_s() + 7 * 3600);
+        }
+        fake_ca_renews(false);
+}
+
 /* It may be about to revoke it; but one that says so of every new certificate does not get them one after another. */
 static void a_ca_that_always_hurries_is_obeyed_once(void **state)
 {
@@ -169,6 +218,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_trial_orders_all_and_leaves_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_real_job_ends_a_trial_and_is_not_joined_to_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(renewal_information_is_asked_for_what_lives, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_ca_that_issued_it_is_asked, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_ca_that_always_hurries_is_obeyed_once, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
