@@ -79,6 +79,7 @@ bool cert_load_live(struct cert *c, struct err *e)
         unsigned live = sets_live(c->engine->sets, c->row.name);
         c->row.live_set = live;
         c->live_not_before_s = c->live_revoked_s = 0;
+        c->live_organization = false;
         c->window_start_s = c->window_end_s = c->window_renew_s = c->window_next_s = 0;
         if (live == 0) {
                 job_set(&c->row.live_sha256, NULL);
@@ -93,6 +94,7 @@ bool cert_load_live(struct cert *c, struct err *e)
         c->row.live_not_after_s = set.chain.leaf.not_after_s;
         c->live_not_before_s = set.chain.leaf.not_before_s;
         c->live_revoked_s = json_i64(set.meta, "revoked", 0);
+        c->live_organization = set.chain.leaf.organization;
         set_done(&set);
         return true;
 }
@@ -122,13 +124,26 @@ static int64_t checked_s(const struct cert *c, int64_t *ret_not_before, int64_t 
         return json_i64(o, "checked", 0);
 }
 
+/* Past a CA of the list that only reissues what names an organization, to one that would leave it out: as a fallback
+ * there, only where that is allowed. */
+static bool drops_organization(const struct cert *c, const struct conf_cert *conf, size_t index)
+{
+        return index > 0 && c->live_organization && !conf->fallback_downgrade;
+}
+
+/* The first of its list that renews, and may. */
+static bool renews(const struct cert *c, const struct conf_cert *conf, size_t *ret_index)
+{
+        return cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, ret_index) && !drops_organization(c, conf, *ret_index);
+}
+
 int64_t cert_renewal_s(const struct cert *c)
 {
         const struct conf_cert *conf = config_cert(c->engine->conf, c->row.name);
         size_t index;
         int64_t end_s = c->row.live_not_after_s, life_s = end_s - c->live_not_before_s;
         if (!conf || !conf->renew || c->row.live_set == 0 || c->live_not_before_s == 0 || life_s <= 0 ||
-                !cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index))
+                !renews(c, conf, &index))
                 return 0;
         /* The CA's word, unless it would leave no time for a second try. */
         int64_t rule_s = when_renew_s(c->live_not_before_s, end_s, c->renew_jitter);
@@ -158,8 +173,13 @@ char *cert_end_text(const struct cert *c, const struct ca_subject *now, int64_t 
         if (!conf || cert_renewal_s(c))
                 return NULL;
         int64_t not_before_s, not_after_s = end_dates(c, now, &not_before_s);
-        return when_end_text(c->row.name, not_before_s, not_after_s, now_s,
-                cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index));
+        bool could = cert_ca_that_can(c->engine, conf, CONF_CA_RENEWS, &index),
+             drops = could && drops_organization(c, conf, index);
+        CLEANUP(free_p) char *text = when_end_text(c->row.name, not_before_s, not_after_s, now_s, could && !drops);
+        if (!text || !drops)
+                return STEAL(text);
+        return text_format("%s; or let %s issue one without the organization's name: fallback: {downgrade: true}", text,
+                conf->ca[index].ca);
 }
 
 /* A Tencent reissue never extends validity, so time starts no job: it is said what to buy. */

@@ -57,6 +57,7 @@ struct cert {
         bool ask_first; /* this process has not asked yet: the journal may be older than the world */
         int64_t live_not_before_s;
         int64_t live_revoked_s; /* when the live one was revoked from here; 0: it was not */
+        bool live_organization; /* the live one names who it belongs to */
         int64_t window_start_s, window_end_s; /* when its CA wants it renewed; 0: not said */
         int64_t window_renew_s; /* the moment chosen in it */
         int64_t window_next_s; /* when to ask again; 0: not asked yet */

@@ -121,6 +121,7 @@ bool cert_fill(X509 *x, const uint8_t *der, size_t len, struct cert_info *ret, s
                 c.subject = name_text(X509_get_subject_name(x));
                 c.issuer = name_text(X509_get_issuer_name(x));
                 c.is_ca = (X509_get_extension_flags(x) & EXFLAG_CA) != 0;
+                c.organization = X509_NAME_get_index_by_NID(X509_get_subject_name(x), NID_organizationName, -1) >= 0;
                 good = (c.subject && c.issuer) || err_memory(e);
         }
         if (!good) {

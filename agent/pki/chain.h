@@ -20,6 +20,7 @@ struct cert_info {
         int64_t not_before_s, not_after_s;
         enum key_type key_type;
         bool is_ca;
+        bool organization;      /* its subject names who it belongs to: OV, EV */
 };
 struct chain {
         struct cert_info leaf;

@@ -179,6 +179,33 @@ static void the_ca_that_issued_it_is_asked(void **state)
         fake_ca_renews(false);
 }
 
+/* A list that begins with a CA that only reissues: time goes to the next one, but not past the organization's name. */
+static void time_drops_no_organization(void **state)
+{
+        struct fixture *f = *state;
+        struct ca_ops renewing;
+        stop_engine(f);
+        f->two_cas = true;
+        start_engine(f);
+        struct cert *c = engine_cert(f->engine, "www");
+        renewing = *engine_ca(f->engine, "second")->ops;
+        renewing.can |= CONF_CA_ISSUES | CONF_CA_RENEWS;
+        engine_ca(f->engine, "second")->ops = &renewing;
+        reissue(f, "www", false);
+        expect_done(f);
+        assert_false(c->live_organization);
+        assert_int_not_equal(cert_renewal_s(c), 0);
+        c->live_organization = true;
+        assert_int_equal(cert_renewal_s(c), 0);
+        CLEANUP(free_p) char *end = cert_end_text(c, NULL, c->row.live_not_after_s - 1);
+        assert_non_null(strstr(end, "buy or apply for a new one"));
+        assert_non_null(
+                strstr(end, "let second issue one without the organization's name: fallback: {downgrade: true}"));
+        ((struct conf_cert *)(uintptr_t)config_cert(f->engine->conf, "www"))->fallback_downgrade = true;
+        assert_int_not_equal(cert_renewal_s(c), 0);
+        engine_ca(f->engine, "second")->ops = engine_ca(f->engine, "ca")->ops;
+}
+
 /* It may be about to revoke it; but one that says so of every new certificate does not get them one after another. */
 static void a_ca_that_always_hurries_is_obeyed_once(void **state)
 {
@@ -219,6 +246,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_real_job_ends_a_trial_and_is_not_joined_to_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(renewal_information_is_asked_for_what_lives, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_ca_that_issued_it_is_asked, setup, teardown),
+                cmocka_unit_test_setup_teardown(time_drops_no_organization, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_ca_that_always_hurries_is_obeyed_once, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

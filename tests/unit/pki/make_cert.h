@@ -26,6 +26,7 @@ struct made {
 
 struct cert_spec {
         const char *subject; /* common name */
+        const char *organization; /* NULL: none */
         const struct made *issuer; /* NULL: self-signed */
         const struct made *key_of; /* use this one's key; NULL: a new one */
         enum key_type type; /* 0: P-256 */
@@ -124,6 +125,9 @@ static inline struct made make_cert(const struct cert_spec *s)
         ASN1_TIME_set(X509_getm_notAfter(x), s->until ? s->until : T0 + 90 * DAY);
         X509_NAME_add_entry_by_txt(
                 X509_get_subject_name(x), "CN", MBSTRING_UTF8, (const unsigned char *)s->subject, -1, -1, 0);
+        if (s->organization)
+                X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "O", MBSTRING_UTF8,
+                        (const unsigned char *)s->organization, -1, -1, 0);
         X509_set_issuer_name(x, X509_get_subject_name(issuer->x));
         X509_set_pubkey(x, m.key->pkey);
         X509V3_CTX ctx;

@@ -304,7 +304,19 @@ static void the_facts_of_a_certificate_are_read(void **state)
         sha256_hex(c.leaf_der, c.leaf_der_len, hex);
         assert_string_equal(info.sha256, hex);
         assert_int_equal(strlen(info.sha1), 40);
+        assert_false(info.organization);
         cert_info_done(&info);
+        chain_done(&c);
+        made_done(&m);
+}
+
+static void whom_a_certificate_names_is_seen(void **state)
+{
+        (void)state;
+        struct made m = make_cert(&(struct cert_spec){ .subject = "www.example.com", .organization = "Example, Inc." });
+        struct chain c = { 0 };
+        assert_true(chain_read(m.pem, strlen(m.pem), NULL, &c, NULL));
+        assert_true(c.leaf.organization);
         chain_done(&c);
         made_done(&m);
 }
@@ -505,6 +517,7 @@ int main(void)
                 cmocka_unit_test(what_cannot_be_a_chain_is_refused),
                 cmocka_unit_test(numbers_of_blocks_and_certificates_are_capped),
                 cmocka_unit_test(the_facts_of_a_certificate_are_read),
+                cmocka_unit_test(whom_a_certificate_names_is_seen),
                 cmocka_unit_test(times_beyond_2038_and_names_without_san_are_read),
                 cmocka_unit_test(hostile_text_in_a_certificate_is_escaped),
                 cmocka_unit_test(bytes_that_are_no_certificate_are_refused),
