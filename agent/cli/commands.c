@@ -11,7 +11,8 @@ const struct cli_command cli_commands[] = {
                 cli_status },
         { "reissue",
                 "CERT... | --all | --spki HEX | --issuer TEXT | --serial HEX|@FILE\n"
-                "              [--reason TEXT] [--key-compromised] [--force] [--local] [--staging]",
+                "              [--reason TEXT] [--key-compromised] [--force] [--downgrade]\n"
+                "              [--local] [--staging]",
                 "replaces certificates at their CA",
                 "--all              every certificate of the configuration\n"
                 "--spki HEX         those whose key has this SHA-256\n"
@@ -20,6 +21,8 @@ const struct cli_command cli_commands[] = {
                 "--reason TEXT      for the audit trail\n"
                 "--key-compromised  marks the key for ever: no certificate uses it again\n"
                 "--force            lifts cooldown, storm brake and the rules that are not certain\n"
+                "--downgrade        lets the next CA of the list leave out the organization's name, if the first "
+                "refuses\n"
                 "--local            the whole job in this process, without a daemon\n"
                 "--staging          a whole order at the CA's staging directory; nothing is deployed\n",
                 "dcvctl reissue www --key-compromised --reason \"key in a public repository\"\n"
@@ -44,7 +47,8 @@ const struct cli_command cli_commands[] = {
                 "--csr FILE              the request, for a key that is held elsewhere\n"
                 "--passphrase-file FILE  opens an encrypted key\n"
                 "--from tencent [ID]     lists the account's certificates; with ID prints the configuration of one\n"
-                "--from SOURCE [WHERE]   what a client (its folder) or a server (its file) has here, as a configuration\n"
+                "--from SOURCE [WHERE]   what a client (its folder) or a server (its file) has here, as a "
+                "configuration\n"
                 "--write                 puts that into conf.d; takes over certificates and keys where they are here\n",
                 "dcvctl import www --cert /etc/nginx/www.pem --key /etc/nginx/www.key\n"
                 "dcvctl import --from tencent a1B2c3D4\n"

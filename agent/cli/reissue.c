@@ -392,6 +392,20 @@ static void add_spent(struct buf *b, const json_t *r)
                         json_str(r, "replaces") ? json_str(r, "replaces") : "?", json_str(r, "ca"));
 }
 
+/* That the next CA leaves the organization out is asked where somebody is there to answer; the refusal says how else.
+ */
+static bool asks_for_downgrade(const json_t *r)
+{
+        return json_str(r, "downgrade_to") && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+static void add_downgrade(struct buf *b, const json_t *r)
+{
+        const json_t *error = json_object_get(r, "error");
+        buf_addf(b, "%s%s refuses %s: %s. %s would issue one that does not name the organization.", b->len ? " " : "",
+                json_str(r, "ca"), json_str(r, "cert"), json_str(error, "text"), json_str(r, "downgrade_to"));
+}
+
 /* What the CA says comes before anything is spent: the last reissue of a certificate is asked for, and what else has
  * its reported key. One question; yes to it is the answer to the daemon's own. */
 static int ask_first(const struct cli_options *o, struct session *s, json_t *args, bool *ret_go)
@@ -405,7 +419,7 @@ static int ask_first(const struct cli_options *o, struct session *s, json_t *arg
         if (!ask_dry(s, args, &r, &e))
                 return cli_fail(o, &e);
         json_t *also = json_object_get(r, "also");
-        bool many = json_array_size(also) > 0;
+        bool many = json_array_size(also) > 0, downgrades = asks_for_downgrade(r);
         if (!json_str(r, "cert")) { /* a choice that fits several */
                 *ret_go = true;
                 return EXIT_GOOD;
@@ -420,20 +434,25 @@ static int ask_first(const struct cli_options *o, struct session *s, json_t *arg
         {
                 add_spent(&b, one);
         }
+        if (downgrades)
+                add_downgrade(&b, r);
         *ret_go = b.len == 0 || (b.data && cli_confirm(o, b.data));
         if (*ret_go && many)
                 json_put_bool(args, "yes", true);
+        if (*ret_go && downgrades)
+                json_put_bool(args, "downgrade", true);
         return *ret_go ? EXIT_GOOD : EXIT_REFUSED;
 }
 
 int cli_reissue(const struct cli_options *o, int argc, char **argv)
 {
         const char *reason = NULL, *spki = NULL, *issuer = NULL, *serial = NULL;
-        bool all = false, compromised = false, force = false, local = false, staging = false, go = true;
+        bool all = false, compromised = false, force = false, local = false, staging = false, downgrade = false,
+             go = true;
         const struct cli_arg options[] = { { "--reason", &reason, NULL }, { "--spki", &spki, NULL },
                 { "--issuer", &issuer, NULL }, { "--serial", &serial, NULL }, { "--all", NULL, &all },
                 { "--key-compromised", NULL, &compromised }, { "--force", NULL, &force }, { "--local", NULL, &local },
-                { "--staging", NULL, &staging }, { NULL, NULL, NULL } };
+                { "--staging", NULL, &staging }, { "--downgrade", NULL, &downgrade }, { NULL, NULL, NULL } };
         CLEANUP(json_decref_p) json_t *names = NULL;
         CLEANUP(json_decref_p) json_t *list = NULL;
         CLEANUP(json_decref_p) json_t *key = NULL;
@@ -454,9 +473,9 @@ int cli_reissue(const struct cli_options *o, int argc, char **argv)
         if (spki)
                 spki = json_string_value(json_array_get(key, 0)); /* without colons */
         CLEANUP(json_decref_p)
-        json_t *args = json_pack("{s:O, s:b, s:s?, s:s?, s:s?, s:b, s:b, s:b, s:b}", "certs", names, "all", all, "spki",
-                spki, "issuer", issuer, "reason", reason, "compromised", compromised, "force", force, "staging",
-                staging, "yes", o->yes);
+        json_t *args = json_pack("{s:O, s:b, s:s?, s:s?, s:s?, s:b, s:b, s:b, s:b, s:b}", "certs", names, "all", all,
+                "spki", spki, "issuer", issuer, "reason", reason, "compromised", compromised, "force", force, "staging",
+                staging, "downgrade", downgrade, "yes", o->yes);
         if (list)
                 json_object_set(args, "serials", list);
         struct cli_options mine = *o;

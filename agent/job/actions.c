@@ -117,8 +117,10 @@ static bool new_row(struct engine *g, struct cert *c, const json_t *args, struct
                         e, ERR_CONFIG, "cert.retired", "certificate %s is no longer in the configuration", c->row.name);
         const char *reason = json_str(args, "reason"), *trigger = json_str(args, "trigger");
         bool staging = json_bool(args, "staging", false);
+        struct conf_cert mine = *conf;
+        mine.fallback_downgrade = mine.fallback_downgrade || json_bool(args, "downgrade", false);
         CLEANUP(free_p)
-        char *policy = staging ? staging_policy(g, conf, (size_t)json_i64(args, "ca_index", 0), e) : policy_text(conf);
+        char *policy = staging ? staging_policy(g, conf, (size_t)json_i64(args, "ca_index", 0), e) : policy_text(&mine);
         if (!policy)
                 return staging ? false : err_memory(e);
         *ret = (struct job_row){
@@ -218,6 +220,8 @@ static bool start_one(struct reissue *r, struct cert *c, const json_t *args, str
                 return false;
         if (c->job && !key_is_reported(c->job)) {
                 c->job->row.compromised = c->job->row.compromised || compromised;
+                if (json_bool(args, "downgrade", false)) /* over a restart it is asked for again */
+                        c->job->policy->fallback_downgrade = true;
                 note_job(r, c->job->row.id, c->row.name, true);
                 wake(c->job);
                 return true;

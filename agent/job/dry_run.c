@@ -16,7 +16,7 @@ struct dry_run {
         struct cert *cert;
         size_t index; /* of the CA that is asked */
         struct backend_ca *ca;
-        bool compromised, force, staging;
+        bool compromised, force, staging, downgrade;
         struct ca_call *asking;
         struct deploy_run *testing;
         json_t *result;
@@ -113,6 +113,7 @@ static struct conf_cert policy_of(const struct dry_run *d, const struct conf_cer
         struct conf_cert policy = *conf;
         if (d->staging)
                 staging_make_trial(&policy);
+        policy.fallback_downgrade = policy.fallback_downgrade || d->downgrade;
         return policy;
 }
 
@@ -187,8 +188,10 @@ static void ask_next(struct dry_run *d, const struct conf_cert *conf, bool organ
         bool for_good = e.kind == ERR_RULE || e.kind == ERR_DENIED || e.kind == ERR_PROTOCOL || e.kind == ERR_CONFIG;
         if (d->staging || !conf || d->index + 1 >= conf->ca_count)
                 return conclude(d, &e);
-        if (fallback_is_downgrade(d->engine, conf, d->index, organization)) {
+        const struct conf_cert policy = policy_of(d, conf);
+        if (fallback_is_downgrade(d->engine, &policy, d->index, organization)) {
                 fallback_say_downgrade(&e, conf, d->index);
+                json_put_text(d->result, "downgrade_to", for_good ? conf->ca[d->index + 1].ca : NULL);
                 return conclude(d, &e);
         }
         if (!for_good) {
@@ -263,6 +266,7 @@ bool dry_run_start(struct engine *g, struct cert *c, const json_t *args, action_
                 .compromised = json_bool(args, "compromised", false),
                 .force = json_bool(args, "force", false),
                 .staging = json_bool(args, "staging", false),
+                .downgrade = json_bool(args, "downgrade", false),
                 .index = (size_t)json_i64(args, "ca_index", 0),
                 .result = json_pack("{s:s, s:b, s:[]}", "cert", c->row.name, "dry_run", 1, "refused"),
                 .done = done,

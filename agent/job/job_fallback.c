@@ -11,16 +11,20 @@
 
 bool fallback_is_downgrade(struct engine *g, const struct conf_cert *policy, size_t ca, bool organization)
 {
-        const struct backend_ca *next = engine_ca(g, policy->ca[ca + 1].ca);
-        return organization && !policy->fallback_downgrade && next && (next->ops->can & CONF_CA_ISSUES);
+        const struct backend_ca *now = engine_ca(g, policy->ca[ca].ca), *next = engine_ca(g, policy->ca[ca + 1].ca);
+        const struct cert *c = engine_cert(g, policy->name);
+        bool live = c && c->live_organization && now && !(now->ops->can & CONF_CA_ISSUES); /* even if it says nothing */
+        return (organization || live) && !policy->fallback_downgrade && next && (next->ops->can & CONF_CA_ISSUES);
 }
 
 bool fallback_say_downgrade(struct err *e, const struct conf_cert *policy, size_t ca)
 {
         char before[160];
         snprintf(before, sizeof before, "%.150s%s", e->fix, e->fix[0] ? "; or " : "");
-        return err_fix(e, "%slet %s issue one without the organization's name: fallback: {downgrade: true}", before,
-                policy->ca[ca + 1].ca);
+        return err_fix(e,
+                "%slet %s issue one without the organization's name: fallback: {downgrade: true}; or once: dcvctl "
+                "reissue %s --downgrade",
+                before, policy->ca[ca + 1].ca, policy->name);
 }
 
 static bool would_downgrade(struct job *j)

@@ -242,6 +242,14 @@ static char *reissue_line(const struct cert *c, const struct conf_cert *conf, co
         const char *rule = json_str(facts, "rule"), *text = json_str(facts, "text");
         if (json_bool(facts, "passes", false))
                 return text_format("not now: %s", text ? text : "");
+        if (conf && conf->ca_count > 1 &&
+                fallback_is_downgrade(c->engine, conf, 0, json_bool(facts, "organization", false)))
+                return text_format("none: nothing could replace this today (%s); %s would leave out the organization's "
+                                   "name: fallback: {downgrade: true}",
+                        text           ? text
+                                : rule ? rule
+                                       : "?",
+                        conf->ca[1].ca);
         if (conf && conf->ca_count > 1)
                 return text_format("%s (%s): next goes to %s", rule && strcmp(rule, "R3") == 0 ? "used" : "refused",
                         rule ? rule : "?", conf->ca[1].ca);

@@ -144,6 +144,7 @@ void cert_note_subject(
                 json_put_i64(o, "not_before", s->not_before_s);
                 json_put_i64(o, "not_after", s->not_after_s);
                 json_put_bool(o, "last_one", s->last_one);
+                json_put_bool(o, "organization", s->organization);
                 json_put_text(o, "product", s->product);
                 json_put_text(o, "spki", s->spki_hex);
                 json_put_text(o, "sha256", s->cert_sha256);

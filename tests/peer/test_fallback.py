@@ -7,6 +7,7 @@ import unittest
 import probe
 from acme_world import AcmeCase
 from servers import RESPONDER, WEB
+from test_terminal import Terminal
 from world import HOSTS, World
 
 USED = {"id": "f0000003", "names": ["www.responder.test"], "package_type": "83", "replaced_for": "f0000031"}
@@ -86,6 +87,18 @@ class Fallback(AcmeCase):
         self.assertEqual(dry.returncode, 5, dry.stdout)
         self.assertRegex(dry.stdout, r"^www: refused by tencent: R2: ")
         self.assertIn(allowed, dry.stdout)
+        self.assertIn("or once: dcvctl reissue www --downgrade", dry.stdout)
+        self.assertRegex(self.run_well(world, "status", "www").stdout, r"REISSUE +none: nothing could replace this today \(R2: .*\); pebble would leave out")
+        self.assertRegex(self.run_well(world, "reissue", "www", "--downgrade", "--dry-run").stdout, "would order a new certificate from pebble")
+        asked = Terminal(world, "reissue", "www").until("Go on? [y/N]").type("n\n")
+        self.assertEqual(asked.end(), 5)
+        self.assertRegex(asked.text, r"tencent refuses www: R2: .*pebble would issue one that does not name the organization\.")
+        agreed = Terminal(world, "reissue", "www").until("Go on? [y/N]").type("y\n").until("going to pebble in 10 s")
+        self.run_well(world, "cancel", "www", "--yes")
+        self.assertEqual(agreed.end(), 1)
+        self.run_well(world, "reissue", "www", "--yes", "--downgrade", "--detach")
+        probe.until(lambda: probe.read_text(world.dcvd.log).count("going to pebble in 10 s") == 2, 10, "announced")
+        self.run_well(world, "cancel", "www", "--yes")
         config["certificates"]["www"]["fallback"] = {"downgrade": True}
         world.dcvd.stop()
         world.write_config(config)

@@ -179,6 +179,12 @@ static void the_ca_that_issued_it_is_asked(void **state)
         fake_ca_renews(false);
 }
 
+static void ask_dry(struct fixture *f, enum err_kind kind, bool downgrade)
+{
+        err_set(&fake_ca.inspect_err, kind, "x", "it says no");
+        ask(f, action_reissue, json_pack("{s:[s], s:b, s:b}", "certs", "www", "dry_run", 1, "downgrade", downgrade));
+}
+
 /* A list that begins with a CA that only reissues: time goes to the next one, but not past the organization's name. */
 static void time_drops_no_organization(void **state)
 {
@@ -201,8 +207,19 @@ static void time_drops_no_organization(void **state)
         assert_non_null(strstr(end, "buy or apply for a new one"));
         assert_non_null(
                 strstr(end, "let second issue one without the organization's name: fallback: {downgrade: true}"));
+        ask_dry(f, ERR_TEMPORARY, false); /* not by silence either */
+        assert_null(json_str(f->answer, "next_ca"));
+        ask_dry(f, ERR_RULE, false);
+        assert_string_equal(json_str(f->answer, "downgrade_to"), "second");
+        assert_non_null(strstr(json_str(json_object_get(f->answer, "error"), "fix"), "dcvctl reissue www --downgrade"));
+        ask_dry(f, ERR_RULE, true);
+        assert_string_equal(json_str(f->answer, "ca"), "second");
+        ask_dry(f, ERR_TEMPORARY, true);
+        assert_string_equal(json_str(f->answer, "next_ca"), "second");
         ((struct conf_cert *)(uintptr_t)config_cert(f->engine->conf, "www"))->fallback_downgrade = true;
         assert_int_not_equal(cert_renewal_s(c), 0);
+        ask_dry(f, ERR_TEMPORARY, false);
+        assert_string_equal(json_str(f->answer, "next_ca"), "second");
         engine_ca(f->engine, "second")->ops = engine_ca(f->engine, "ca")->ops;
 }
 
