@@ -100,6 +100,14 @@ static bool fits(struct revocation *r, const struct set *s, const char *serial, 
         return live == is_live;
 }
 
+/* Of one whose key is damaged the account can still sign. */
+static bool read_set(const struct revocation *r, unsigned number, struct set *ret)
+{
+        struct sets *sets = r->engine->sets;
+        return sets_read(sets, r->cert->row.name, number, SET_WHOLE, ret, NULL) ||
+                sets_read(sets, r->cert->row.name, number, SET_META, ret, NULL);
+}
+
 static bool choose(struct revocation *r, const json_t *args, struct err *e)
 {
         const char *serial = json_str(args, "serial");
@@ -110,7 +118,7 @@ static bool choose(struct revocation *r, const json_t *args, struct err *e)
                 return false;
         for (size_t i = count; i-- > 0;) {
                 struct set s = { 0 };
-                if (!sets_read(r->engine->sets, r->cert->row.name, number[i], SET_WHOLE, &s, NULL))
+                if (!read_set(r, number[i], &s))
                         continue;
                 if (fits(r, &s, serial, live)) {
                         r->set = s;
@@ -213,8 +221,12 @@ static bool find_ca(struct revocation *r, struct err *e)
         r->ca = name ? engine_ca(r->engine, name) : NULL;
         if (r->ca && r->ca->ops->revoke)
                 return true;
-        return err_set(e, ERR_CONFIG, "revoke.ca", "%s: %s%s; revoke it at its CA", r->cert->row.name,
-                name ? name : "its CA is not known", name ? ": revocation is not in this build for it" : "");
+        if (!name || r->ca)
+                return err_set(e, ERR_CONFIG, "revoke.ca", "%s: %s%s; revoke it at its CA", r->cert->row.name,
+                        name ? name : "its CA is not known", name ? ": revocation is not in this build for it" : "");
+        err_set(e, ERR_CONFIG, "revoke.ca", "%s: set %u was issued by CA %s, which is no longer in the configuration",
+                r->cert->row.name, r->set.number, name);
+        return err_fix(e, "put cas.%s back, or revoke it at its CA", name);
 }
 
 static bool load_key(struct revocation *r, struct err *e)
@@ -224,9 +236,10 @@ static bool load_key(struct revocation *r, struct err *e)
                 return true; /* the account signs */
         if (pem->len > 0)
                 return key_read_pem(pem->data, pem->len, NULL, &r->key, e);
-        if (!keystore_has(r->engine->keystore, r->set.chain.leaf.spki_hex))
-                return true; /* held elsewhere: the account signs */
-        return keystore_get(r->engine->keystore, r->set.chain.leaf.spki_hex, &r->key, e);
+        if (keystore_has(r->engine->keystore, r->set.chain.leaf.spki_hex) &&
+                !keystore_get(r->engine->keystore, r->set.chain.leaf.spki_hex, &r->key, e))
+                log_err(r->cert->row.name, "the key of what is to be revoked", e);
+        return true; /* without it, as where it is held elsewhere, the account signs */
 }
 
 bool revocation_takes_live(
@@ -289,22 +302,31 @@ static const char *reason_to_tell(const struct revocation *r, bool before)
         return !before ? reason_name(r->reason) : as ? as : "";
 }
 
+/* "; signed by the account: ..." where its own key does not sign, which is what has the CA block it; "". Allocated. */
+static char *signer_text(const struct revocation *r, bool before)
+{
+        if (before || r->key || (r->ca->ops->can & CONF_CA_NEEDS_CERTIFICATE_ID))
+                return text_dup("");
+        if (r->spared)
+                return text_format("; signed by the account: the live certificate %s has the same key", r->spared);
+        return text_dup("; signed by the account: its key is not here, and the CA may not block it");
+}
+
 static json_t *answer_new(const struct revocation *r, const char *format, bool before)
 {
         char date[32];
         const char *reason = reason_to_tell(r, before);
-        bool spared = r->spared && !before;
+        CLEANUP(free_p) char *signer = signer_text(r, before);
         format_date(r->set.chain.leaf.not_after_s, date, sizeof date);
         json_t *o = json_pack("{s:i, s:s, s:s, s:i}", "exit", 0, "cert", r->cert->row.name, "serial",
                 r->set.chain.leaf.serial_hex, "set", (int)r->set.number);
         CLEANUP(free_p)
-        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s%s%s%s%s%s%s", r->cert->row.name, format,
+        char *text = text_format("%s %s: set %u, serial %s, until %s, at %s%s%s%s%s", r->cert->row.name, format,
                 r->set.number, r->set.chain.leaf.serial_hex, date, r->ca->name, reason[0] ? ", reason " : "", reason,
-                spared ? "; signed by the account: the live certificate " : "", spared ? r->spared : "",
-                spared ? " has the same key" : "", r->marks ? "; its key is marked compromised for ever" : "");
+                signer ? signer : "", r->marks ? "; its key is marked compromised for ever" : "");
         if (reason[0])
                 json_put_text(o, "reason", reason);
-        if (spared)
+        if (r->spared && !before)
                 json_put_text(o, "same_key_live", r->spared);
         json_put_text(o, "text", text);
         return o;

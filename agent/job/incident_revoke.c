@@ -160,7 +160,7 @@ static char *why_not(const struct incident *i, const struct incident_case *c, co
 
 static bool read_old(const struct incident *i, const struct incident_case *c, struct set *ret)
 {
-        return sets_read(i->engine->sets, c->cert, (unsigned)c->set_number, SET_WHOLE, ret, NULL) &&
+        return sets_read(i->engine->sets, c->cert, (unsigned)c->set_number, SET_META, ret, NULL) &&
                 strcmp(ret->chain.leaf.sha256, c->sha256) == 0;
 }
 

@@ -142,6 +142,48 @@ static void a_key_of_its_own_signs(void **state)
         }
 }
 
+/* Gone, damaged in its set, or damaged everywhere: it is revoked all the same, and who signs is said. */
+static void without_its_key_the_account_signs(void **state)
+{
+        (void)state;
+        for (int how_bad = 0; how_bad < 3; how_bad++) {
+                struct fixture *f = with_two_sets("{reuse: never}");
+                struct set s = { 0 };
+                assert_true(sets_read(f->engine->sets, "www", 1, SET_META, &s, NULL));
+                CLEANUP(free_p) char *in_set = text_format("%s/sets/www/1/privkey.pem", f->directory);
+                CLEANUP(free_p)
+                char *kept = text_format("%s/keys/%s.pem", f->directory, s.chain.leaf.spki_hex);
+                bool is_kept = access(kept, F_OK) == 0;
+                set_done(&s);
+                assert_int_equal(how_bad ? truncate(in_set, 40) : unlink(in_set), 0);
+                if (is_kept && how_bad != 1)
+                        assert_int_equal(how_bad ? truncate(kept, 40) : unlink(kept), 0);
+                ask(f, action_revoke, how("keyCompromise", false));
+                assert_non_null(strstr(said(f), "www is revoked: set 1"));
+                bool by_account = strstr(said(f), "; signed by the account: its key is not here") != NULL;
+                assert_true(by_account == fake_ca.revoked_by_account);
+                assert_true(by_account || (is_kept && how_bad == 1));
+                assert_int_equal(fake_ca.revokes, 1);
+                teardown((void **)&f);
+        }
+}
+
+static void a_ca_that_left_the_configuration_is_named(void **state)
+{
+        (void)state;
+        struct fixture *f = with_two_sets("{reuse: never}");
+        CLEANUP(json_decref_p) json_t *meta = NULL;
+        struct err e;
+        assert_true(sets_read_meta(f->engine->sets, "www", 1, &meta, &e));
+        json_put_text(meta, "ca", "former");
+        assert_true(sets_change_meta(f->engine->sets, "www", 1, meta, &e));
+        ask(f, action_revoke, how(NULL, false));
+        assert_string_equal(
+                f->refused.text, "www: set 1 was issued by CA former, which is no longer in the configuration");
+        assert_non_null(strstr(f->refused.fix, "put cas.former back"));
+        teardown((void **)&f);
+}
+
 static bool first_key_is_marked(struct fixture *f)
 {
         struct set s = { 0 };
@@ -357,6 +399,8 @@ int main(void)
                 cmocka_unit_test(a_kept_key_that_is_live_signs_no_revocation),
                 cmocka_unit_test(a_marked_key_is_revoked_when_nothing_live_has_it),
                 cmocka_unit_test(a_key_of_its_own_signs),
+                cmocka_unit_test(without_its_key_the_account_signs),
+                cmocka_unit_test(a_ca_that_left_the_configuration_is_named),
                 cmocka_unit_test(what_was_revoked_before_says_as_what),
                 cmocka_unit_test(a_revocation_that_is_put_off_says_until_when),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),

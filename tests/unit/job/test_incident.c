@@ -63,6 +63,8 @@ static void the_old_ones_are_revoked_by_their_key_when_nobody_shows_them(void **
         take_key(f, REPORT_PROOF, f->key);
         int64_t id = f->answer.id;
         expect_replaced(f);
+        CLEANUP(free_p) char *key = text_format("%s/sets/two/1/privkey.pem", f->directory);
+        assert_int_equal(truncate(key, 40), 0); /* of one: that is no reason to leave it valid */
         assert_true(run_to(f, revocations_wait));
         assert_int_equal(fake_ca.revokes, 0);
         struct incident *i = only(f);
