@@ -220,8 +220,8 @@ struct ca_ops {
         /* When the CA wants a certificate of its own renewed. NULL: it has no such thing. */
         struct ca_call *(*renewal)(
                 struct ca *ca, const uint8_t *der, size_t len, ca_renewal_fn *done, void *arg, struct err *e);
-        /* The account we have there. The text is a JSON object: url, status, contact, key (thumbprint), orders may go
-         * on. NULL: it has none. */
+        /* The account we have there. The text is a JSON object: url, status, contact, key (thumbprint), rollover (the
+         * CA offers it); orders may go on. NULL: it has none. */
         struct ca_call *(*account)(
                 struct ca *ca, enum ca_account_verb verb, ca_text_fn *done, void *arg, struct err *e);
         struct ca_call *(*list)(struct ca *ca, const char *search, ca_list_fn *done, void *arg, struct err *e);

@@ -44,12 +44,28 @@ void account_asks_cancel(struct engine *g)
 
 static const char *const verb_text[] = { "", "has a new key", "is ended: no order can be made with it" };
 
+static bool shows_tokens(const struct job *j, const struct backend_ca *ca)
+{
+        bool out = j->row.state >= JOB_PUBLISHED && j->row.state <= JOB_SUBMITTED && !j->row.told;
+        return out && j->row.ca && strcmp(j->row.ca, ca->name) == 0 && !j->moving && !j->ended && !j->cancelling;
+}
+
+/* They were made with the old key: the CA would refuse them, and count that. Where it was told already, it decides. */
+static void renew_tokens(struct engine *g, const struct backend_ca *ca)
+{
+        for (size_t i = g->job_count; i-- > 0;)
+                if (shows_tokens(g->job[i], ca))
+                        job_order_again(g->job[i], "the account has a new key, and its tokens are made with it");
+}
+
 static void answered(void *arg, const char *text, size_t len, const struct err *err)
 {
         struct account_ask *a = arg;
         struct err e;
         CLEANUP(json_decref_p) json_t *o = NULL;
         a->call = NULL;
+        if (!err && a->verb == CA_ACCOUNT_ROLLOVER)
+                renew_tokens(a->engine, a->ca);
         if (err || !json_read(text, len, 4, &o, &e)) {
                 a->done(a->arg, NULL, err ? err : &e);
                 return ask_free(a);
@@ -122,6 +138,12 @@ static bool is_over(const struct account_ask *a, const json_t *account, struct e
         return true;
 }
 
+static bool is_not_offered(const struct account_ask *a, const json_t *account, struct err *e)
+{
+        return a->verb == CA_ACCOUNT_ROLLOVER && !json_bool(account, "rollover", true) &&
+                !err_set(e, ERR_DENIED, "acme.rollover", "%s offers no change of account keys", a->ca->name);
+}
+
 /* One that is not there, that is over, or that the CA refuses, is no question. */
 static void looked(void *arg, const char *text, size_t len, const struct err *err)
 {
@@ -129,7 +151,8 @@ static void looked(void *arg, const char *text, size_t len, const struct err *er
         struct err e;
         CLEANUP(json_decref_p) json_t *account = NULL;
         a->call = NULL;
-        if (err || !json_read(text, len, 4, &account, &e) || is_over(a, account, &e)) {
+        if (err || !json_read(text, len, 4, &account, &e) || is_over(a, account, &e) ||
+                is_not_offered(a, account, &e)) {
                 a->done(a->arg, NULL, err ? err : &e);
                 return ask_free(a);
         }

@@ -29,6 +29,13 @@ def reversed_chain(status, headers, body):
     return status, headers, b"junk before\n" + b"".join(reversed(blocks))
 
 
+def without(*names):
+    """A directory that lacks these places."""
+    def alter(status, headers, body):
+        return status, headers, json.dumps({k: v for k, v in json.loads(body).items() if k not in names}).encode()
+    return alter
+
+
 FIREWALL = 403, [("Content-Type", "text/html")], b"<html>blocked</html>"
 
 
@@ -121,6 +128,36 @@ class AcmeFaults(FaultyCase):
                 self.assertEqual(struck.struck, asked, "no oftener")
                 self.files_are_gone(world)
         self.judge(world)
+
+    def test_a_new_account_key_makes_new_tokens(self):
+        """Those that are out were made with the old one; that the CA refuses them counts for its limits."""
+        world, pebble, proxy = self.prepared(2)
+        self.run_well(world, "issue", "c0", "--wait")
+        world.nginx.stop()
+        self.run_well(world, "issue", "c1", "--detach")
+        job = lambda: world.dcvctl_json("status", "c1")[1]["certificates"][0].get("job") or {}
+        probe.until(lambda: job().get("state") == "propagated", 30, "a token that nobody sees")
+        self.run_well(world, "account", "rollover", "pebble")
+        world.nginx.start()
+        probe.until(lambda: not job(), 60, "done")
+        self.assertIn("a new order: the account has a new key", probe.read_text(world.dcvd.log))
+        self.assertNotIn("did not match", probe.read_text(world.dcvd.log))
+        self.assertEqual((pebble.issued(), [status for what, status in proxy.ledger if what.startswith("POST /chalZ/")]), (2, [200, 200]))
+        self.files_are_gone(world)
+        self.judge(world)
+
+    def test_what_a_directory_does_not_offer_is_said(self):
+        world, pebble, proxy = self.prepared(1, start=False)
+        proxy.rules = [Rule("GET /dir", without("revokeCert", "keyChange"), times=1000)]
+        world.write_config(self.config)
+        world.start_dcvd()
+        self.run_well(world, "issue", "c0", "--wait")
+        for command, said in ((("account", "rollover", "pebble", "--dry-run"), "pebble offers no change of account keys"),
+                              (("account", "rollover", "pebble"), "pebble offers no change of account keys"),
+                              (("revoke", "c0", "--live", "--yes"), "c0 was not revoked: pebble offers no revocation")):
+            done = world.dcvctl(*command)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(said, done.stderr)
 
     def test_a_ca_that_is_away_keeps_nobody_from_cancelling(self):
         """Nothing of it was spent: the job ends and its tokens go, whatever becomes of the order. One that only hangs too."""

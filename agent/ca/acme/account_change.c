@@ -37,6 +37,7 @@ static void change_end(struct change *c, const char *status, const json_t *conta
         bool good = o && json_put_text(o, "url", ca->account.url) && json_put_text(o, "status", status) &&
                 json_put_text(o, "key", ca->account.thumbprint) && json_put_text(o, "directory", ca->directory_url) &&
                 json_put_text(o, "terms", ca->directory.terms) &&
+                json_put_bool(o, "rollover", ca->directory.key_change != NULL) &&
                 (contact ? json_object_set(o, "contact", (json_t *)(uintptr_t)contact) == 0
                          : json_object_set_new(o, "contact", json_texts(&ca->account.contact)) == 0);
         struct err e;
