@@ -146,6 +146,25 @@ class AcmeFaults(FaultyCase):
         self.files_are_gone(world)
         self.judge(world)
 
+    def test_a_ca_that_forgets_everything_under_an_open_order(self):
+        """Account and order are gone when it is to be told: both are made anew."""
+        world, pebble, _ = self.prepared(1)
+        world.nginx.stop()
+        self.run_well(world, "issue", "c0", "--detach")
+        job = lambda: world.dcvctl_json("status", "c0")[1]["certificates"][0].get("job") or {}
+        probe.until(lambda: job().get("state") == "propagated", 30, "a token that nobody sees")
+        pebble.restart()
+        world.nginx.start()
+        waits = lambda: job().get("error") and job().get("next", 0)  # noqa: E731
+        for _ in range(2):  # for the account, then for the order; whoever asks again does not wait as long
+            probe.until(waits, 30, "put off")
+            self.run_well(world, "issue", "c0", "--detach")
+        probe.until(lambda: not job(), 60, "done")
+        self.assertEqual(pebble.issued(), 1)
+        self.assertIn("has order https://", probe.read_text(world.dcvd.log))
+        self.files_are_gone(world)
+        self.judge(world)
+
     def test_what_a_directory_does_not_offer_is_said(self):
         world, pebble, proxy = self.prepared(1, start=False)
         proxy.rules = [Rule("GET /dir", without("revokeCert", "keyChange"), times=1000)]

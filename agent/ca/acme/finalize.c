@@ -81,8 +81,8 @@ static void seen(struct acme_look *l, struct acme_note *n, const struct err *err
 {
         struct finalize *f = (struct finalize *)l;
         struct err e;
-        if (err)
-                return finalize_end(f, err);
+        if (err) /* one that is gone: the view says what comes of it */
+                return finalize_end(f, strcmp(err->code, "acme.gone") == 0 ? NULL : err);
         l->may_use_fresh = false;
         if (n->order.status != ACME_READY ||
                 n->taken_ms) { /* taken already, or another thing to do: the view decides */

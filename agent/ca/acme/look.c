@@ -93,7 +93,8 @@ static void order_gone(struct acme_look *l, const struct err *err)
         struct err e;
         if (strcmp(err->code, ACME_UNREADABLE) == 0)
                 return tell_unread(l, err);
-        if (!text_ends(err->code, "http-404") && strcmp(err->code, "acme.malformed") != 0)
+        bool foreign = l->op.ca->account.forgotten && strcmp(err->code, "acme.unauthorized") == 0; /* of the old one */
+        if (!foreign && !text_ends(err->code, "http-404") && strcmp(err->code, "acme.malformed") != 0)
                 return tell(l, err);
         acme_note_forget(l->op.ca, l->url);
         err_set(&e, ERR_DENIED, "acme.gone", "%s has order %s no more: %s", l->op.ca->name, l->url, err->text);

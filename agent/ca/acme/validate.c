@@ -137,8 +137,8 @@ static void post_some(struct validate *v)
 static void seen(struct acme_look *l, struct acme_note *n, const struct err *err)
 {
         struct validate *v = (struct validate *)l;
-        if (err)
-                return validate_end(v, err);
+        if (err) /* one that is gone: the view says what comes of it */
+                return validate_end(v, strcmp(err->code, "acme.gone") == 0 ? NULL : err);
         l->may_use_fresh = false;
         if (n->order.status != ACME_PENDING)
                 return all_posted(v, n); /* nothing is open (any more) */
