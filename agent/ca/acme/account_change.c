@@ -13,6 +13,7 @@ struct change {
         struct ca_call op;
         enum ca_account_verb verb;
         struct err why; /* of a roll-over that did not succeed at once */
+        bool lost; /* an answer to its end */
         ca_text_fn *done;
         void *arg;
 };
@@ -158,14 +159,35 @@ static void rollover(struct change *c)
 
 /* ---- show, deactivate ---- */
 
+static void end(struct change *c);
+
 static void told(struct ca_call *op, void *tag, const struct acme_answer *a, const struct err *err)
 {
         struct change *c = (struct change *)op;
         (void)tag;
+        if (err && c->verb == CA_ACCOUNT_DEACTIVATE && err->kind == ERR_UNKNOWN && !c->lost) {
+                c->lost = true;
+                return end(c);
+        }
+        if (err && c->lost && strcmp(err->code, "acme.unauthorized") == 0) /* by what was lost */
+                return change_end(c, "deactivated", NULL);
         if (err)
                 return change_fail(c, err);
         const char *status = json_str(a->json, "status");
         change_end(c, status ? status : "?", json_object_get(a->json, "contact"));
+}
+
+/* Not repeated by itself: an account that ended refuses whoever asks again. */
+static void end(struct change *c)
+{
+        struct err e;
+        const struct acme_ask ask = { .action = "account",
+                .what = "ending the account",
+                .url = c->op.ca->account.url,
+                .sign = ACME_KID,
+                .payload = "{\"status\":\"deactivated\"}" };
+        if (!acme_ask(&c->op, &ask, told, NULL, &e))
+                change_fail(c, &e);
 }
 
 static void ready(struct ca_call *op, const struct err *err)
@@ -176,13 +198,9 @@ static void ready(struct ca_call *op, const struct err *err)
                 return change_fail(c, err);
         if (c->verb == CA_ACCOUNT_ROLLOVER)
                 return rollover(c);
-        const struct acme_ask end = { .action = "account",
-                .what = "ending the account",
-                .url = op->ca->account.url,
-                .sign = ACME_KID,
-                .payload = "{\"status\":\"deactivated\"}",
-                .repeat = true };
-        if (c->verb == CA_ACCOUNT_SHOW ? !acme_account_read(op, told, &e) : !acme_ask(op, &end, told, NULL, &e))
+        if (c->verb == CA_ACCOUNT_DEACTIVATE)
+                return end(c);
+        if (!acme_account_read(op, told, &e))
                 change_fail(c, &e);
 }
 

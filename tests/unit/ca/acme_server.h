@@ -72,6 +72,8 @@ static struct {
         unsigned directories;
         bool one_open; /* one of the two is pending still in an order that failed */
         const char *first_status; /* of one of the two, whatever the order's is */
+        unsigned end_refuses; /* from which time on the account's page refuses, as one that is deactivated does; 0:
+                                 never */
 } server;
 
 static char state[] = "/tmp/acme-test-XXXXXX";
@@ -185,6 +187,10 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
                         (struct http_header){ "location", other ? server.other_account : BASE "/acct/1" };
         } else if (strcmp(path, "/acct/1") == 0) {
                 server.updates++;
+                if (server.end_refuses && --server.end_refuses == 0) {
+                        server.end_refuses = 1;
+                        return problem(ret, 403, "unauthorized");
+                }
                 ret->body = text_dup("{\"status\": \"valid\"}");
         } else if (strcmp(path, "/order") == 0 && server.refuse_replaces && strstr(server.payload, "replaces")) {
                 problem(ret, 409, "alreadyReplaced");

@@ -796,6 +796,26 @@ static void a_clock_that_is_off_is_told_until_it_is_right(void **arg)
         }
 }
 
+/* It is done, and the account refuses whoever asks again; without the answer that was lost that is its end by another.
+ */
+static void an_account_that_ended_unheard_is_ended(void **arg)
+{
+        struct err e;
+        (void)arg;
+        for (unsigned lost = 0; lost < 2; lost++) {
+                order();
+                must();
+                server.lose = "/acct/1";
+                server.lose_how = LOSE_AFTER;
+                server.lose_times = lost;
+                server.end_refuses = lost ? 2 : 1;
+                forget();
+                wait_for(ca_acme.account(ca, CA_ACCOUNT_DEACTIVATE, on_text, NULL, &e), &e);
+                if (said.good != (lost == 1) || (lost && !strstr(said.text, "\"status\":\"deactivated\"")))
+                        fail_msg("%s %s", said.text, said.err.text);
+        }
+}
+
 /* ---- the table ---- */
 
 #define HERE(name) NULL, #name
@@ -893,6 +913,7 @@ int main(void)
                 TEST(a_dry_run_asks_for_the_account),
                 TEST(an_account_that_is_refused_is_named_with_what_to_do),
                 TEST(an_account_that_is_over_is_shown_with_what_to_do_now),
+                TEST(an_account_that_ended_unheard_is_ended),
                 TEST(a_damaged_account_key_is_told_with_its_place),
                 TEST(a_key_of_the_kind_that_the_ca_takes_is_made_once),
                 TEST(an_accounts_key_is_never_replaced_by_itself),
