@@ -38,6 +38,7 @@ struct acme_note {
         bool fresh; /* order is what the CA answered just now: the next look need not ask */
         bool finalizing; /* a CSR was sent by this process */
         int64_t taken_ms; /* boot time when the CA said that it took it: none is sent again; 0: it did not */
+        int64_t making_ms; /* boot time when it was first seen being made; 0: it was not */
         unsigned looks; /* since something was sent: polls are farther and farther apart */
         struct acme_pace *first; /* that the first look after it will correct; NULL: that is past */
         int64_t first_us; /* what that look waits */

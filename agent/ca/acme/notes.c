@@ -138,6 +138,8 @@ bool acme_note_take(struct acme_note *n, const struct acme_answer *a, struct err
         learn(n, o.status == n->order.status || o.status == ACME_PROCESSING);
         if (o.status != n->order.status)
                 n->looks = 0;
+        if (o.status == ACME_PROCESSING && !n->making_ms)
+                n->making_ms = clock_boot_ms();
         acme_order_done(&n->order);
         n->order = o;
         n->retry_after_s = a->retry_after_s;

@@ -10,6 +10,7 @@
 #include "validators/persist.h"
 
 #define PATIENCE_MS (10 * 60 * 1000) /* a CA that was told and never comes */
+#define MAKING_MS (24 * 3600 * 1000) /* one that makes the certificate: it counts, another one too */
 #define ORDER_ALONE_MS 5000 /* so long the order says enough; then its authorizations are read too */
 
 struct view {
@@ -193,9 +194,9 @@ static void deadline_fill(struct ca *ca, struct acme_note *n, struct ca_view *v)
         snprintf(v->state, sizeof v->state, "%s", acme_status_name(n->order.status));
 }
 
-static bool is_over(int64_t since_ms)
+static bool is_over(int64_t since_ms, int64_t patience_ms)
 {
-        return since_ms && clock_boot_ms() - since_ms > PATIENCE_MS;
+        return since_ms && clock_boot_ms() - since_ms > patience_ms;
 }
 
 static bool given_up(struct ca_view *v, const char *why)
@@ -216,16 +217,18 @@ static bool view_fill(struct ca *ca, struct acme_note *n, struct ca_view *v, str
                         end_fill(n, v);
                         return true;
                 }
-                if (is_over(n->told_ms))
+                if (is_over(n->told_ms, PATIENCE_MS))
                         return given_up(v, "the CA was told to validate and did nothing for 10 minutes");
                 return proofs_fill(ca, n, v, e);
         case ACME_READY:
-                if (is_over(n->taken_ms))
+                if (is_over(n->taken_ms, PATIENCE_MS))
                         return given_up(v, "the CA took the CSR, and asked for it again for 10 minutes");
                 v->csr_wanted = n->taken_ms == 0; /* else it shows an old state: it is not sent twice */
                 v->issuing = n->taken_ms != 0;
                 return true;
         case ACME_PROCESSING:
+                if (is_over(n->making_ms, MAKING_MS))
+                        return given_up(v, "the CA was making the certificate for a day, and no end came");
                 v->issuing = true;
                 return true;
         case ACME_VALID:

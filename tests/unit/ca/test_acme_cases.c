@@ -412,6 +412,15 @@ static void an_order_in_the_making_is_asked_for_when_they_say(void **arg)
         must();
         assert_true(said.view.issuing && said.view.poll_exact);
         assert_int_equal(said.view.poll_after_ms, 30000);
+        fake_advance(23 * 3600 * 1000); /* an hour is nothing: that certificate counts */
+        view();
+        assert_int_equal(said.view.end, CA_END_NONE);
+        fake_advance(2 * 3600 * 1000);
+        view();
+        must();
+        assert_int_equal(said.view.end, CA_END_FAILED);
+        assert_true(said.view.end_again);
+        assert_non_null(strstr(said.view.end_reason, "making the certificate for a day"));
 }
 
 static void an_order_that_fails_in_the_making_says_why(void **arg)
