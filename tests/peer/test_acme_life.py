@@ -15,7 +15,7 @@ from acme_world import NAMES, AcmeCase
 from servers import RESPONDER, WEB
 from world import SOURCE, STATE
 
-MAC = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+MAC = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMT-1_W"  # base64url
 
 
 class AcmeLife(AcmeCase):
@@ -32,7 +32,7 @@ class AcmeLife(AcmeCase):
         self.refused(world, config, {"terms_agreed": True, "eab": bad}, r"newAccount: unauthorized", r"binding")
         none = {"kid": "kid-1", "hmac_key": {"file": world.secret("eab-none", "not base64!")}}
         self.refused(world, config, {"terms_agreed": True, "eab": none}, r"hmac_key is not base64", "as the CA shows it")
-        good = {"kid": "kid-1", "hmac_key": {"file": world.secret("eab-good", MAC + "=")}}
+        good = {"kid": "kid-1", "hmac_key": {"file": world.secret("eab-good", MAC.replace("-", "+").replace("_", "/") + "=")}}
         self.take(world, config, {"terms_agreed": True, "eab": good})  # HS256, by default
         self.issue(world)
         world.dcvd.stop()

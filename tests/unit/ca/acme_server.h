@@ -42,6 +42,7 @@ static struct {
         char *csr, *payload, *protected_text;
         bool key_was_there;
         char *authz_error;
+        const char *wild_error; /* of the wildcard's, in its place */
         const char *refuse_revocation;
         unsigned refuse_revocations; /* so often; 0: once */
         unsigned revocations;
@@ -155,7 +156,9 @@ static char *authz_text(const char *url)
                 server.identifier && !wild ? server.identifier : "{\"type\": \"dns\", \"value\": \"example.com\"}",
                 wild ? ", \"wildcard\": true" : "", wild ? "2" : "1", wild ? "2" : "1", wild ? "2" : "1",
                 wild ? "2" : "1", server.authz_error ? ", \"error\": " : "",
-                server.authz_error ? server.authz_error : "");
+                wild && server.wild_error    ? server.wild_error
+                        : server.authz_error ? server.authz_error
+                                             : "");
 }
 
 static void usual(const struct http_call *c, struct fake_answer *ret)

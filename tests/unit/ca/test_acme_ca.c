@@ -4,6 +4,25 @@
 
 #include "agent/base/metrics.h"
 
+static void fake_timer_go(void)
+{
+        struct timer *t = fake_timer_first();
+
+        assert_non_null(t);
+        t->due_ms = -1;
+        t->fn(t->arg);
+}
+
+static void fake_go_on(void)
+{
+        if (fake_calls)
+                fake_deliver(fake_calls);
+        else if (fake_works)
+                fake_work(fake_works);
+        else
+                fake_timer_go();
+}
+
 static void an_order_goes_its_way_with_few_requests(void **arg)
 {
         (void)arg;
@@ -114,6 +133,57 @@ static void refused_nonces_are_signed_anew_but_not_for_ever(void **arg)
         assert_string_equal(said.err.code, "acme.badNonce");
         assert_int_equal(server.refuse_nonces, 936);
         assert_non_null(strstr(said.err.text, "64 nonces in a row"));
+}
+
+/* The most that were on their way until the end. */
+static unsigned at_once(void)
+{
+        unsigned most = 0;
+        for (; !said.done; fake_go_on()) {
+                unsigned n = 0;
+                for (const struct http_call *c = fake_calls; c; c = c->next)
+                        n++;
+                most = MAX(most, n);
+        }
+        must();
+        return most;
+}
+
+static void authorizations_are_asked_for_and_told_side_by_side(void **arg)
+{
+        struct err e;
+        (void)arg;
+        order();
+        must();
+        forget();
+        attach(VALIDATION_DNS);
+        assert_non_null(ca_acme.view(ca, BASE "/orders/1", on_view, NULL, &e));
+        assert_int_equal(at_once(), 2);
+        forget();
+        assert_non_null(ca_acme.validate(ca, BASE "/orders/1", on_done, NULL, &e));
+        assert_int_equal(at_once(), 2);
+}
+
+/* One that is refused, or half an hour old, is likely not to be the only one that is over. */
+static void old_nonces_are_not_tried(void **arg)
+{
+        (void)arg;
+        order();
+        must();
+        view(); /* two at once bring two */
+        must();
+        assert_true(ca->nonce_count > 1);
+        server.refuse_nonces = 1;
+        unsigned given = server.nonce;
+        order();
+        must();
+        assert_int_equal(ca->nonce_count, 1);
+        assert_int_equal(server.nonce, given + 2);
+        fake_advance(31 * 60 * 1000);
+        unsigned sent = fake_sent;
+        order();
+        must();
+        assert_int_equal(fake_sent - sent, 2); /* newNonce first */
 }
 
 static void a_lost_new_order_is_repeated_and_a_lost_read_too(void **arg)
@@ -236,6 +306,18 @@ static void strange_places_and_redirects_are_refused(void **arg)
         server.answer_location = BASE "/elsewhere";
         order();
         assert_string_equal(said.err.code, "acme.redirect");
+        acme_nonces_drop(ca);
+        server.answer_url = "/nonce";
+        server.answer_status = 301;
+        order();
+        assert_string_equal(said.err.code, "acme.redirect");
+        assert_non_null(strstr(said.err.text, BASE "/nonce answers with a redirect (301) to " BASE "/elsewhere"));
+        CLEANUP(free_p) char *longest = text_format(BASE "/orders/%0*d", CA_ID_MAX, 1);
+        server.answer_url = NULL;
+        server.order_url = longest; /* cut short it would be another one */
+        order();
+        assert_string_equal(said.err.code, "acme.order");
+        server.answer_url = "/order";
         server.answer_status = 201;
         server.answer_location = BASE "/orders/1";
         server.answer_body = "{\"status\": \"pending\", \"finalize\": \"" BASE
@@ -487,6 +569,16 @@ static void an_order_that_failed_says_why_and_whether_another_may_help(void **ar
                 assert_true(said.view.end_again == row[i].again);
                 assert_non_null(strstr(said.view.end_reason, "example.com: "));
                 assert_non_null(strstr(said.view.end_reason, "why it is"));
+                /* the worst of two decides, wherever it stands */
+                server.wild_error = "{\"type\": \"" URN "dns\", \"detail\": \"no answer\"}";
+                server.status = "pending";
+                order();
+                server.status = "invalid";
+                view();
+                view();
+                must();
+                assert_true(said.view.end_again == row[i].again);
+                server.wild_error = NULL;
                 server.authz_error = NULL;
         }
 }
@@ -734,9 +826,13 @@ static void a_revocation_is_signed_by_the_key_it_blocks(void **arg)
         assert_string_equal(said.err.code, "acme.badRevocationReason");
         assert_int_equal(server.refuse_revocations, 98);
         server.refuse_revocations = 0;
-        server.refuse_revocation = "alreadyRevoked";
-        revoke_it(k, CA_SUPERSEDED);
-        must();
+        for (int own = 0; own < 2; own++) { /* the one goal is reached, and nobody else is asked */
+                unsigned sent = fake_sent;
+                server.refuse_revocation = "alreadyRevoked";
+                revoke_it(own ? k : NULL, CA_SUPERSEDED);
+                must();
+                assert_int_equal(fake_sent - sent, 1);
+        }
         server.refuse_revocation = "serverInternal";
         revoke_it(k, CA_SUPERSEDED);
         assert_int_equal(said.err.kind, ERR_TEMPORARY);
@@ -802,27 +898,13 @@ static struct http_call *in_flight(const char *part)
         return NULL;
 }
 
-static void fake_timer_go(void)
-{
-        struct timer *t = fake_timer_first();
-
-        assert_non_null(t);
-        t->due_ms = -1;
-        t->fn(t->arg);
-}
-
 /* The loop goes on until this is asked for; nothing that comes after it is answered. */
 static struct http_call *run_until(const char *part)
 {
         struct http_call *c = NULL;
 
         for (unsigned i = 0; i < 100 && !(c = in_flight(part)); i++)
-                if (fake_calls)
-                        fake_deliver(fake_calls);
-                else if (fake_works)
-                        fake_work(fake_works);
-                else
-                        fake_timer_go();
+                fake_go_on();
         assert_non_null(c);
         return c;
 }
@@ -959,15 +1041,19 @@ static void renewal_is_asked_for_and_named_in_the_order(void **arg)
         wait_for(ca_acme.renewal(ca, der, len, on_renewal, NULL, &e), &e);
         must();
         assert_int_equal(window.start_s, 0); /* this CA does not say */
+        const struct ca_order_request r = {
+                .names = &names, .validation = VALIDATION_DNS, .replaces_der = der, .replaces_len = len
+        };
+        forget();
+        wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
+        must();
+        assert_null(strstr(server.payload, "replaces")); /* nor does it know what that is */
         server.renewal_info = true; /* it learns: seen when the directory is a day old */
         fake_advance(25 * 3600 * 1000);
         forget();
         wait_for(ca_acme.renewal(ca, der, len, on_renewal, NULL, &e), &e);
         must();
         assert_int_equal(window.end_s - window.start_s, 86400);
-        const struct ca_order_request r = {
-                .names = &names, .validation = VALIDATION_DNS, .replaces_der = der, .replaces_len = len
-        };
         forget();
         wait_for(ca_acme.order(ca, &r, on_id, NULL, &e), &e);
         must();
@@ -1064,6 +1150,8 @@ int main(void)
                 TEST(an_order_goes_its_way_with_few_requests),
                 TEST(no_order_is_made_while_authorizations_are_read),
                 TEST(refused_nonces_are_signed_anew_but_not_for_ever),
+                TEST(old_nonces_are_not_tried),
+                TEST(authorizations_are_asked_for_and_told_side_by_side),
                 TEST(a_lost_new_order_is_repeated_and_a_lost_read_too),
                 TEST(an_answer_that_is_too_large_is_not_asked_for_again),
                 TEST(finalize_is_sent_once_or_known_to_be_lost),

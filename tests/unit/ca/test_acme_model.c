@@ -396,6 +396,33 @@ static void the_challenge_follows_the_validation(void **state)
         assert_int_equal(e.kind, ERR_DENIED);
         assert_non_null(strstr(e.text, "it offers: dns-01, http-01"));
         acme_authz_done(&a);
+        CLEANUP(json_decref_p) /* one that cannot be answered is passed over */
+        json_t *less = doc(AUTHZ("pending",
+                "{\"type\": \"dns-01\", \"url\": \"https://ca/p\", \"status\": \"pending\"}, " CHALLENGE(
+                        "dns-account-01")));
+        n.validation = VALIDATION_DNS;
+        assert_true(acme_authz_read(less, &a, &e));
+        assert_string_equal(acme_note_challenge(&n, &a, &e)->type, "dns-account-01");
+        acme_authz_done(&a);
+}
+
+static void a_challenge_has_one_to_ten_issuers(void **state)
+{
+        (void)state;
+        for (size_t n = 0; n <= 11; n++) {
+                CLEANUP(json_decref_p)
+                json_t *o = doc(AUTHZ("pending",
+                        "{\"type\": \"dns-persist-01\", \"url\": \"https://ca/p\", \"status\": \"pending\"}"));
+                json_t *list = json_array();
+                struct acme_authz a;
+                struct err e;
+                for (size_t i = 0; i < n; i++)
+                        json_array_append_new(list, json_string("ca.example"));
+                json_object_set_new(json_array_get(json_object_get(o, "challenges"), 0), "issuer-domain-names", list);
+                assert_true(acme_authz_read(o, &a, &e));
+                assert_int_equal(a.challenge[0].issuers.count, n <= 10 ? n : 0);
+                acme_authz_done(&a);
+        }
 }
 
 static void an_authorization_is_for_a_name_that_was_ordered(void **state)
@@ -616,9 +643,13 @@ static void renewal_windows_are_read_or_no_answer(void **state)
         assert_int_equal(r.start_s, 1767322800);
         assert_int_equal(r.end_s, 1767412800);
         assert_string_equal(r.explanation, "https://ca.example/why?x=1");
-        json_object_set_new(o, "explanationURL", json_string("https://ca.example/\x1b[31m"));
-        assert_true(acme_renewal_read(o, -1, &r, &e));
-        assert_string_equal(r.explanation, "");
+        static const char *const no_page[] = { "https://ca.example/\x1b[31m", "javascript:alert(1)",
+                "http://ca.example/" };
+        for (size_t i = 0; i < ARRAY_LEN(no_page); i++) {
+                json_object_set_new(o, "explanationURL", json_string(no_page[i]));
+                assert_true(acme_renewal_read(o, -1, &r, &e));
+                assert_string_equal(r.explanation, "");
+        }
         for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
                 CLEANUP(json_decref_p) json_t *b = doc(bad[i]);
                 if (acme_renewal_read(b, -1, &r, &e))
@@ -645,6 +676,7 @@ int main(void)
                 cmocka_unit_test(hostile_authorizations_are_refused),
                 cmocka_unit_test(orders_are_read_or_refused),
                 cmocka_unit_test(the_challenge_follows_the_validation),
+                cmocka_unit_test(a_challenge_has_one_to_ten_issuers),
                 cmocka_unit_test(an_authorization_is_for_a_name_that_was_ordered),
                 cmocka_unit_test(polls_grow_apart_unless_the_ca_says_when),
                 cmocka_unit_test(a_far_ca_is_first_polled_after_a_quarter_of_a_second),
