@@ -217,6 +217,7 @@ static struct ca_call *order(struct ca *ca, const struct ca_order_request *r, ca
 {
         (void)e;
         fake_ca.original = r->same_csr;
+        fake_ca.replaces = r->replaces_der != NULL;
         if (!r->same_csr)
                 snprintf(fake_ca.csr, sizeof fake_ca.csr, "%s", r->csr_pem);
         struct ca_call *c = later(ca, order_run, (void *)done, arg);
@@ -440,6 +441,10 @@ static bool fake_ops_finalize(void)
 static void finalize_run(struct ca_call *c)
 {
         struct err e = take(&fake_ca.finalize_err);
+        if (fake_ca.refused_keys > 0) {
+                fake_ca.refused_keys--;
+                err_set(&e, ERR_DENIED, CA_KEY_REFUSED, "not this one");
+        }
         fake_ca.finalized = e.kind == ERR_NONE;
         fake_ca.open = fake_ca.finalized;
         ((ca_done_fn *)c->done)(c->arg, e.kind ? &e : NULL);

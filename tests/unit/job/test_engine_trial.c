@@ -118,6 +118,19 @@ static void renewal_information_is_asked_for_what_lives(void **state)
         ask_for_the_window(f, c);
         assert_true(fake_ca.renewals > 0 && c->window_renew_s > now_s);
         assert_int_equal(alarms(f), 0);
+        unsigned later = 0;
+        for (int i = 0; i < 50; i++) { /* somewhere in it, not all at its beginning */
+                fake_ca.window_start_s++;
+                ask_for_the_window(f, c);
+                assert_in_range(c->window_renew_s, fake_ca.window_start_s, fake_ca.window_end_s);
+                later += c->window_renew_s > fake_ca.window_start_s + 3600;
+        }
+        assert_true(later > 25);
+        int64_t end_s = c->row.live_not_after_s;
+        fake_ca.window_start_s = end_s - 2; /* one that leaves no time for a second try */
+        fake_ca.window_end_s = end_s - 1;
+        ask_for_the_window(f, c);
+        assert_true(cert_renewal_s(c) <= end_s - (end_s - c->live_not_before_s) / 10);
         fake_ca.window_start_s = now_s - 7200; /* over when it is first named */
         fake_ca.window_end_s = now_s - 3600;
         ask_for_the_window(f, c);
@@ -139,6 +152,42 @@ static void issued_by(struct fixture *f, const struct cert *c, const char *ca)
         (void)json_object_del(meta, "ca");
         json_put_text(meta, "ca", ca);
         assert_true(sets_change_meta(f->engine->sets, "www", live, meta, &e));
+}
+
+/* A CA counts such an order as none; of another CA's certificate it knows nothing. */
+static void an_order_names_what_it_replaces_at_its_own_ca(void **state)
+{
+        static const char *const issuer[] = { NULL, "ca", "second" };
+        struct fixture *f = *state;
+        fake_ca_renews(true);
+        for (size_t i = 0; i < ARRAY_LEN(issuer); i++) {
+                if (i > 0)
+                        issued_by(f, engine_cert(f->engine, "www"), issuer[i]);
+                fake_ca.validated = false;
+                reissue(f, "www", false);
+                expect_done(f);
+                assert_true(fake_ca.replaces == (i == 1));
+        }
+        fake_ca_renews(false);
+}
+
+/* badCSR, badPublicKey: another order has another key. Twice it is no chance. */
+static void a_key_that_is_refused_is_changed_once(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca_finalizes(true);
+        for (unsigned refused = 1; refused < 3; refused++) {
+                fake_ca.orders = 0;
+                fake_ca.validated = fake_ca.open = fake_ca.finalized = false;
+                fake_ca.refused_keys = refused;
+                reissue(f, "www", false);
+                assert_true(run_to(f, ended));
+                assert_int_equal(f->exit, refused == 1 ? 0 : 1);
+                assert_int_equal(fake_ca.orders, 2);
+        }
+        fake_ca_finalizes(false);
+        fake_ca_orders_cost_nothing(false);
 }
 
 /* Not the first of the list that could renew it. One that was imported may be of that CA. */
@@ -263,6 +312,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_real_job_ends_a_trial_and_is_not_joined_to_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(renewal_information_is_asked_for_what_lives, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_ca_that_issued_it_is_asked, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_order_names_what_it_replaces_at_its_own_ca, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_key_that_is_refused_is_changed_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(time_drops_no_organization, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_ca_that_always_hurries_is_obeyed_once, setup, teardown),
         };
