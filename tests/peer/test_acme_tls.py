@@ -49,6 +49,27 @@ class AcmeTls(AcmeCase):
             self.assertEqual([(f["id"], f["subject"]) for f in document["findings"] if f["severity"] == "fatal"], said, document["findings"])
         self.judge(world)
 
+    def test_addresses_of_version_6(self):
+        """Written as they are written, ordered and certified as RFC 8738 has them."""
+        world = self.world()
+        added = subprocess.run(["ip", "address", "add", "fd00::2/128", "dev", "lo", "nodad"], capture_output=True, text=True, check=False)
+        if added.returncode:
+            self.skipTest(f"no IPv6 here: {added.stderr}")
+        pebble = self.pebble(world)
+        certificates = {"file": self.certificate("file", ["FD00:0::2"], validation="file", publisher="self"),
+                        "tls": self.certificate("tls", ["fd00::2"], validation="tls-alpn", publisher="self")}
+        for certificate in certificates.values():
+            certificate["deploy"][0]["services"][0]["verify"] = []
+        config = self.configure(world, pebble, certificates, start=False)
+        config["tokens"] = {"listen": ["[fd00::2]:80"], "tls_listen": ["[fd00::2]:443"]}
+        world.write_config(config)
+        world.start_dcvd()
+        for at, cert in enumerate(certificates):
+            self.issue(world, cert)
+            self.assertEqual(pebble.issued(), at + 1)
+            self.assertIn("IP Address:FD00:0:0:0:0:0:0:2", self.names_of(cert))
+        self.judge(world)
+
     PASSING_ON = """import os, socket, sys
 places = [("tokens", 80), ("tokens-tls", 443)]
 for at, (_, port) in enumerate(places):

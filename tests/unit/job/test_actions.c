@@ -168,13 +168,17 @@ static void without_its_key_the_account_signs(void **state)
         }
 }
 
-static void a_ca_that_left_the_configuration_is_named(void **state)
+static void whoever_issued_it_is_asked_to_revoke_it(void **state)
 {
         (void)state;
         struct fixture *f = with_two_sets("{reuse: never}");
         CLEANUP(json_decref_p) json_t *meta = NULL;
         struct err e;
         assert_true(sets_read_meta(f->engine->sets, "www", 1, &meta, &e));
+        json_put_text(meta, "ca", "second"); /* its list has another one by now */
+        assert_true(sets_change_meta(f->engine->sets, "www", 1, meta, &e));
+        ask(f, action_revoke, json_pack("{s:s}", "cert", "www"));
+        assert_non_null(strstr(said(f), ", at second, "));
         json_put_text(meta, "ca", "former");
         assert_true(sets_change_meta(f->engine->sets, "www", 1, meta, &e));
         ask(f, action_revoke, how(NULL, false));
@@ -400,7 +404,7 @@ int main(void)
                 cmocka_unit_test(a_marked_key_is_revoked_when_nothing_live_has_it),
                 cmocka_unit_test(a_key_of_its_own_signs),
                 cmocka_unit_test(without_its_key_the_account_signs),
-                cmocka_unit_test(a_ca_that_left_the_configuration_is_named),
+                cmocka_unit_test(whoever_issued_it_is_asked_to_revoke_it),
                 cmocka_unit_test(what_was_revoked_before_says_as_what),
                 cmocka_unit_test(a_revocation_that_is_put_off_says_until_when),
                 cmocka_unit_test_setup_teardown(a_set_is_known_by_its_certificate_alone, setup, teardown),
