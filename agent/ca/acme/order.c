@@ -182,10 +182,14 @@ static bool refused_for_replaces(const struct order *o, const struct err *err)
                 (err->kind == ERR_DENIED || strcmp(err->code, "acme.alreadyReplaced") == 0);
 }
 
+/* Some servers have no word for it: what is only preferred is worth the question. */
 static bool refused_for_profile(const struct order *o, const struct err *err)
 {
-        return !o->without_profile && o->look.op.ca->conf->preferred_profile && acme_profile(o->look.op.ca) &&
-                strcmp(err->code, "acme.invalidProfile") == 0;
+        static const char *const codes[] = { "acme.invalidProfile", "acme.malformed", "acme.unauthorized" };
+        bool one = false;
+        for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+                one = one || strcmp(err->code, codes[i]) == 0;
+        return one && !o->without_profile && o->look.op.ca->conf->preferred_profile && acme_profile(o->look.op.ca);
 }
 
 /* Where it is not the CA's word, nothing is spent by asking again. */

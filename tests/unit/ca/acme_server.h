@@ -67,7 +67,7 @@ static struct {
         bool garble_bare; /* without its Location */
         const char *date; /* header of every answer */
         unsigned order_turn, asked_elsewhere, given_back;
-        bool refuse_profile; /* orders that name one */
+        const char *refuse_profile; /* orders that name one, with this type */
         const char *echo_profile; /* what every order is said to have */
         bool moved; /* newNonce and newOrder are elsewhere: the old places are gone */
         unsigned directories;
@@ -198,7 +198,7 @@ static void usual(const struct http_call *c, struct fake_answer *ret)
         } else if (strcmp(path, "/order") == 0 && server.refuse_replaces && strstr(server.payload, "replaces")) {
                 problem(ret, 409, "alreadyReplaced");
         } else if (strcmp(path, "/order") == 0 && server.refuse_profile && strstr(server.payload, "profile")) {
-                problem(ret, 400, "invalidProfile");
+                problem(ret, 400, server.refuse_profile);
         } else if (strcmp(path, "/order") == 0) {
                 server.new_orders++;
                 ret->status = 201;

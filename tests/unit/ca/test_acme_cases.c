@@ -673,12 +673,20 @@ static void a_profile_that_is_only_preferred_is_done_without(void **arg)
         order();
         must();
         assert_non_null(strstr(server.payload, "\"profile\":\"shortlived\""));
-        server.refuse_profile = true; /* offered, and refused all the same */
-        unsigned before = server.new_orders;
+        static const char *const words[] = { "malformed", "unauthorized", "invalidProfile" };
+        unsigned before = server.new_orders - 1;
+        for (size_t i = 0; i < ARRAY_LEN(words); i++) { /* offered, and refused all the same */
+                server.refuse_profile = words[i];
+                order();
+                must();
+                assert_null(strstr(server.payload, "profile"));
+                assert_int_equal(server.new_orders, ++before + 1);
+        }
+        server.refuse_profile = "rateLimited"; /* that is about something else */
         order();
-        must();
-        assert_null(strstr(server.payload, "profile"));
-        assert_int_equal(server.new_orders, before + 1);
+        assert_string_equal(said.err.code, "acme.rateLimited");
+        json_object_clear(memory);
+        server.refuse_profile = "invalidProfile";
         conf.preferred_profile = NULL;
         conf.profile = (char *)(uintptr_t) "shortlived"; /* this one is wanted or nothing */
         order();
