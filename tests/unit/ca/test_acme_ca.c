@@ -947,6 +947,19 @@ static void a_roll_over_is_alone_with_the_account(void **arg)
         assert_string_not_equal(before, after);
 }
 
+static void on_window(void *arg, const struct ca_renewal *r, const struct err *err)
+{
+        (void)arg;
+        assert_true(r && !err);
+}
+
+static void read_window(void)
+{
+        static const uint8_t der[] = { 0x30, 0 };
+        struct err e;
+        assert_non_null(ca_acme.renewal(ca, der, sizeof der, on_window, NULL, &e));
+}
+
 /* What is on its way, signed with the old key, comes first; and of two changes the second changes what the first made.
  */
 static void a_roll_over_waits_for_whoever_acts(void **arg)
@@ -959,19 +972,36 @@ static void a_roll_over_waits_for_whoever_acts(void **arg)
         forget();
         assert_non_null(ca_acme.order(ca, &r, on_id, NULL, &e));
         struct http_call *asked = run_until("/order");
-        struct ca_call *first = ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e);
-        struct ca_call *second = ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e);
+        for (int i = 0; i < 2; i++)
+                assert_non_null(ca_acme.account(ca, CA_ACCOUNT_ROLLOVER, on_text, NULL, &e));
         run_without(asked);
-        assert_false(said.done || server.rolled);
+        ca->directory_ms = 0; /* is read again, for whoever wants no more: that is no turn for a change */
+        read_window();
+        run_without(asked);
+        assert_false(said.done || server.rolled || in_flight("/rollover"));
         fake_run(&said.done);
         must();
-        wait_for((forget(), first), &e);
+        forget();
+        fake_run(&said.done); /* one of them */
         must();
         CLEANUP(free_p) char *once = key_file("key.pem");
         server.rolled = false;
-        wait_for((forget(), second), &e);
+        struct http_call *change = run_until("/rollover");
+        unsigned accounts = server.new_accounts;
+        ca->directory_ms = 0;
+        read_window();
+        forget();
+        struct ca_call *late = ca_acme.order(ca, &r, on_id, NULL, &e);
+        unsigned sent = fake_sent;
+        run_without(change);
+        assert_false(said.done);
+        assert_int_equal(fake_sent - sent, 1); /* the directory */
+        assert_int_equal(server.new_accounts, accounts);
+        fake_run(&said.done); /* the other */
         must();
         assert_true(server.rolled);
+        wait_for((forget(), late), &e);
+        must();
         CLEANUP(free_p) char *twice = key_file("key.pem"), *fresh = key_file("key-new.pem");
         assert_null(fresh);
         assert_string_not_equal(once, twice);
