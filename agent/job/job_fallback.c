@@ -9,12 +9,15 @@
 #define FALLBACK_AFTER "fallback.after" /* the code of what ended an attempt that brought no final answer */
 #define ANNOUNCE_MS 10000 /* before a fallback: time enough to type the cancel */
 
+/* What the CA says of its own counts as long as nothing is live here; else what is live, even if the CA says nothing:
+ * one that names nobody (any more) can lose nothing. */
 bool fallback_is_downgrade(struct engine *g, const struct conf_cert *policy, size_t ca, bool organization)
 {
         const struct backend_ca *now = engine_ca(g, policy->ca[ca].ca), *next = engine_ca(g, policy->ca[ca + 1].ca);
         const struct cert *c = engine_cert(g, policy->name);
-        bool live = c && c->live_organization && now && !(now->ops->can & CONF_CA_ISSUES); /* even if it says nothing */
-        return (organization || live) && !policy->fallback_downgrade && next && (next->ops->can & CONF_CA_ISSUES);
+        bool only_reissues = now && !(now->ops->can & CONF_CA_ISSUES),
+             named = c && c->row.live_set > 0 ? c->live_organization && (organization || only_reissues) : organization;
+        return named && !policy->fallback_downgrade && next && (next->ops->can & CONF_CA_ISSUES);
 }
 
 bool fallback_say_downgrade(struct err *e, const struct conf_cert *policy, size_t ca)

@@ -142,6 +142,7 @@ static void inspect_run(struct ca_call *c)
                 .validation = VALIDATION_DNS,
                 .validation_expected = true,
                 .last_one = fake_ca.last_one,
+                .organization = fake_ca.organization,
                 .not_before_s = fake_ca.not_before_s,
                 .not_after_s = fake_ca.not_after_s };
         fake_ca.inspects++;

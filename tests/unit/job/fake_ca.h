@@ -37,6 +37,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         void (*place_said)(void *arg); /* called then; used up */
         void *place_said_arg;
         bool strangers; /* its certificates are not one another's: an open order is none to resume */
+        bool organization; /* what it has names one */
         bool last_one; /* cancelling an order may cost the only reissue */
         char newest_spki[65], newest_sha256[65]; /* of the certificate "new", the newest it has; "": it shows none */
         int64_t not_before_s, not_after_s; /* of the newest certificate; 0: not said */

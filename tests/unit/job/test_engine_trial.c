@@ -250,6 +250,15 @@ static void time_drops_no_organization(void **state)
         expect_done(f);
         assert_false(c->live_organization);
         assert_int_not_equal(cert_renewal_s(c), 0);
+        fake_ca.organization = true; /* of what it once issued: what is live was let go without */
+        err_set(&fake_ca.refusal, ERR_RULE, "R3", "used");
+        ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "www", "dry_run", 1));
+        assert_null(json_str(f->answer, "downgrade_to"));
+        c->live_organization = true;
+        ask(f, action_reissue, json_pack("{s:[s], s:b}", "certs", "www", "dry_run", 1));
+        assert_string_equal(json_str(f->answer, "downgrade_to"), "second");
+        fake_ca.organization = false;
+        fake_ca.refusal.kind = ERR_NONE;
         c->live_organization = true;
         assert_int_equal(cert_renewal_s(c), 0);
         CLEANUP(free_p) char *end = cert_end_text(c, NULL, c->row.live_not_after_s - 1);
