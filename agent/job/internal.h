@@ -116,7 +116,7 @@ struct job {
         bool key_stays; /* it was said that the live key is kept */
         bool key_refused; /* the CA took one key not: another was made, once */
         unsigned orders_ended; /* of this attempt, without a certificate */
-        bool foreign; /* one of them brought a certificate for another key */
+        bool foreign; /* one of them brought a certificate for another key, or none that could be had */
         bool cancel_order; /* and the order at the CA is to be cancelled */
         bool intent_fresh; /* the open intent was committed by this process just now: the write may be sent */
         bool lock_held;

@@ -98,6 +98,10 @@ static void fetched(void *arg, const char *text, size_t len, const struct err *e
         struct job *j = arg;
         struct err e;
         j->ca_call = NULL;
+        if (err && err->kind == ERR_DENIED && job_orders_cost_nothing(j) && !j->foreign) {
+                j->foreign = true; /* the CA has it no more; one that always says so costs two certificates */
+                return job_order_again(j, err->text);
+        }
         if (err)
                 return job_trouble(j, err);
         struct set_change *c = set_change_new(j);

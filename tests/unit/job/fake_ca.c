@@ -340,6 +340,10 @@ static void fetch_run(struct ca_call *c)
 {
         ca_text_fn *done = (ca_text_fn *)c->done;
         struct err e = take(&fake_ca.fetch_err);
+        if (fake_ca.unfetched > 0) {
+                fake_ca.unfetched--;
+                err_set(&e, ERR_DENIED, "gone", "there is no such order");
+        }
         fake_ca.fetches++;
         if (e.kind)
                 return done(c->arg, NULL, 0, &e);

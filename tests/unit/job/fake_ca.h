@@ -9,6 +9,7 @@ struct fake_ca { /* pages of its own, so that it can outlive a process: fake_ca_
         _Alignas(4096) long serial; /* of what it issued last */
         /* what to do next time; each is used up */
         struct err finalize_err; /* of one that finalizes */
+        unsigned unfetched; /* this many certificates are gone when they are fetched */
         unsigned refused_keys; /* this many CSRs are not taken, for their keys */
         struct err renewal_err; /* when it is asked for a window */
         struct err inspect_err, order_err, view_err, validate_err, fetch_err, publish_err, retract_err, revoke_err,

@@ -224,6 +224,31 @@ static void a_ca_that_always_certifies_another_key_is_asked_twice(void **state)
         assert_int_equal(fake_ca.orders, 2);
 }
 
+/* It forgot the order between its last word and the certificate. */
+static void what_a_ca_has_no_more_is_ordered_once_more(void **state)
+{
+        struct fixture *f = *state;
+        fake_ca_orders_cost_nothing(true);
+        fake_ca.strangers = true;
+        for (unsigned gone = 1; gone < 3; gone++) {
+                fake_ca.orders = 0;
+                fake_ca.validated = fake_ca.open = false;
+                fake_ca.unfetched = gone;
+                reissue(f, "www", false);
+                assert_true(run_to(f, ended));
+                assert_int_equal(f->exit, gone == 1 ? 0 : 1);
+                assert_int_equal(fake_ca.orders, 2);
+        }
+        fake_ca_orders_cost_nothing(false);
+        fake_ca.validated = fake_ca.open = false; /* one that was paid for stays open */
+        fake_ca.orders = 0;
+        fake_ca.unfetched = 1;
+        reissue(f, "www", false);
+        assert_true(run_to(f, ended));
+        assert_int_equal(f->exit, 1);
+        assert_int_equal(fake_ca.orders, 1);
+}
+
 static void a_lost_order_that_cost_nothing_is_opened_again_unasked(void **state)
 {
         struct fixture *f = *state;
@@ -825,6 +850,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(
                         an_order_that_somebody_else_finalized_is_followed_by_another, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_ca_that_always_certifies_another_key_is_asked_twice, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_a_ca_has_no_more_is_ordered_once_more, setup, teardown),
                 cmocka_unit_test_setup_teardown(
                         a_lost_order_that_cost_nothing_is_opened_again_unasked, setup, teardown),
                 cmocka_unit_test_setup_teardown(validity_is_judged_by_the_clock_of_the_ca, setup, teardown),
