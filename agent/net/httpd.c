@@ -385,6 +385,19 @@ __attribute__((format(printf, 2, 0))) static void to_log(void *arg, const char *
         buf_done(&b);
 }
 
+static bool say_why(struct err *e, int error, bool local)
+{
+        if (error == EACCES)
+                return err_fix(e,
+                        local ? "dcvd must be able to write in that directory; it may in runtime_directory"
+                              : "ports below 1024 need systemd's socket: listen: systemd");
+        if (error == EADDRINUSE)
+                return err_fix(e,
+                        local ? "a file or another program's socket is there: remove it, or name another path"
+                              : "another program listens there: ss -ltnp");
+        return false;
+}
+
 bool listen_bind(const struct sockaddr *sa, socklen_t len, int *ret, struct err *e, const char *where)
 {
         int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
@@ -398,12 +411,22 @@ bool listen_bind(const struct sockaddr *sa, socklen_t len, int *ret, struct err 
                 int error = errno;
                 close_p(&fd);
                 err_errno(e, error, "listen", "listening on %s", where);
-                if (error == EACCES)
-                        return err_fix(e, "ports below 1024 need systemd's socket: listen: systemd");
-                return error == EADDRINUSE ? err_fix(e, "another program listens there: ss -ltnp") : false;
+                return say_why(e, error, sa->sa_family == AF_UNIX);
         }
         *ret = fd;
         return true;
+}
+
+/* A socket that nobody listens at is ours, from before. What is anybody's, bind tells. */
+static void remove_stale(const struct sockaddr_un *un)
+{
+        struct stat st;
+        if (lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0 && errno == ECONNREFUSED)
+                (void)unlink(un->sun_path);
+        close_p(&fd);
 }
 
 static bool open_socket(struct httpd *h, const char *where, unsigned unix_mode, int *ret, struct err *e)
@@ -416,12 +439,10 @@ static bool open_socket(struct httpd *h, const char *where, unsigned unix_mode, 
                 if (strlen(path) >= sizeof un.sun_path)
                         return err_set(e, ERR_CONFIG, "listen", "%s is too long for a socket", path);
                 memcpy(un.sun_path, path, strlen(path) + 1);
-                struct stat st;
-                if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-                        (void)unlink(path); /* ours, from before; bind tells if it is not */
-                h->unix_path = text_dup(path);
+                remove_stale(&un);
                 if (!listen_bind((struct sockaddr *)&un, sizeof un, ret, e, where))
                         return false;
+                h->unix_path = text_dup(path);
                 if (chmod(path, unix_mode ? unix_mode : 0666) == 0)
                         return true;
                 err_errno(e, errno, "listen", "setting the mode of %s", path);

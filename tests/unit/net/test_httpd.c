@@ -691,9 +691,47 @@ static void local_socket(void **state)
         assert_int_equal(rmdir(directory), 0);
 }
 
+/* Only a socket that nobody listens at is taken away: that is one of ours, from before. */
+static void what_is_in_the_way_of_a_unix_socket_stays(void **state)
+{
+        (void)state;
+        char directory[] = "/tmp/dcvd-httpd-XXXXXX", where[64];
+        struct sockaddr_un to = { .sun_family = AF_UNIX };
+        struct stat before, after;
+        struct err e;
+        int fd = -1;
+        assert_non_null(mkdtemp(directory));
+        snprintf(where, sizeof where, "unix:%s/s", directory);
+        snprintf(to.sun_path, sizeof to.sun_path, "%s/s", directory);
+        for (int listens = 1; listens >= 0; listens--) {
+                struct httpd *h = NULL;
+                struct loop *loop = NULL;
+                if (listens)
+                        assert_true(listen_bind((struct sockaddr *)&to, sizeof to, &fd, &e, where));
+                else
+                        fd = open(to.sun_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+                assert_int_equal(lstat(to.sun_path, &before), 0);
+                assert_true(loop_open(&loop, &e));
+                const struct httpd_conf conf = { .listen = where, .fd = -1, .name = "test" };
+                assert_false(httpd_open(&h, loop, &conf, handle, NULL, &e));
+                assert_non_null(strstr(e.fix, "name another path"));
+                loop_close(loop);
+                assert_int_equal(lstat(to.sun_path, &after), 0);
+                assert_int_equal(after.st_ino, before.st_ino);
+                close(fd);
+                if (listens) { /* now it is stale */
+                        open_with((struct httpd_conf){ .listen = where, .fd = -1 });
+                        close_bed();
+                }
+        }
+        assert_int_equal(unlink(to.sun_path), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_in_the_way_of_a_unix_socket_stays),
                 cmocka_unit_test(answers_and_refuses),
                 cmocka_unit_test(what_is_too_large_is_told_as_the_listener_has_it),
                 cmocka_unit_test(hands_over_what_came),
