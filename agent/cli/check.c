@@ -168,6 +168,16 @@ static int run(const struct cli_options *o, const struct check_options *c, struc
         return status;
 }
 
+static int show_catalogue(const struct cli_options *o)
+{
+        CLEANUP(json_decref_p) json_t *document = o->json ? check_catalogue_document() : NULL;
+        if (o->json)
+                cli_print_json(document);
+        else
+                check_print_catalogue(stdout);
+        return EXIT_GOOD;
+}
+
 int cli_check(const struct cli_options *o, int argc, char **argv)
 {
         struct check_options c = { 0 };
@@ -176,7 +186,7 @@ int cli_check(const struct cli_options *o, int argc, char **argv)
         if (!read_options(argc, argv, &c))
                 status = EXIT_USAGE;
         else if (c.catalogue)
-                status = (check_print_catalogue(stdout), EXIT_GOOD);
+                status = show_catalogue(o);
         else if (c.watch && o->json)
                 status = cli_usage("--watch and --json exclude each other");
         else if (check_targets_make(&targets, o, &c))

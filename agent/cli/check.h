@@ -37,5 +37,6 @@ json_t *check_document(const struct check_result *results, size_t count); /* dcv
 void check_print(FILE *to, const struct check_result *results, size_t count, bool verbose);
 int check_exit(const struct check_result *results, size_t count, bool strict);
 void check_print_catalogue(FILE *to); /* docs/checks.md */
+json_t *check_catalogue_document(void);
 
 #endif

@@ -254,7 +254,22 @@ void check_print(FILE *to, const struct check_result *results, size_t count, boo
                 print_result(to, &results[i], verbose);
 }
 
-/* ---- docs/checks.md ---- */
+/* ---- everything that can be found ---- */
+
+json_t *check_catalogue_document(void)
+{
+        json_t *list = json_array();
+        for (const struct check_id *at = check_catalogue; at->id; at++) {
+                json_t *one = json_object();
+                json_put_text(one, "id", at->id);
+                json_put_text(one, "severity", check_severity_name(at->severity));
+                json_put_text(one, "title", at->title);
+                json_put_text(one, "fix", at->fix);
+                json_put_text(one, "never", at->never);
+                json_array_append_new(list, one);
+        }
+        return json_pack("{s:s, s:o}", "schema", "dcvd.catalogue/1", "checks", list);
+}
 
 static const char *group_title(char group)
 {

@@ -221,6 +221,9 @@ class OnATerminal(unittest.TestCase):
                 self.assertEqual(world.dcvctl("help", name).stdout, one.stdout)
                 self.assertEqual(world.dcvctl("-h", name).stdout, one.stdout)
             self.assertEqual(json.loads(world.dcvctl("--json", "--version").stdout)["program"], "dcvctl")
+            listed = json.loads(world.dcvctl("--json", "check", "--catalogue").stdout)["checks"]
+            page = re.findall(r"(?m)^\| ([A-Z]\d\d) \| (\w+) \|", world.dcvctl("check", "--catalogue").stdout)
+            self.assertEqual([(one["id"], one["severity"]) for one in listed], page)
             with open("/dev/full", "wb") as full:
                 for words in (["--help"], ["--version"], ["help", "status"], ["check", "--catalogue"]):
                     done = subprocess.run([world.program("dcvctl"), *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
