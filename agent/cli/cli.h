@@ -58,6 +58,7 @@ bool session_follow(
 
 /* After "no-daemon": connects again, within this time. */
 bool session_reopen(struct session *s, const struct cli_options *o, int64_t within_ms);
+bool session_typed(void); /* waits for an answer on standard input; false: SIGINT came first */
 void session_pause(struct session *s, int64_t ms); /* a local engine goes on meanwhile */
 
 /* The configuration, for commands that need it without a daemon. Prints every problem on stderr; cli_fail says the
@@ -73,8 +74,9 @@ void cli_typed(const struct cli_options *o, struct buf *b);
 void cli_progress(const struct cli_options *o, const char *format, ...)
         __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
 void cli_print_json(const json_t *document);
-/* --yes: true; no terminal, or not answered with y: false, and said so (EXIT_REFUSED). */
-bool cli_confirm(const struct cli_options *o, const char *question);
+/* EXIT_GOOD: --yes, or answered with y. Else it is said, and the exit status: EXIT_REFUSED, also without a terminal, or
+ * EXIT_INTERRUPTED. */
+int cli_confirm(const struct cli_options *o, const char *question);
 /* What was typed is wrong: said on stderr and, after cli_json_errors(true), as a document on stdout. EXIT_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_json_errors(bool wanted);

@@ -82,27 +82,27 @@ void cli_usage_of(const char *command)
         usage_of = command;
 }
 
-static bool not_confirmed(const struct cli_options *o, const char *text, const char *fix)
-{
-        struct err e;
-        err_set(&e, ERR_RULE, "confirm", "%s", text);
-        if (fix)
-                err_fix(&e, "%s", fix);
-        (void)cli_fail(o, &e); /* the caller knows that it is EXIT_REFUSED */
-        return false;
-}
-
-bool cli_confirm(const struct cli_options *o, const char *question)
+int cli_confirm(const struct cli_options *o, const char *question)
 {
         char line[16];
+        struct err e;
         if (o->yes)
-                return true;
-        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-                return not_confirmed(o, question, "say --yes to do it");
-        fprintf(stderr, "%s\nGo on? [y/N] ", question);
-        if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
-                return true;
-        return not_confirmed(o, "not confirmed: nothing was done", NULL);
+                return EXIT_GOOD;
+        bool asked = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+        if (asked)
+                fprintf(stderr, "%s\nGo on? [y/N] ", question);
+        bool left = asked && !session_typed();
+        if (asked && !left && fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+                return EXIT_GOOD;
+        if (left) {
+                fputc('\n', stderr);
+                err_set(&e, ERR_CANCELLED, "interrupted", "interrupted: nothing was done");
+        } else {
+                err_set(&e, ERR_RULE, "confirm", "%s", asked ? "not confirmed: nothing was done" : question);
+                if (!asked)
+                        err_fix(&e, "say --yes to do it");
+        }
+        return cli_fail(o, &e);
 }
 
 /* As a shell reads it. */

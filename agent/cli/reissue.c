@@ -230,8 +230,9 @@ static int started(const struct cli_options *o, struct session *s, json_t *args)
                 return cli_fail(o, &e);
         if (json_bool(r, "confirm", false)) {
                 CLEANUP(free_p) char *question = question_of(json_object_get(r, "names"), json_object_get(r, "also"));
-                if (!question || !cli_confirm(o, question))
-                        return EXIT_REFUSED;
+                int asked = question ? cli_confirm(o, question) : EXIT_REFUSED;
+                if (asked != EXIT_GOOD)
+                        return asked;
                 json_put_bool(args, "yes", true);
                 json_decref(r);
                 r = NULL;
@@ -436,12 +437,13 @@ static int ask_first(const struct cli_options *o, struct session *s, json_t *arg
         }
         if (downgrades)
                 add_downgrade(&b, r);
-        *ret_go = b.len == 0 || (b.data && cli_confirm(o, b.data));
+        int asked = b.len == 0 ? EXIT_GOOD : b.data ? cli_confirm(o, b.data) : EXIT_REFUSED;
+        *ret_go = asked == EXIT_GOOD;
         if (*ret_go && many)
                 json_put_bool(args, "yes", true);
         if (*ret_go && downgrades)
                 json_put_bool(args, "downgrade", true);
-        return *ret_go ? EXIT_GOOD : EXIT_REFUSED;
+        return asked;
 }
 
 int cli_reissue(const struct cli_options *o, int argc, char **argv)

@@ -448,6 +448,14 @@ bool session_follow(
         }
 }
 
+bool session_typed(void)
+{
+        struct pollfd p[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = wake[0], .events = POLLIN } };
+        while (!interrupted && poll(p, 2, -1) < 0 && errno == EINTR)
+                continue;
+        return !interrupted;
+}
+
 void session_pause(struct session *s, int64_t ms)
 {
         if (s->local)

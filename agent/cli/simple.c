@@ -15,12 +15,12 @@ static bool ask(
                 return false;
         }
         if (json_bool(r, "confirm", false) && !o->dry_run) {
-                bool go = cli_confirm(o, json_str(r, "text") ? json_str(r, "text") : "This cannot be undone.");
+                int asked = cli_confirm(o, json_str(r, "text") ? json_str(r, "text") : "This cannot be undone.");
                 json_decref(r);
                 r = NULL;
                 json_put_bool(args, "yes", true);
-                if (!go || !session_ask(s, verb, args, &r, &e)) {
-                        *ret_status = go ? cli_fail(o, &e) : EXIT_REFUSED;
+                if (asked != EXIT_GOOD || !session_ask(s, verb, args, &r, &e)) {
+                        *ret_status = asked != EXIT_GOOD ? asked : cli_fail(o, &e);
                         return false;
                 }
         }
