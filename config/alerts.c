@@ -201,16 +201,14 @@ static bool is_net(const char *text)
         return syntax_is_address(net) && parse_i64(slash + 1, 0, strchr(net, ':') ? 128 : 32, &bits);
 }
 
+static const char *net_fault(const char *text)
+{
+        return is_net(text) ? NULL : "is neither an address nor a network";
+}
+
 static bool proxies_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        const struct texts *list = target;
-        bool good = true;
-
-        for (size_t i = 0; i < list->count; i++)
-                if (*list->item[i] && !is_net(list->item[i]))
-                        good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
-                                "is neither an address nor a network; \"192.0.2.1\" or \"10.0.0.0/8\"");
-        return good;
+        return conf_check_items(node, path, target, p, net_fault, "\"192.0.2.1\" or \"10.0.0.0/8\"");
 }
 
 /* Offsets count from the whole configuration. */

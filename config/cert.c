@@ -156,33 +156,26 @@ static void quorum_print(struct buf *out, const void *target)
 static bool hosts_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
         const struct texts *list = target;
-        bool good = true;
 
         for (size_t i = 0; i < list->count; i++) {
                 size_t len = strlen(list->item[i]);
                 if (len > 1 && list->item[i][len - 1] == '.')
                         list->item[i][len - 1] = '\0';
-                const char *fault = syntax_host(list->item[i]);
-                CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
-                if (*list->item[i] && fault)
-                        good = problem_node(p, item_of(node, i), at, "%s; addresses or names of name servers", fault);
         }
-        return good;
+        return conf_check_items(node, path, list, p, syntax_host, "addresses or names of name servers");
+}
+
+static const char *endpoint_fault(const char *text)
+{
+        CLEANUP(free_p) char *host = NULL;
+        uint16_t port;
+
+        return hostport_split(text, &host, &port, NULL) && !syntax_host(host) ? NULL : "is not host and port";
 }
 
 static bool endpoints_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        const struct texts *list = target;
-        bool good = true;
-
-        for (size_t i = 0; i < list->count; i++) {
-                CLEANUP(free_p) char *host = NULL;
-                CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
-                uint16_t port;
-                if (*list->item[i] && (!hostport_split(list->item[i], &host, &port, NULL) || syntax_host(host)))
-                        good = problem_node(p, item_of(node, i), at, "is not host and port; \"cdn.example.com:443\"");
-        }
-        return good;
+        return conf_check_items(node, path, target, p, endpoint_fault, "\"cdn.example.com:443\"");
 }
 
 /* ---- the table ---- */

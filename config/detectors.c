@@ -34,14 +34,7 @@ static void interval_print(struct buf *out, const void *target)
 
 static bool blocklists_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        const struct texts *list = target;
-        bool good = true;
-
-        for (size_t i = 0; i < list->count; i++)
-                if (*list->item[i] && syntax_path(list->item[i]))
-                        good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
-                                "%s; absolute paths", syntax_path(list->item[i]));
-        return good;
+        return conf_check_items(node, path, target, p, syntax_path, "absolute paths");
 }
 
 #define INTERVAL(key, member)                                                                                          \

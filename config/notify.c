@@ -35,7 +35,8 @@ static bool events_check(const struct yaml_node *node, const char *path, void *t
                 if (*on->item[i] && !conf_event_parse(on->item[i], &event)) {
                         const char *near =
                                 near_of(on->item[i], event_words, sizeof event_words[0], ARRAY_LEN(event_words));
-                        good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
+                        CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
+                        good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, at,
                                 "is not a known event%s%s%s; failed, waiting, opened, served, stuck, expiring, done",
                                 near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
                 }
@@ -43,18 +44,17 @@ static bool events_check(const struct yaml_node *node, const char *path, void *t
 }
 
 /* An address goes into a header: nothing that could end it there. */
-static bool to_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+static const char *mail_fault(const char *text)
 {
         static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+=@-";
-        const struct texts *to = target;
-        bool good = true;
+        size_t len = strlen(text);
 
-        for (size_t i = 0; i < to->count; i++)
-                if (to->item[i][0] == '-' || strlen(to->item[i]) > 254 ||
-                        strspn(to->item[i], letters) != strlen(to->item[i]))
-                        good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, path,
-                                "is not a mail address; ops@example.com, or a local user");
-        return good;
+        return text[0] == '-' || len > 254 || strspn(text, letters) != len ? "is not a mail address" : NULL;
+}
+
+static bool to_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
+{
+        return conf_check_items(node, path, target, p, mail_fault, "ops@example.com, or a local user");
 }
 
 const struct conf_key notify_keys[] = {

@@ -13,23 +13,6 @@
 static const char *const level_words[] = { "error", "warning", "info", "debug", NULL };
 static const char *const format_words[] = { "auto", "text", "json", NULL };
 
-/* Checks each text that could be read of a list, or the one scalar, with a grammar. */
-static bool check_each(const struct yaml_node *node, const char *path, const struct texts *list,
-        struct conf_problems *p, const char *(*fault_of)(const char *text), const char *allowed)
-{
-        bool good = true;
-
-        for (size_t i = 0; i < list->count; i++) {
-                const struct yaml_node *item = node->kind == YAML_LIST ? node->item[i] : node;
-                const char *fault = *list->item[i] ? fault_of(list->item[i]) : NULL;
-                if (!fault)
-                        continue;
-                CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
-                good = problem_node(p, item, at, "%s; %s", fault, allowed);
-        }
-        return good;
-}
-
 static const char *resolver_fault(const char *text)
 {
         struct address a;
@@ -39,7 +22,7 @@ static const char *resolver_fault(const char *text)
 
 static bool resolvers_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        return check_each(node, path, target, p, resolver_fault, "\"192.0.2.53\" or \"[2001:db8::53]:53\"");
+        return conf_check_items(node, path, target, p, resolver_fault, "\"192.0.2.53\" or \"[2001:db8::53]:53\"");
 }
 
 static const char *listen_fault(const char *text)
@@ -76,7 +59,7 @@ bool listen_parse(const struct yaml_node *node, const char *path, void *target, 
 {
         if (!name_sockets(target))
                 return problem_node(p, node, path, "no memory");
-        return check_each(node, path, target, p, listen_fault, "\"127.0.0.1:8402\", \"unix:/path\" or systemd");
+        return conf_check_items(node, path, target, p, listen_fault, "\"127.0.0.1:8402\", \"unix:/path\" or systemd");
 }
 
 static const char *tls_listen_fault(const char *text)
@@ -86,12 +69,12 @@ static const char *tls_listen_fault(const char *text)
 
 static bool tls_listen_parse(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        return check_each(node, path, target, p, tls_listen_fault, "\"0.0.0.0:443\" or systemd");
+        return conf_check_items(node, path, target, p, tls_listen_fault, "\"0.0.0.0:443\" or systemd");
 }
 
 static bool groups_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        return check_each(node, path, target, p, syntax_group, "the name of a group");
+        return conf_check_items(node, path, target, p, syntax_group, "the name of a group");
 }
 
 static bool proxy_url_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
@@ -119,7 +102,8 @@ static const char *except_fault(const char *text)
 
 static bool except_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        return check_each(node, path, target, p, except_fault, "\"10.0.0.0/8\", \".corp.example\" or a host name");
+        return conf_check_items(
+                node, path, target, p, except_fault, "\"10.0.0.0/8\", \".corp.example\" or a host name");
 }
 
 /* The control socket is in it; one whose name is cut would be another. */

@@ -26,6 +26,21 @@ char *path_index(const char *path, size_t index)
         return text_format("%s[%zu]", path ? path : "", index);
 }
 
+bool conf_check_items(const struct yaml_node *node, const char *path, const struct texts *list, struct conf_problems *p,
+        const char *(*fault_of)(const char *text), const char *allowed)
+{
+        bool good = true;
+
+        for (size_t i = 0; i < list->count; i++) {
+                const char *fault = *list->item[i] ? fault_of(list->item[i]) : NULL;
+                if (!fault)
+                        continue;
+                CLEANUP(free_p) char *at = node->kind == YAML_LIST ? path_index(path, i) : text_dup(path);
+                good = problem_node(p, node->kind == YAML_LIST ? node->item[i] : node, at, "%s; %s", fault, allowed);
+        }
+        return good;
+}
+
 const struct conf_key *conf_key_find(const struct conf_key *keys, const char *name)
 {
         for (; keys->name; keys++)

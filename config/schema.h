@@ -18,6 +18,10 @@ struct conf_problems {
 void conf_problems_done(struct conf_problems *p);
 void conf_problem_at(struct conf_problems *p, const char *file, int line, int column, const char *path,
         const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* For the parse() of CONF_TEXTS: fault_of says what is wrong with a text, NULL: nothing; allowed: what is wanted
+ * instead. Each fault is told at its item. An item that could not be read was told of already. False: there was one. */
+bool conf_check_items(const struct yaml_node *node, const char *path, const struct texts *list, struct conf_problems *p,
+        const char *(*fault_of)(const char *text), const char *allowed);
 
 enum conf_type {
         CONF_TEXT, /* char * */

@@ -20,48 +20,30 @@ static const struct conf_key eab_keys[] = {
 };
 
 /* RFC 8555 section 7.3: mailto, one address each, no header fields. */
-static bool contact_is_good(const char *text)
+static const char *contact_fault(const char *text)
 {
         const char *at = text_starts(text, "mailto:") ? strchr(text + 7, '@') : NULL;
-        return at && at > text + 7 && at[1] && !strpbrk(text, ",? \t\r\n") && strlen(text) < 300;
-}
-
-/* Each mistake at its item. */
-static bool each_item(const struct yaml_node *node, const char *path, const struct texts *list, struct conf_problems *p,
-        bool (*good)(const char *text), const char *fault)
-{
-        bool all = true;
-        for (size_t i = 0; i < list->count; i++) {
-                const struct yaml_node *item = node->kind == YAML_LIST ? node->item[i] : node;
-                if (!*list->item[i] || good(list->item[i])) /* one that is no text was said already */
-                        continue;
-                CLEANUP(free_p) char *at = node->kind == YAML_LIST ? text_format("%s[%zu]", path, i) : text_dup(path);
-                conf_problem_at(
-                        p, item->file, item->line, item->column, at ? at : path, "\"%s\" %s", list->item[i], fault);
-                all = false;
-        }
-        return all;
+        bool good = at && at > text + 7 && at[1] && !strpbrk(text, ",? \t\r\n") && strlen(text) < 300;
+        return good ? NULL : "is not understood";
 }
 
 static bool contacts_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        return each_item(node, path, target, p, contact_is_good,
-                "is not understood; one address each, as mailto:ops@example.com");
+        return conf_check_items(node, path, target, p, contact_fault, "one address each, as mailto:ops@example.com");
 }
 
-static bool challenge_is_known(const char *text)
+static const char *challenge_fault(const char *text)
 {
         static const char *const known[] = { "dns-01", "dns-account-01", "dns-persist-01" };
         for (size_t i = 0; i < ARRAY_LEN(known); i++)
                 if (strcmp(text, known[i]) == 0)
-                        return true;
-        return false;
+                        return NULL;
+        return "is not known";
 }
 
 static bool challenges_check(const struct yaml_node *node, const char *path, void *target, struct conf_problems *p)
 {
-        return each_item(
-                node, path, target, p, challenge_is_known, "is not known; dns-01, dns-account-01, dns-persist-01");
+        return conf_check_items(node, path, target, p, challenge_fault, "dns-01, dns-account-01, dns-persist-01");
 }
 
 const struct conf_key acme_keys[] = {

@@ -71,7 +71,7 @@ static void wrong_settings_are_named(void **state)
                         "one address each" },
                 { "cas:\n  a: {type: acme, directory: \"https://d.example/\", contact: [\"mailto:a@b.c\", "
                   "\"tel:1\"]}\n",
-                        "2:78: cas.a.contact[1]: \"tel:1\" is not understood" },
+                        "2:78: cas.a.contact[1]: is not understood" },
                 { "cas:\n  a: {type: acme, directory: \"http://d.example/\"}\n", "directory" },
                 { "cas:\n  a: {type: acme}\n", "directory" },
                 { "cas:\n  a: {type: acme, directory: \"https://d.example/\", eab: {kid: k}}\n", "hmac_key" },
@@ -79,7 +79,7 @@ static void wrong_settings_are_named(void **state)
                   "algorithm: HS1}}\n",
                         "HS256" },
                 { "cas:\n  a: {type: acme, directory: \"https://d.example/\", challenges: [dns-02, [x], http-01]}\n",
-                        "2:78: cas.a.challenges[2]: \"http-01\" is not known" },
+                        "2:78: cas.a.challenges[2]: is not known" },
                 { "cas:\n  a: {type: acme, directory: \"https://d.example/\", profile: a, preferred_profile: b}\n",
                         "has profile and preferred_profile" },
         };
