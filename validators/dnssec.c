@@ -528,8 +528,12 @@ static enum dnssec_verdict judge_zone(
                 judge_ds_fields(z, ldns_rr_list_rr(ds, i), out);
         for (size_t i = 0; i < z->count; i++) {
                 struct sight s = { z, &z->answers[i], packets[i], keys, out };
-                if (!packets[i])
+                if (!packets[i]) {
+                        judge_unverifiable(out, "S06", s.answer->server,
+                                "%s: its answer to %s? %s cannot be read whole, and a validator may refuse it",
+                                s.answer->server, dns_type_name(s.answer->message->qtype), s.answer->message->question);
                         continue;
+                }
                 bool of_keys =
                         s.answer->message->qtype == DNS_DNSKEY && dns_name_equal(s.answer->message->question, z->zone);
                 asked = asked || of_keys;
