@@ -57,6 +57,8 @@ struct cert {
         bool ask_first; /* this process has not asked yet: the journal may be older than the world */
         int64_t live_not_before_s;
         int64_t live_revoked_s; /* when the live one was revoked from here; 0: it was not */
+        unsigned last_set; /* the newest number there was at last_set_at (sets_changes + 1; 0: not looked yet) */
+        uint64_t last_set_at;
         bool live_organization; /* the live one names who it belongs to */
         int64_t window_start_s, window_end_s; /* when its CA wants it renewed; 0: not said */
         int64_t window_renew_s; /* the moment chosen in it */
@@ -288,7 +290,8 @@ void job_note_trouble(struct job *j, const struct err *e); /* in its row */
 void job_again_later(struct job *j, const struct err *e); /* counts the failure, and sleeps */
 
 /* job_fallback.c: to the next CA of the list */
-/* Is there one, and may it be asked? Where an organization's name is in the way what would allow it goes into e's fix. */
+/* Is there one, and may it be asked? Where an organization's name is in the way, what would allow it goes into e's fix.
+ */
 bool job_may_fall_back(struct job *j, struct err *e);
 void job_next_attempt(struct job *j, const struct err *why);
 /* From a certificate that names an organization to one of the CA after ca that does not, which was not allowed; what

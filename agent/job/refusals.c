@@ -6,8 +6,8 @@
 #include "agent/base/util.h"
 
 #define LEAST_MS 10000
-#define MOST_MS (10 * 60 * 1000) /* a disk that is nearly full takes some and refuses some: as long it is one trouble  \
-                                  */
+/* A disk that is nearly full takes some and refuses some: as long it is one trouble. */
+#define MOST_MS (10 * 60 * 1000)
 
 bool refusals_note(struct refusals *r, const char *code, int64_t now_ms)
 {

@@ -195,13 +195,30 @@ static bool may_be_deployed(const struct cert *c, unsigned number)
                 json_i64(meta, "not_after", 0) > clock_now_s();
 }
 
-/* Of a CA that keeps no chain of reissues: the last one that came. */
-static unsigned last_set(const struct cert *c)
+/* Is there one after the live one? Listed only where a set came or went since: status asks it of each certificate. */
+static bool has_later_set(struct cert *c)
 {
         CLEANUP(free_p) unsigned *number = NULL;
         size_t count = 0;
         struct err e;
-        if (c->job || c->row.live_set == 0 || !sets_list(c->engine->sets, c->row.name, &number, &count, &e))
+        uint64_t at = sets_changes(c->engine->sets) + 1;
+        if (c->last_set_at != at) {
+                if (!sets_list(c->engine->sets, c->row.name, &number, &count, &e))
+                        return false;
+                c->last_set = count ? number[count - 1] : 0;
+                c->last_set_at = at;
+        }
+        return (int64_t)c->last_set > c->row.live_set;
+}
+
+/* Of a CA that keeps no chain of reissues: the last one that came. */
+static unsigned last_set(struct cert *c)
+{
+        CLEANUP(free_p) unsigned *number = NULL;
+        size_t count = 0;
+        struct err e;
+        if (c->job || c->row.live_set == 0 || !has_later_set(c) ||
+                !sets_list(c->engine->sets, c->row.name, &number, &count, &e))
                 return 0; /* what a job has just made it puts to use itself */
         for (size_t i = count; i-- > 0 && (int64_t)number[i] > c->row.live_set;)
                 if (may_be_deployed(c, number[i]))
@@ -211,7 +228,7 @@ static unsigned last_set(const struct cert *c)
 
 /* The set of what the CA says is its newest, where an older one is live (a failed deploy, a set asked for by number)
  * and it may be deployed; 0: none. */
-static unsigned newest_set(const struct cert *c, const json_t *facts)
+static unsigned newest_set(struct cert *c, const json_t *facts)
 {
         unsigned number = 0;
         const char *sha256 = json_str(facts, "sha256"), *spki = json_str(facts, "spki");
