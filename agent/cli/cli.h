@@ -74,6 +74,7 @@ void cli_typed(const struct cli_options *o, struct buf *b);
 void cli_progress(const struct cli_options *o, const char *format, ...)
         __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
 void cli_print_json(const json_t *document);
+bool cli_can_ask(void); /* somebody sits at a terminal */
 /* EXIT_GOOD: --yes, or answered with y. Else it is said, and the exit status: EXIT_REFUSED, also without a terminal, or
  * EXIT_INTERRUPTED. */
 int cli_confirm(const struct cli_options *o, const char *question);

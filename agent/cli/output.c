@@ -82,13 +82,18 @@ void cli_usage_of(const char *command)
         usage_of = command;
 }
 
+bool cli_can_ask(void)
+{
+        return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
 int cli_confirm(const struct cli_options *o, const char *question)
 {
         char line[16];
         struct err e;
         if (o->yes)
                 return EXIT_GOOD;
-        bool asked = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+        bool asked = cli_can_ask();
         if (asked)
                 fprintf(stderr, "%s\nGo on? [y/N] ", question);
         bool left = asked && !session_typed();

@@ -397,7 +397,7 @@ static void add_spent(struct buf *b, const json_t *r)
  */
 static bool asks_for_downgrade(const json_t *r)
 {
-        return json_str(r, "downgrade_to") && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+        return json_str(r, "downgrade_to") && cli_can_ask();
 }
 
 static void add_downgrade(struct buf *b, const json_t *r)

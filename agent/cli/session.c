@@ -144,14 +144,12 @@ bool session_open_local(struct session **ret, const struct cli_options *o, struc
 static bool start_it(const struct cli_options *o, bool alone, struct err *e)
 {
         struct buf b = { .max = 200 };
-        if (alone)
-                cli_typed(o, &b);
+        if (!alone)
+                return err_fix(e, "start it: systemctl start dcvd");
+        cli_typed(o, &b);
         bool typed = b.data && !b.failed;
-        err_fix(e, "start it: systemctl start dcvd%s%s%s", alone ? "; or do the whole job without one: " : "",
-                typed           ? b.data
-                        : alone ? "the same"
-                                : "",
-                alone ? " --local" : "");
+        err_fix(e, "start it: systemctl start dcvd; or do the whole job without one: %s --local",
+                typed ? b.data : "the same");
         buf_done(&b);
         return false;
 }
